@@ -1,0 +1,53 @@
+# Two commands matter: `make demo` and `make test`. Everything else is a part of them.
+# Needed on the host: what the first step names when it is missing, with the command that installs it.
+
+.DEFAULT_GOAL := help
+.PHONY: help env engines demo test bench reset down lock
+MAKEFLAGS += --no-print-directory
+
+HOST_PYTHON := sh deploy/python.sh
+VENV_PYTHON := .venv/bin/python
+COMPILE := .local/tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+           --no-emit-index-url --no-emit-find-links --no-header --no-annotate pyproject.toml
+
+help:
+	@echo 'make demo     set everything up, start the five services, run a letter through them (DEMO_EXIT=1: then end)'
+	@echo 'make test     format, lint, types, import rules and all tests, on real engines'
+	@echo 'make bench    measure; ONLY=<name> runs one measurement'
+	@echo 'make engines  start Kafka and the document store only, and print their addresses'
+	@echo 'make down     stop the engines; data stays'
+	@echo 'make reset    stop the engines of the demonstration and forget its data'
+	@echo 'make env      make .venv from the hash-pinned lock, where the lock has changed'
+	@echo 'make lock     pin the dependencies in pyproject.toml anew'
+
+env:
+	@$(HOST_PYTHON) -m deploy.env
+
+engines:
+	@$(HOST_PYTHON) -m deploy.env --engines dev
+	@$(VENV_PYTHON) -m deploy.engines up
+
+demo:
+	@$(HOST_PYTHON) -m deploy.env --engines dev
+	@exec $(VENV_PYTHON) -m deploy.demo
+
+test:
+	@$(HOST_PYTHON) -m deploy.env --engines test
+	@$(VENV_PYTHON) -m deploy.check
+
+bench:
+	@$(HOST_PYTHON) -m deploy.env --engines bench
+	@ONLY='$(ONLY)' $(VENV_PYTHON) -m tests.bench
+
+down:
+	@$(HOST_PYTHON) -m deploy.engines down
+	@$(HOST_PYTHON) -m deploy.engines down --name test
+	@$(HOST_PYTHON) -m deploy.engines down --name bench
+
+reset:
+	@$(HOST_PYTHON) -m deploy.engines reset
+
+lock:
+	@test -x .local/tools/bin/uv || { $(HOST_PYTHON) -m venv .local/tools && .local/tools/bin/pip install --quiet uv; }
+	@$(COMPILE) --output-file requirements.lock
+	@$(COMPILE) --extra dev --output-file requirements-dev.lock

@@ -1,0 +1,1 @@
+"""Everything that runs Xinxiang: local engines, demonstration, checks, settings for production."""

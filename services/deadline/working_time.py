@@ -1,0 +1,58 @@
+"""The domain's rules, made from the working calendar and the settings."""
+
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+
+from services.deadline.domain import Limit, Rules
+from services.settings import Settings
+from shared.calendar.working_days import Due, WorkingCalendar
+from shared.calendar.zone import business_date, start_of_day
+
+_ONE_DAY = timedelta(days=1)
+_INSTANT = timedelta(milliseconds=1)
+
+
+def rules_of(calendar: WorkingCalendar, settings: Settings) -> Rules:
+    """Return the rules of R3.1, R6.1 and R7.1 for a calendar and the limits that the settings name.
+
+    A moment at midnight belongs to the day that ends with it: a limit of Friday 24:00 is counted from as Friday.
+    """
+
+    def limit(due: Due) -> Limit:
+        return Limit(due.at, due.provisional)
+
+    def due_soon(now: datetime) -> datetime:
+        yesterday = business_date(now) - _ONE_DAY
+        return start_of_day(calendar.add_working_days(yesterday, settings.remind_working_days + 1)[0])
+
+    def days_left(now: datetime, due_at: datetime) -> int:
+        last = business_date(due_at - _INSTANT)
+        if now < due_at:
+            return calendar.working_days_between(business_date(now) - _ONE_DAY, last)
+        return calendar.working_days_between(business_date(now), last)
+
+    @lru_cache(maxsize=4096)
+    def remind_at(due_at: datetime) -> datetime | None:
+        if not settings.remind_working_days:
+            return None
+        return start_of_day(_back(calendar, business_date(due_at - _INSTANT), settings.remind_working_days))
+
+    return Rules(
+        reading_due=lambda arrived: limit(calendar.reading_due(arrived)),
+        reply_due=lambda received: limit(calendar.reply_due(received, settings.reply_working_days)),
+        reply_working_days=settings.reply_working_days,
+        remind_at=remind_at,
+        urge_again=lambda last: calendar.reply_due(last - _INSTANT, settings.urge_every_working_days).at,
+        due_soon=due_soon,
+        days_left=days_left,
+    )
+
+
+def _back(calendar: WorkingCalendar, last: date, working_days: int) -> date:
+    """Return the first of the last `working_days` working days up to and including `last`."""
+    day = last
+    while True:
+        working_days -= calendar.is_working_day(day)
+        if not working_days:
+            return day
+        day -= _ONE_DAY

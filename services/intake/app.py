@@ -1,0 +1,72 @@
+"""Wiring of intake.
+
+portal ──POST──▶ front door ──▶ submissions ──▶ letters + contacts ──LetterReceived──▶ letters
+                                                     │──LetterArrived──▶ mailbox.<code>
+clerk ───HTTP──▶ read · classify · register (register: one line per number) · discard · note
+"""
+
+from functools import partial
+
+from services.intake import domain, repository
+from services.intake.api import FrontDoor, public_router, staff_router
+from services.intake.attachments import Attachments
+from services.intake.domain import Letter, Stage
+from services.intake.handlers import Disclosure, Registrar, Submissions
+from services.intake.repository import Contacts, Register
+from services.runtime import Kit, Service
+from shared.messaging.broker import subscribe
+from shared.messaging.letters import Domain, Letters
+from shared.observability import metrics
+from shared.security.guessing import GuessPenalty
+
+OPEN = (Stage.UNREAD, Stage.READ)
+
+
+def build(kit: Kit) -> Service:
+    """Build intake."""
+    service = Service.new(repository.SERVICE, kit)
+    secret = kit.settings.secret()
+    aggregates = repository.letters(kit.store, secret)
+    contacts = Contacts(kit.store)
+    register = Register(kit.store, kit.directory)
+    attachments = Attachments(kit.store, secret, kit.settings.attachment_max_bytes)
+    letters: Letters[Letter] = Letters(
+        Domain(repository.SERVICE, domain.ON),
+        aggregates,
+        service.outbox,
+        service.parking,
+        kit.clock,
+        kit.namespace,
+        tell=Disclosure(contacts).tell,
+    )
+    registrar = Registrar(letters, register)
+    letters.restore = registrar.restore
+    submissions = Submissions(letters, contacts, attachments, service.parking, kit.directory, kit.namespace)
+    door = FrontDoor(service.broker, kit.namespace, secret, kit.directory, attachments, kit.clock.now)
+
+    async def count_open() -> None:
+        mailboxes = {"$in": [mailbox.code for mailbox in kit.directory.mailboxes()]}
+        for stage in OPEN:
+            open_now = await aggregates.count({"mailbox": mailboxes, "stage": stage.value})
+            metrics.letters.labels(repository.SERVICE, stage.value).set(open_now)
+
+    service.letters = letters
+    service.prepare += [aggregates.ensure, register.ensure, attachments.ensure]
+    service.sweeps |= {"register": registrar.confirm}
+    service.measures += [count_open, attachments.remove_orphans]
+    service.body_limits["/intake/attachments"] = kit.settings.attachment_max_bytes + 10_000
+    service.routers += [
+        public_router(door, letters, kit.directory, GuessPenalty(), kit.settings.trusted_proxies),
+        staff_router(letters, contacts, registrar, attachments, kit.directory),
+    ]
+    listen = partial(subscribe, service.broker)
+    service.subscribers += [
+        listen(
+            submissions.handle,
+            group=kit.group("intake", "submissions"),
+            topics=[kit.namespace + "submissions"],
+            title="来信 submissions",
+        ),
+        listen(letters.handle, group=kit.group("intake"), topics=[kit.namespace + "letters"], title="全部事实 letters"),
+    ]
+    return service

@@ -1,0 +1,174 @@
+"""Files that citizens attach: kept outside the letter's document, limited in size and kind, with a checksum (R2.2).
+
+An upload is answered with a signed description of the file. The front door believes the signature, so it needs no store to
+accept the letter. A file that no letter names within a day is removed.
+"""
+
+import hashlib
+import hmac
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from secrets import token_hex
+from typing import Any
+
+import filetype
+import orjson
+from pydantic import ValidationError
+from starlette.datastructures import UploadFile
+
+from services.intake.repository import SERVICE
+from shared.contracts.errors import BadInput, NotFound
+from shared.contracts.types import Attachment
+from shared.storage import Index, Store, translated
+
+KINDS = {
+    "application/pdf": "pdf",
+    "image/jpeg": "jpg",
+    "image/png": "png",
+    "image/webp": "webp",
+    "image/gif": "gif",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+    "audio/mpeg": "mp3",
+    "video/mp4": "mp4",
+}
+"""Media types that are taken, recognised by the file's content, never by its name."""
+ORPHANED_AFTER = timedelta(days=1)
+_CHUNK = 256 * 1024
+_HEAD = 8192
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|\u202a-\u202e\u2066-\u2069]')
+
+
+def safe_name(name: str, media_type: str) -> str:
+    """Return a file name without paths, control or direction marks, at most 100 characters, with the kind's ending."""
+    base = _UNSAFE.sub("_", name.replace("\\", "/").rpartition("/")[2]).strip(" .")
+    stem = base.rpartition(".")[0] or base
+    return f"{stem[:90] or 'file'}.{KINDS[media_type]}"
+
+
+@dataclass(slots=True)
+class Attachments:
+    """The files of letters, in the store's GridFS."""
+
+    store: Store
+    secret: bytes
+    max_bytes: int
+
+    @property
+    def files(self) -> Any:
+        """The driver's bucket."""
+        return self.store.files(SERVICE, "attachments")
+
+    @property
+    def collection(self) -> Any:
+        """The driver's collection of file descriptions."""
+        return self.store.database(SERVICE)["attachments.files"]
+
+    async def ensure(self) -> None:
+        """Create the indexes where they are missing."""
+        await self.store.ensure(
+            self.collection,
+            [
+                Index([("metadata.id", 1)], unique=True),
+                Index([("metadata.loose_since", 1)], only_where={"metadata.loose_since": {"$exists": True}}),
+            ],
+        )
+
+    async def upload(self, file: UploadFile) -> tuple[Attachment, str]:
+        """Store a file; return its description and the signed text that stands for it in a submission.
+
+        Raises:
+            BadInput: it is empty, too large or of a kind that is not taken.
+            StoreUnavailable: the store is away.
+        """
+        size = file.size or 0
+        if size == 0:
+            raise BadInput("R2.2", "附件是空文件 / The file is empty", "/file")
+        if size > self.max_bytes:
+            raise BadInput(
+                "R2.2",
+                f"附件不能超过 {self.max_bytes // 1_000_000} MB / A file may have at most {self.max_bytes} bytes",
+                "/file",
+            )
+        kind = filetype.guess(await file.read(_HEAD))
+        media_type = kind.mime if kind is not None else ""
+        if media_type not in KINDS:
+            allowed = "、".join(sorted(KINDS.values()))
+            raise BadInput("R2.2", f"只接受这些类型的附件：{allowed} / Only these kinds of files are taken", "/file")
+        await file.seek(0)
+        digest = hashlib.sha256()
+        attachment_id = token_hex(16)
+        name = safe_name(file.filename or "", media_type)
+        with translated():
+            upload = self.files.open_upload_stream(
+                name, metadata={"id": attachment_id, "media_type": media_type, "loose_since": datetime.now(UTC)}
+            )
+            try:
+                while chunk := await file.read(_CHUNK):
+                    digest.update(chunk)
+                    await upload.write(chunk)
+            except BaseException:
+                await upload.abort()
+                raise
+            await upload.close()
+        attachment = Attachment(
+            id=attachment_id, name=name, media_type=media_type, size=size, sha256=digest.hexdigest()
+        )
+        return attachment, self.sign(attachment)
+
+    def sign(self, attachment: Attachment) -> str:
+        """Return the text that stands for an uploaded file in a submission."""
+        described = urlsafe_b64encode(attachment.model_dump_json().encode()).rstrip(b"=")
+        return f"{described.decode()}.{self._signature(described)}"
+
+    def verify(self, signed: str) -> Attachment | None:
+        """Return the file that a signed text stands for, or none if it is not ours."""
+        described, _, signature = signed.partition(".")
+        if not hmac.compare_digest(signature.encode(), self._signature(described.encode()).encode()):
+            return None
+        try:
+            raw = urlsafe_b64decode(described.encode() + b"=" * (-len(described) % 4))
+            return Attachment.model_validate(orjson.loads(raw))
+        except (ValueError, ValidationError):
+            return None
+
+    def _signature(self, described: bytes) -> str:
+        return hmac.digest(self.secret, b"attachment\x00" + described, "sha256").hex()
+
+    async def belong(self, attachment_ids: list[str]) -> None:
+        """Note that letters name these files, so that they are kept."""
+        if attachment_ids:
+            with translated():
+                await self.collection.update_many(
+                    {"metadata.id": {"$in": attachment_ids}}, {"$unset": {"metadata.loose_since": ""}}
+                )
+
+    async def open(self, attachment_id: str) -> AsyncIterator[bytes]:
+        """Return a file's content in pieces.
+
+        Raises:
+            NotFound: there is no such file.
+        """
+        with translated():
+            described = await self.collection.find_one({"metadata.id": attachment_id})
+            if described is None:
+                raise NotFound("R2.2", "没有这个附件 / There is no such attachment")
+            stream = await self.files.open_download_stream(described["_id"])
+
+        async def pieces() -> AsyncIterator[bytes]:
+            while chunk := await stream.readchunk():
+                yield bytes(chunk)
+
+        return pieces()
+
+    async def remove_orphans(self) -> None:
+        """Remove files that no letter named within a day, at most 100 at a time."""
+        with translated():
+            limit = datetime.now(UTC) - ORPHANED_AFTER
+            async for described in self.collection.find({"metadata.loose_since": {"$lt": limit}}, {"_id": 1}).limit(
+                100
+            ):
+                await self.files.delete(described["_id"])

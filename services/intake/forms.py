@@ -1,0 +1,211 @@
+"""What a citizen or a portal sends (R2.1, R2.2): every field checked, each error naming the field and the rule."""
+
+import re
+from functools import lru_cache
+from typing import Annotated
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from shared.contracts.types import Classification, Contact, Nature
+from shared.directory import Directory, MailboxKind, UnknownEntry
+from shared.web.problems import FieldError
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+ATTACHMENTS = 5
+FULL_WIDTH_DIGITS = str.maketrans("０１２３４５６７８９＋－（）　", "0123456789+-() ")
+
+
+def _rule(rule: str) -> dict[str, str]:
+    return {"rule": rule}
+
+
+def _printable(text: str) -> str:
+    if _CONTROL.search(text):
+        raise PydanticCustomError(
+            "control_character",
+            "Control characters cannot be printed; remove them",
+            {"zh": "含有无法显示的控制字符，请删去", "rule": "R2.2"},
+        )
+    return text
+
+
+def _substantial(text: str) -> str:
+    if not any(character.isalnum() for character in text):
+        raise PydanticCustomError(
+            "empty_text", "Write words, not only marks", {"zh": "请写明内容，不能只有符号", "rule": "R2.2"}
+        )
+    return text
+
+
+def _line(minimum: int, maximum: int) -> type[str]:
+    return Annotated[  # type: ignore[return-value]
+        str,
+        StringConstraints(strip_whitespace=True, min_length=minimum, max_length=maximum),
+        AfterValidator(_printable),
+    ]
+
+
+@lru_cache(maxsize=1024)
+def _phone(text: str) -> str:
+    try:
+        number = phonenumbers.parse(text.translate(FULL_WIDTH_DIGITS), "CN")
+    except phonenumbers.NumberParseException:
+        number = None
+    if number is None or not phonenumbers.is_valid_number(number):
+        raise PydanticCustomError(
+            "phone",
+            "No such phone number can exist; check the digits and the area code",
+            {"zh": "电话号码不存在，请核对号码和区号", "rule": "R2.2"},
+        )
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _email(text: str) -> str:
+    try:
+        return validate_email(text, check_deliverability=False).normalized
+    except EmailNotValidError:
+        raise PydanticCustomError(
+            "email", "No such e-mail address can exist", {"zh": "电子邮箱地址不正确，请核对", "rule": "R2.2"}
+        ) from None
+
+
+class Sender(BaseModel):
+    """The citizen, and at least one way to reach them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[_line(1, 50), Field(json_schema_extra=_rule("R2.2"), examples=["李明"])]  # type: ignore[valid-type]
+    phone: Annotated[
+        str | None,
+        Field(max_length=30, json_schema_extra=_rule("R2.2"), examples=["023-63850000"]),
+    ] = None
+    email: Annotated[str | None, Field(max_length=254, json_schema_extra=_rule("R2.2"))] = None
+    address: Annotated[_line(4, 200) | None, Field(json_schema_extra=_rule("R2.2"))] = None  # type: ignore[valid-type]
+
+    @model_validator(mode="after")
+    def _reachable(self) -> "Sender":
+        self.phone = _phone(self.phone.strip()) if self.phone and self.phone.strip() else None
+        self.email = _email(self.email.strip()) if self.email and self.email.strip() else None
+        if not (self.phone or self.email or self.address):
+            raise PydanticCustomError(
+                "unreachable",
+                "Give at least one of phone, email and address",
+                {"zh": "电话、电子邮箱、地址至少填写一项", "rule": "R2.2"},
+            )
+        return self
+
+    def contact(self) -> Contact:
+        """Return the contact data as it is kept."""
+        return Contact(name=self.name, phone=self.phone, email=self.email, address=self.address)
+
+
+class Submission(BaseModel):
+    """A letter as a citizen writes it."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "mailbox": "mayor",
+                    "subject": "小区门口路灯不亮",
+                    "body": "我们小区门口的路灯坏了半个多月，晚上老人孩子出行很不安全，希望尽快修好。",
+                    "sender": {"name": "李明", "phone": "13800138000"},
+                    "nature": "help",
+                    "domain": "utilities-power",
+                    "region": "500103",
+                    "may_publish": True,
+                }
+            ]
+        },
+    )
+
+    mailbox: Annotated[str, Field(max_length=80, json_schema_extra=_rule("R2.1"))]
+    """Code of the mayor's mailbox or a unit's."""
+    subject: Annotated[_line(4, 60), AfterValidator(_substantial), Field(json_schema_extra=_rule("R2.2"))]  # type: ignore[valid-type]
+    body: Annotated[_line(10, 5000), AfterValidator(_substantial), Field(json_schema_extra=_rule("R2.2"))]  # type: ignore[valid-type]
+    sender: Sender
+    nature: Annotated[Nature, Field(json_schema_extra=_rule("R3.3"))]
+    domain: Annotated[str, Field(max_length=80, json_schema_extra=_rule("R3.4"))]
+    region: Annotated[str, Field(max_length=6, json_schema_extra=_rule("R3.5"))]
+    may_publish: Annotated[bool, Field(strict=True, json_schema_extra=_rule("R2.2"))]
+    """Whether the letter may be published."""
+    reported_mailbox: Annotated[str | None, Field(max_length=80, json_schema_extra=_rule("R3.3"))] = None
+    """For a report (举报): the mailbox it is about; that mailbox never gets to see it."""
+    attachments: Annotated[
+        list[Annotated[str, Field(max_length=2000)]], Field(max_length=ATTACHMENTS, json_schema_extra=_rule("R2.2"))
+    ] = []
+    """Up to five `attachment` values from `POST /intake/attachments`."""
+
+    def classification(self) -> Classification:
+        """Return what the citizen says the letter is about."""
+        return Classification(
+            nature=self.nature, domain=self.domain, region=self.region, reported_mailbox=self.reported_mailbox
+        )
+
+
+def check_mailbox(code: str, directory: Directory) -> list[FieldError]:
+    """Return what is wrong with a citizen's choice of mailbox (R2.1)."""
+    try:
+        kind = directory.get(code).kind
+    except UnknownEntry:
+        kind = None
+    if kind is None or kind is MailboxKind.DEPARTMENT:
+        return [
+            FieldError(
+                "/mailbox",
+                "没有这个信箱；可选的信箱见 /intake/mailboxes",
+                "There is no such mailbox; GET /intake/mailboxes lists them",
+                "R2.1",
+            )
+        ]
+    return []
+
+
+def check_classification(classification: Classification, directory: Directory) -> list[FieldError]:
+    """Return what is wrong with a classification: domain, region, reported mailbox (R3.3–R3.5)."""
+    wrong: list[FieldError] = []
+    try:
+        directory.domain(classification.domain)
+    except UnknownEntry:
+        wrong.append(
+            FieldError(
+                "/domain",
+                "没有这个领域；可选的领域见 /intake/domains",
+                "There is no such domain; GET /intake/domains lists them",
+                "R3.4",
+            )
+        )
+    try:
+        directory.region(classification.region)
+    except UnknownEntry:
+        wrong.append(
+            FieldError(
+                "/region",
+                "没有这个区县；请用 GB/T 2260 代码，见 /intake/regions",
+                "There is no such region; use a GB/T 2260 code, listed at GET /intake/regions",
+                "R3.5",
+            )
+        )
+    about = classification.reported_mailbox
+    if about is not None:
+        if classification.nature is not Nature.REPORT:
+            wrong.append(
+                FieldError(
+                    "/reported_mailbox",
+                    "只有举报才填写被举报单位",
+                    "Only a report (nature: report) names a reported mailbox",
+                    "R3.3",
+                )
+            )
+        else:
+            try:
+                directory.get(about)
+            except UnknownEntry:
+                wrong.append(
+                    FieldError("/reported_mailbox", "没有这个单位", "There is no such mailbox to report", "R2.1")
+                )
+    return wrong

@@ -1,0 +1,224 @@
+"""Messages to intake: submissions from the front door, facts of the other services; and whom intake tells what."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from time import perf_counter
+
+from pydantic import ValidationError
+
+from services.intake import domain
+from services.intake.attachments import Attachments
+from services.intake.domain import Letter
+from services.intake.repository import Contacts, Line, Register
+from shared.calendar.zone import business_date
+from shared.contracts.catalogue import UnknownMessageType, parse
+from shared.contracts.errors import RuleBroken, Stale
+from shared.contracts.facts import Fact, HandoffSent, LetterReceived, LetterRegistered
+from shared.contracts.mailbox import ContactDisclosed, LetterArrived
+from shared.contracts.submissions import SubmissionAccepted
+from shared.contracts.types import Actor, AnswerBy, Contact, Nature
+from shared.directory import Directory, UnknownMailbox
+from shared.messaging.broker import Record
+from shared.messaging.letters import Letters, Step, Telling
+from shared.messaging.parking import Message, Parking, explain, read, strays
+from shared.messaging.patience import patiently
+from shared.observability import metrics
+from shared.storage import Stored, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+SUBMISSIONS = "submissions"
+UNCONFIRMED_AFTER = timedelta(seconds=5)
+
+
+def receiving_mailbox(submission: SubmissionAccepted, directory: Directory) -> str:
+    """Return the mailbox that gets a letter: the chosen one, but a report (举报) goes past the unit it is about.
+
+    Then the mailbox above that unit gets it (R1.2; architecture, messages 4). About the mayor's mailbox itself there is none above.
+    """
+    chosen = submission.mailbox
+    about = submission.classification.reported_mailbox
+    if submission.classification.nature is not Nature.REPORT or about is None:
+        return chosen
+    unit = directory.unit_of(about)
+    if directory.unit_of(chosen).code == unit.code and unit.parent is not None:
+        return unit.parent
+    return chosen
+
+
+@dataclass
+class Submissions:
+    """Stores what the front door accepted, in batches."""
+
+    letters: Letters[Letter]
+    contacts: Contacts
+    attachments: Attachments
+    parking: Parking
+    directory: Directory
+    namespace: str
+
+    async def handle(self, records: Sequence[Record]) -> None:
+        """Take a batch of `submissions`: contact data first, then the letters; each letter once, however often it comes."""
+        if not records:
+            return
+        started = perf_counter()
+        messages = [read(record, self.namespace) for record in records]
+        async for attempt in patiently():
+            with attempt:
+                await self._store(messages)
+        metrics.message_handling_seconds.labels("intake", SUBMISSIONS).observe(perf_counter() - started)
+        metrics.message_batch_size.labels("intake", SUBMISSIONS).observe(len(records))
+
+    async def _store(self, messages: Sequence[Message]) -> None:
+        good: dict[str, SubmissionAccepted] = {}
+        traces: dict[str, str] = {}
+        mailboxes: dict[str, str] = {}
+        bad: list[Message] = []
+        for message in messages:
+            try:
+                submission, mailbox = self._read(message)
+            except (ValidationError, UnknownMessageType, UnknownMailbox, ValueError) as error:
+                message.error, message.stack = explain(error)
+                bad.append(message)
+            else:
+                good.setdefault(submission.letter_id, submission)
+                mailboxes.setdefault(submission.letter_id, mailbox)
+                traces.setdefault(submission.letter_id, message.envelope.traceparent if message.envelope else "")
+
+        def decide(letter_id: str, state: Letter | None, now: datetime) -> Sequence[Fact]:
+            return domain.receive(state, good[letter_id], mailboxes[letter_id], now)
+
+        await self.contacts.keep({letter_id: submission.contact for letter_id, submission in good.items()})
+        await self.attachments.belong([file.id for submission in good.values() for file in submission.attachments])
+        stored = await self.letters.command_many(good, decide, traces)
+        queue, removed = strays(bad)
+        removed |= {message.replay_of for message in messages if message.replay_of and message not in bad}
+        await self.parking.keep({"": queue}, removed)
+        for outcome, count in (
+            ("handled", len(stored)),
+            ("duplicate", len(messages) - len(bad) - len(stored)),
+            ("parked", len(bad)),
+        ):
+            if count:
+                metrics.messages_total.labels("intake", SUBMISSIONS, outcome).inc(count)
+
+    def _read(self, message: Message) -> tuple[SubmissionAccepted, str]:
+        if message.envelope is None or message.drop:
+            raise ValueError(message.error or "dropped")
+        submission = parse(message.envelope.type, message.value)
+        if not isinstance(submission, SubmissionAccepted) or submission.letter_id != message.envelope.subject:
+            raise ValueError(f"{message.envelope.type} is not the submission that its envelope names")
+        return submission, receiving_mailbox(submission, self.directory)
+
+
+@dataclass
+class Disclosure:
+    """Whom intake tells: the receiving mailbox of the letter, and whoever must answer of the contact data (rule 4)."""
+
+    contacts: Contacts
+
+    async def tell(self, steps: Sequence[Step[Letter]]) -> Sequence[Telling]:
+        """Return the messages for mailboxes that follow from steps."""
+        known = await self._contacts(steps)
+        told: list[Telling] = []
+        for step in steps:
+            fact, letter = step.fact, step.after
+            contact = known.get(step.letter_id)
+            if contact is None or letter is None:
+                continue
+            if isinstance(fact, LetterReceived):
+                arrived = LetterArrived(
+                    letter_id=fact.letter_id,
+                    at=fact.at,
+                    mailbox=fact.mailbox,
+                    subject=fact.subject,
+                    body=fact.body,
+                    classification=fact.classification,
+                    contact=contact,
+                    attachments=fact.attachments,
+                    may_publish=fact.may_publish,
+                )
+                told.append(Telling(f"mailbox.{fact.mailbox}", arrived, fact))
+            elif isinstance(fact, HandoffSent) and fact.answer_by is AnswerBy.ASSIGNEE:
+                disclosed = ContactDisclosed(
+                    letter_id=fact.letter_id,
+                    at=fact.at,
+                    mailbox=fact.receiver,
+                    handoff_id=fact.handoff_id,
+                    contact=contact,
+                )
+                told.append(Telling(f"mailbox.{fact.receiver}", disclosed, fact))
+        return told
+
+    async def _contacts(self, steps: Sequence[Step[Letter]]) -> dict[str, Contact]:
+        wanted = {step.letter_id for step in steps if isinstance(step.fact, LetterReceived | HandoffSent)}
+        return await self.contacts.get_many(wanted) if wanted else {}
+
+
+def _registered(line: Line, state: Letter | None, now: datetime) -> Sequence[Fact]:
+    return domain.register(state, line.number, line.by, now)
+
+
+@dataclass
+class Registrar:
+    """Gives letters their numbers, and finishes what a crash left between the line and the fact (R3.6)."""
+
+    letters: Letters[Letter]
+    register: Register
+    _done: list[str] = field(default_factory=list)
+
+    async def register_letter(self, letter_id: str, by: Actor, expected: int | None) -> Stored[Letter]:
+        """Register a letter; again: the same number (R3.8).
+
+        Raises:
+            RuleBroken: it was discarded or noted.
+            Stale: it has another version than `expected`.
+        """
+        stored = await self.letters.aggregates.get(letter_id)
+        if expected is not None and stored.version != expected:
+            raise Stale(stored.version)
+        domain.may_register(stored.state)
+        letter = domain.known(stored.state)
+        if letter.number is not None:
+            return stored
+        now = self.letters.clock.now()
+        line = await self.register.line(letter.mailbox, business_date(now).year, letter_id, by, now)
+        after = await self.letters.command(letter_id, partial(_registered, line))
+        self._done.append(letter_id)
+        return after
+
+    async def confirm(self) -> None:
+        """Close the lines of letters that were registered since the last time, in one write, then those a crash left."""
+        done, self._done = self._done, []
+        try:
+            await self.register.confirm(done)
+        except StoreUnavailable:
+            self._done += done
+            raise
+        await self.confirm_left_lines()
+
+    async def confirm_left_lines(self) -> None:
+        """Register letters whose line was written but never confirmed."""
+        lines = await self.register.unconfirmed(UNCONFIRMED_AFTER, 500)
+        for line in lines:
+            try:
+                await self.letters.command(line.letter_id, partial(_registered, line))
+            except RuleBroken as error:
+                log.exception(
+                    "a line of the register has no letter", extra={"letter_id": line.letter_id}, exc_info=error
+                )
+                continue
+            await self.register.confirm([line.letter_id])
+
+    async def restore(self, steps: Sequence[Step[Letter]]) -> None:
+        """During a rebuild: write the register's lines as the facts tell them."""
+        await self.register.rebuild(
+            {
+                step.letter_id: (step.fact.number, step.fact.by, step.fact.at)
+                for step in steps
+                if isinstance(step.fact, LetterRegistered)
+            }
+        )

@@ -1,0 +1,164 @@
+"""Publication's collection of letters, and the two narrow windows through which the public looks at it.
+
+What the public may see lies apart in each document, in the fields `public` (the approved text) and `notices` (entries of the
+board). The public queries fetch only those fields, so no path of theirs can show anything else of a letter.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from services.publication.domain import Case, Status
+from shared.contracts.facts import LetterPublished
+from shared.contracts.types import Moment, Value
+from shared.storage import Aggregates, Index, Store, Stored, translated
+
+SERVICE = "publication"
+NEWEST_FIRST = frozenset({Status.PUBLISHED, Status.WITHHELD})
+
+
+class PublicHead(Value):
+    """A line of the public list."""
+
+    number: str
+    """ASCII form, for the address: `YFX-2026-17`."""
+    number_text: str
+    """Printed form: `渝府信〔2026〕17号`."""
+    mailbox: str
+    """Code of the mailbox that answered."""
+    subject: str
+    published_at: Moment
+
+
+class PublicLetter(PublicHead):
+    """A published letter, whole: the approved text and nothing else."""
+
+    body: str
+    reply: str
+
+
+class Notice(Value):
+    """An entry of the notice board: an urged letter that still has no reply (R7.2)."""
+
+    number: str
+    number_text: str
+    mailbox: str
+    """Code of the mailbox that owes the reply."""
+    due_at: Moment
+    urged: int
+
+
+@dataclass(frozen=True, slots=True)
+class PublicPage:
+    """A page of the public list and where the next one begins."""
+
+    letters: list[PublicHead]
+    next: str | None
+
+
+def cases(store: Store) -> Aggregates[Case]:
+    """Return the collection of letters as staff and messages move them."""
+    return Aggregates(
+        store,
+        SERVICE,
+        "letters",
+        dump=partial(Case.model_dump, mode="json"),
+        load=Case.model_validate,
+        fields=_fields,
+        indexes=[
+            Index([("status", 1), ("mailbox", 1), ("place", 1)], only_where={"status": {"$exists": True}}),
+            Index([("public_place", 1)], only_where={"public_place": {"$exists": True}}),
+            Index([("public_number", 1)], only_where={"public_number": {"$exists": True}}),
+            Index([("notice_due", 1)], only_where={"notice_due": {"$exists": True}}),
+        ],
+    )
+
+
+def _fields(case: Case) -> dict[str, Any]:
+    since = case.since
+    notices = [
+        Notice(
+            number=case.number.ascii,
+            number_text=case.number.text,
+            mailbox=handoff.receiver,
+            due_at=handoff.due_at,
+            urged=handoff.urged,
+        )
+        for handoff in case.notices
+        if handoff.due_at is not None and case.number is not None
+    ]
+    approved = case.approved
+    return {
+        "status": None if since is None else case.status.value,
+        "mailbox": None if case.answer is None else case.answer.mailbox,
+        "place": None if since is None else place(since, case.letter_id),
+        "public": None if approved is None else _public(approved).model_dump(mode="json"),
+        "public_number": None if approved is None else approved.number.ascii,
+        "public_place": None if approved is None else place(approved.at, case.letter_id),
+        "notices": [notice.model_dump(mode="json") for notice in notices] or None,
+        "notice_due": min((notice.due_at for notice in notices), default=None),
+    }
+
+
+def _public(approved: LetterPublished) -> PublicLetter:
+    return PublicLetter(
+        number=approved.number.ascii,
+        number_text=approved.number.text,
+        mailbox=approved.mailbox,
+        subject=approved.subject,
+        published_at=approved.at,
+        body=approved.body,
+        reply=approved.reply,
+    )
+
+
+def place(moment: datetime, letter_id: str) -> str:
+    """Return a letter's place in a list ordered by time: one string, unique and sortable, so that a page is one index range."""
+    return f"{int(moment.timestamp() * 1000):015d}/{letter_id}"
+
+
+async def staff_page(
+    cases: Aggregates[Case], mailbox: str, status: str, after: str | None, limit: int
+) -> list[Stored[Case]]:
+    """Return the cases of a mailbox in one status beyond the place `after`: what waits oldest first, what is decided newest first."""
+    newest_first = status in NEWEST_FIRST
+    query: dict[str, Any] = {"status": status, "mailbox": mailbox}
+    if after is not None:
+        query["place"] = {"$lt" if newest_first else "$gt": after}
+    return await cases.find(query, sort=[("place", -1 if newest_first else 1)], limit=limit)
+
+
+@dataclass(frozen=True, slots=True)
+class PublicSite:
+    """What the public site asks of the store: each question is one find by an index."""
+
+    cases: Aggregates[Case]
+
+    async def page(self, after: str | None, limit: int) -> PublicPage:
+        """Return published letters beyond the place `after`, newest first."""
+        beyond: dict[str, Any] = {"$exists": True} if after is None else {"$lt": after}
+        wanted = {"public_place": 1, "_id": 0, **{f"public.{name}": 1 for name in PublicHead.model_fields}}
+        with translated():
+            cursor = self.cases.collection.find({"public_place": beyond}, wanted)
+            found = [document async for document in cursor.sort([("public_place", -1)]).limit(limit + 1)]
+        shown = found[:limit]
+        return PublicPage(
+            [PublicHead.model_validate(document["public"]) for document in shown],
+            shown[-1]["public_place"] if len(found) > limit else None,
+        )
+
+    async def letter(self, number: str) -> PublicLetter | None:
+        """Return the published letter with this number (ASCII form)."""
+        with translated():
+            found = await self.cases.collection.find_one({"public_number": number}, {"public": 1, "_id": 0})
+        return None if found is None else PublicLetter.model_validate(found["public"])
+
+    async def board(self) -> Sequence[Notice]:
+        """Return all entries of the notice board, the longest overdue first (R7.2)."""
+        with translated():
+            cursor = self.cases.collection.find({"notice_due": {"$exists": True}}, {"notices": 1, "_id": 0})
+            found = [document async for document in cursor.sort([("notice_due", 1)])]
+        notices = [Notice.model_validate(notice) for document in found for notice in document["notices"]]
+        return sorted(notices, key=lambda notice: (notice.due_at, notice.number))

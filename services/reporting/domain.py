@@ -1,0 +1,238 @@
+"""A letter as the figures need it: one compact row with its hand-offs, made of moments and codes, without any text.
+
+Reporting decides nothing and publishes nothing: each fact only writes its moment into its own place in the row. A moment once there stays, so
+rows come out the same whatever the order between services, and a row only ever adds to the days it counts in.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from pydantic import Field
+
+from shared.contracts.facts import (
+    CitizenAnswered,
+    Fact,
+    HandoffCollected,
+    HandoffSent,
+    LetterDiscarded,
+    LetterNoted,
+    LetterPublished,
+    LetterRead,
+    LetterReceived,
+    LetterReclassified,
+    LetterRegistered,
+    PublicationWithheld,
+    ReadingOverdue,
+    ReplyApproved,
+    ReplyDueSet,
+    ReplyOverdue,
+    UrgingSent,
+)
+from shared.contracts.types import Classification, InvalidReason, Moment, Nature, Value
+
+
+class Handoff(Value):
+    """One assignment (R4.2) from its sending to its answer."""
+
+    sender: str = ""
+    """Mailbox code of the assigner."""
+    receiver: str = ""
+    """Mailbox code of the assignee."""
+    sent_at: Moment | None = None
+    collected_at: Moment | None = None
+    replied_at: Moment | None = None
+    """When the assignee's head approved the reply, which answers the assignment (R6.1)."""
+    limits: tuple[Moment, ...] = ()
+    """Every due moment that was set; the last one is in force."""
+    passed: tuple[Moment, ...] = ()
+    """The due moments that were declared to have passed without a reply."""
+    urged: tuple[Moment, ...] = ()
+    """When each urging slip went out (R7.1)."""
+
+    @property
+    def due_at(self) -> datetime | None:
+        """The due moment in force."""
+        known = self.limits or self.passed
+        return known[-1] if known else None
+
+    @property
+    def late_since(self) -> datetime | None:
+        """The due moment in force if no reply came before it, else none.
+
+        A reply is in time up to 24:00 of the last day, whenever the lateness was declared.
+        """
+        due = self.due_at
+        late = due is not None and (due in self.passed if self.replied_at is None else self.replied_at >= due)
+        return due if late else None
+
+    @property
+    def once_late_since(self) -> tuple[datetime, ...]:
+        """Every due moment by which this hand-off was ever taken for late."""
+        replied = self.replied_at
+        return (*self.passed, *(limit for limit in self.limits if replied is not None and replied >= limit))
+
+
+class Row(Value):
+    """One letter. Every moment is the `at` of the fact that brought it, unless its name says otherwise."""
+
+    mailbox: str = ""
+    """The first-receiving mailbox; empty until the letter's arrival is known."""
+    received_at: Moment | None = None
+    nature: Nature | None = None
+    domain: str = ""
+    region: str = ""
+    read_at: Moment | None = None
+    """When staff first dealt with it: read, registered, discarded or noted, whichever came first (R3.1)."""
+    reading_due_at: Moment | None = None
+    """The end of its reading day, once that was declared to have passed (R3.1)."""
+    registered_at: Moment | None = None
+    number: str = ""
+    """ASCII form of the number, e.g. `YFX-2026-17`."""
+    discarded_at: Moment | None = None
+    reason: InvalidReason | None = None
+    noted_at: Moment | None = None
+    handoffs: Mapping[str, Handoff] = Field(default_factory=dict)
+    """Hand-off id → hand-off."""
+    answered_at: Moment | None = None
+    """When the citizen got an answer (R8.3)."""
+    published_at: Moment | None = None
+    withheld_at: Moment | None = None
+
+    @property
+    def unread_since(self) -> datetime | None:
+        """The end of its reading day if nobody had dealt with the letter before it, else none."""
+        due = self.reading_due_at
+        return due if due is not None and (self.read_at is None or self.read_at >= due) else None
+
+
+def _with(row: Row | None, **changes: Any) -> Row:
+    return (row or Row()).model_copy(update=changes)
+
+
+def _dealt_with(row: Row | None, at: datetime, **changes: Any) -> Row:
+    return _with(row, read_at=(row.read_at if row else None) or at, **changes)
+
+
+def _handoff(row: Row | None, id: str, change: Callable[[Handoff], Mapping[str, Any]]) -> Row:
+    row = row or Row()
+    before = row.handoffs.get(id, Handoff())
+    return _with(row, handoffs={**row.handoffs, id: before.model_copy(update=change(before))})
+
+
+def _about(classification: Classification) -> dict[str, Any]:
+    return {"nature": classification.nature, "domain": classification.domain, "region": classification.region}
+
+
+def received(row: Row | None, fact: LetterReceived) -> Row:
+    """The letter came to a mailbox (R2.1)."""
+    return _with(row, mailbox=fact.mailbox, received_at=fact.at, **_about(fact.classification))
+
+
+def reclassified(row: Row | None, fact: LetterReclassified) -> Row:
+    """The letter counts as what staff say it is (R3.2), on the day it was received."""
+    return _with(row, **_about(fact.after))
+
+
+def read(row: Row | None, fact: LetterRead) -> Row:
+    """Staff opened it."""
+    return _dealt_with(row, fact.at)
+
+
+def registered(row: Row | None, fact: LetterRegistered) -> Row:
+    """It was accepted (R3.6)."""
+    return _dealt_with(row, fact.at, registered_at=fact.at, number=fact.number.ascii)
+
+
+def discarded(row: Row | None, fact: LetterDiscarded) -> Row:
+    """It was not accepted (R3.0); the fact and the reason stay for the statistics (R3.7)."""
+    return _dealt_with(row, fact.at, discarded_at=fact.at, reason=fact.reason)
+
+
+def noted(row: Row | None, fact: LetterNoted) -> Row:
+    """It was archived for reference (R3.7)."""
+    return _dealt_with(row, fact.at, noted_at=fact.at)
+
+
+def reading_overdue(row: Row | None, fact: ReadingOverdue) -> Row:
+    """Its reading day ended (R3.1)."""
+    return _with(row, reading_due_at=fact.due_at)
+
+
+def handoff_sent(row: Row | None, fact: HandoffSent) -> Row:
+    """It was assigned (R4.2)."""
+    return _handoff(
+        row, fact.handoff_id, lambda _: {"sender": fact.sender, "receiver": fact.receiver, "sent_at": fact.at}
+    )
+
+
+def handoff_collected(row: Row | None, fact: HandoffCollected) -> Row:
+    """The assignee signed for it (R6.3)."""
+    return _handoff(row, fact.handoff_id, lambda _: {"receiver": fact.receiver, "collected_at": fact.at})
+
+
+def reply_due_set(row: Row | None, fact: ReplyDueSet) -> Row:
+    """A due moment came into force (R6.1)."""
+    return _handoff(row, fact.handoff_id, lambda h: {"receiver": fact.receiver, "limits": (*h.limits, fact.due_at)})
+
+
+def reply_overdue(row: Row | None, fact: ReplyOverdue) -> Row:
+    """A due moment passed (R6.1)."""
+    return _handoff(
+        row,
+        fact.handoff_id,
+        lambda h: {"sender": fact.sender, "receiver": fact.receiver, "passed": (*h.passed, fact.due_at)},
+    )
+
+
+def urging_sent(row: Row | None, fact: UrgingSent) -> Row:
+    """An urging slip went out (R7.1)."""
+    return _handoff(
+        row,
+        fact.handoff_id,
+        lambda h: {"sender": fact.sender, "receiver": fact.receiver, "urged": (*h.urged, fact.at)},
+    )
+
+
+def reply_approved(row: Row | None, fact: ReplyApproved) -> Row:
+    """The assignment is answered (R6.1); the first approved reply counts."""
+    return _handoff(
+        row,
+        fact.handoff_id,
+        lambda h: {"sender": fact.sender, "receiver": fact.receiver, "replied_at": h.replied_at or fact.at},
+    )
+
+
+def citizen_answered(row: Row | None, fact: CitizenAnswered) -> Row:
+    """The citizen has an answer (R8.3); the first one counts."""
+    return _with(row, answered_at=(row.answered_at if row else None) or fact.at)
+
+
+def published(row: Row | None, fact: LetterPublished) -> Row:
+    """It is public (R9.1); the first time counts."""
+    return _with(row, published_at=(row.published_at if row else None) or fact.at)
+
+
+def withheld(row: Row | None, fact: PublicationWithheld) -> Row:
+    """It stays unpublished (R9.1); the first decision counts."""
+    return _with(row, withheld_at=(row.withheld_at if row else None) or fact.at)
+
+
+ON: Final[dict[type[Fact], Callable[[Row | None, Any], Row | None]]] = {
+    LetterReceived: received,
+    LetterReclassified: reclassified,
+    LetterRead: read,
+    LetterRegistered: registered,
+    LetterDiscarded: discarded,
+    LetterNoted: noted,
+    ReadingOverdue: reading_overdue,
+    HandoffSent: handoff_sent,
+    HandoffCollected: handoff_collected,
+    ReplyDueSet: reply_due_set,
+    ReplyOverdue: reply_overdue,
+    UrgingSent: urging_sent,
+    ReplyApproved: reply_approved,
+    CitizenAnswered: citizen_answered,
+    LetterPublished: published,
+    PublicationWithheld: withheld,
+}

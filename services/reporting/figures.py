@@ -1,0 +1,297 @@
+"""The figures (R10.4, R11.2), each defined once: in words in `Figure`, in code in `tallies`.
+
+A row says by itself in which cells it counts, and as what: its *tallies*. A cell is one mailbox on one day (Asia/Shanghai); it is the
+number of equal tallies of all rows. Figures of a period are the sum of its cells. Nothing is ever added to a stored number, so whatever
+arrives twice or again counts once (architecture rule 10).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple, Self, TypeAlias
+
+from services.reporting.domain import Handoff, Row
+from shared.calendar.zone import business_date
+from shared.contracts.types import InvalidReason, Nature, Value
+
+
+class Side(StrEnum):
+    """From which side a cell counts: what its mailbox received, what it handed out, what was handed to it."""
+
+    LETTERS = "letters"
+    """Letters that citizens wrote to the mailbox, whoever handles them (R3.8)."""
+    ASSIGNED = "assigned"
+    """Assignments that the mailbox sent; counted per assignee."""
+    UNDERTAKEN = "undertaken"
+    """Assignments that the mailbox got; counted per assigner."""
+
+
+class Figure(StrEnum):
+    """What is counted, under its Chinese name, and by which moment it falls into a period."""
+
+    label: str
+    meaning: str
+
+    def __new__(cls, value: str, label: str, meaning: str) -> Self:
+        """Make a member from its code, its Chinese name and its definition."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.label = label
+        member.meaning = meaning
+        return member
+
+    # Of letters. All count the letters of the mailbox that received them first.
+    RECEIVED = "received", "收到来信", "市民写给本信箱的来信，按收到时间计入"
+    """Letters received, by the moment of receipt."""
+    NATURE = "nature", "按性质", "收到来信按性质分类，以工作人员校正后的分类为准，按收到时间计入"
+    """Of those received, how many of each nature, as corrected by staff (R3.2)."""
+    DOMAIN = "domain", "按领域", "收到来信按领域分类，以工作人员校正后的分类为准，按收到时间计入"
+    """Of those received, how many of each domain, as corrected by staff (R3.2)."""
+    REGION = "region", "按地区", "收到来信按所涉区县分类，以工作人员校正后的分类为准，按收到时间计入"
+    """Of those received, how many about each region, as corrected by staff (R3.2)."""
+    READ_LATE = "read_late", "未按时阅看", "到阅看期限（日积日清）仍未阅看的来信，按期限的最后一日计入"
+    """Letters unread at the end of their reading day (R3.1), by that day."""
+    REGISTERED = "registered", "登记", "受理并登记编号的来信，按登记时间计入"
+    """Letters registered (R3.6), by the moment of registration."""
+    DISCARDED = "discarded", "不予受理", "不属受理范围的来信，按处理时间计入，并按五类原因分列"
+    """Letters not accepted, per reason (R3.0), by the moment of that decision."""
+    NOTED = "noted", "掌握", "存档掌握、不编号的来信，按处理时间计入"
+    """Letters archived for reference (R3.7), by the moment of that decision."""
+    ANSWERED = "answered", "答复来信人", "来信人已得到答复的来信，按首次答复时间计入"
+    """Letters whose citizen has an answer (R8.3), by the moment of the first one."""
+    PUBLISHED = "published", "公示", "已在网上公示的来信，按首次公示时间计入"
+    """Letters published (R9.1), by the moment of the first publication."""
+    WITHHELD = "withheld", "不予公示", "经审核不予公示（含来信人不同意公示）的来信，按决定时间计入"
+    """Letters withheld from publication (R9.1, or without consent: R2.2), by the moment of the first such decision."""
+
+    # Of assignments. Counted on both sides: for the assigner per assignee, for the assignee per assigner.
+    ASSIGNED = "assigned", "交办", "经批准发出的交办件，按发出时间计入"
+    """Assignments sent (R4.2), by the moment of sending."""
+    COLLECTED = "collected", "签收", "承办单位已签收的交办件，按签收时间计入"
+    """Assignments signed for (R6.3), by the moment of signing."""
+    ANSWERED_IN_TIME = "answered_in_time", "按时回复", "在期限最后一日24时之前回复（经承办单位负责人批准）的交办件，按回复时间计入"
+    """Assignments whose reply was approved before 24:00 of the last day (R6.1), by the moment of the first approval."""
+    ANSWERED_LATE = "answered_late", "逾期回复", "超过期限后才回复的交办件，按回复时间计入"
+    """Assignments whose reply was approved later than that, by the moment of the first approval."""
+    BECAME_OVERDUE = "became_overdue", "新增逾期", "到期限仍未回复的交办件，按期限的最后一日计入"
+    """Assignments whose limit passed without a reply, by the last day of the limit."""
+    URGED = "urged", "催办次数", "发出的催办单，按发出时间计入；同一件可多次催办"
+    """Urging slips sent (R7.1), by the moment of sending; one assignment may have several."""
+    OVERDUE = "overdue", "期末逾期未复", "期末时期限已过而尚未回复的交办件"
+    """Assignments whose limit had passed and which had no reply at the end of the period, whenever they were sent."""
+
+
+class Tally(NamedTuple):
+    """One count of one row: where, and as what."""
+
+    cell: str
+    side: Side
+    figure: Figure
+    key: str = ""
+    """Nature, domain, region, reason, or the mailbox at the other end; empty where a figure is not broken down."""
+
+
+Count: TypeAlias = tuple[Side, Figure, str]
+Counts: TypeAlias = Counter[Count]
+"""(side, figure, key) → how many: the content of a cell, or of several added up."""
+
+
+def cell_key(mailbox: str, day: date) -> str:
+    """Return the key of a cell, e.g. `mayor|2026-02-09`."""
+    return f"{mailbox}|{day.isoformat()}"
+
+
+def _on(mailbox: str, moment: datetime) -> str:
+    return cell_key(mailbox, business_date(moment))
+
+
+def _until(mailbox: str, due: datetime) -> str:
+    """Return the cell of a limit's last day: a due moment is 24:00 of that day, which is 0:00 of the next."""
+    return cell_key(mailbox, business_date(due - timedelta(milliseconds=1)))
+
+
+def tallies(row: Row) -> list[Tally]:
+    """Return where a letter counts, and as what. This is the definition of every figure but `Figure.OVERDUE`, which follows from two."""
+    found = list(_of_letter(row)) if row.mailbox else []
+    for handoff in row.handoffs.values():
+        if handoff.sender and handoff.receiver:
+            found.extend(_of_handoff(handoff))
+    return found
+
+
+def _of_letter(row: Row) -> Iterator[Tally]:
+    side, mailbox = Side.LETTERS, row.mailbox
+    if row.received_at and row.nature:
+        cell = _on(mailbox, row.received_at)
+        yield Tally(cell, side, Figure.RECEIVED)
+        yield Tally(cell, side, Figure.NATURE, row.nature.value)
+        yield Tally(cell, side, Figure.DOMAIN, row.domain)
+        yield Tally(cell, side, Figure.REGION, row.region)
+    if row.unread_since:
+        yield Tally(_until(mailbox, row.unread_since), side, Figure.READ_LATE)
+    if row.discarded_at and row.reason:
+        yield Tally(_on(mailbox, row.discarded_at), side, Figure.DISCARDED, row.reason.value)
+    for moment, figure in (
+        (row.registered_at, Figure.REGISTERED),
+        (row.noted_at, Figure.NOTED),
+        (row.answered_at, Figure.ANSWERED),
+        (row.published_at, Figure.PUBLISHED),
+        (row.withheld_at, Figure.WITHHELD),
+    ):
+        if moment:
+            yield Tally(_on(mailbox, moment), side, figure)
+
+
+def _of_handoff(handoff: Handoff) -> Iterator[Tally]:
+    ends = (
+        (handoff.sender, Side.ASSIGNED, handoff.receiver),
+        (handoff.receiver, Side.UNDERTAKEN, handoff.sender),
+    )
+    late = handoff.late_since
+    for mailbox, side, other in ends:
+        if handoff.sent_at:
+            yield Tally(_on(mailbox, handoff.sent_at), side, Figure.ASSIGNED, other)
+        if handoff.collected_at:
+            yield Tally(_on(mailbox, handoff.collected_at), side, Figure.COLLECTED, other)
+        if handoff.replied_at:
+            figure = Figure.ANSWERED_LATE if late else Figure.ANSWERED_IN_TIME
+            yield Tally(_on(mailbox, handoff.replied_at), side, figure, other)
+        if late:
+            yield Tally(_until(mailbox, late), side, Figure.BECAME_OVERDUE, other)
+        for moment in handoff.urged:
+            yield Tally(_on(mailbox, moment), side, Figure.URGED, other)
+
+
+def cells_of(row: Row) -> list[str]:
+    """Return every cell that a letter counts in or once counted in, sorted: the index by which a cell finds its rows.
+
+    It only grows: a limit that turned out not to have passed, since a reply came just before it, leaves the letter listed there, so that a
+    repeated fact still has the cell recounted.
+    """
+    cells = {tally.cell for tally in tallies(row)}
+    if row.mailbox and row.reading_due_at:
+        cells.add(_until(row.mailbox, row.reading_due_at))
+    for handoff in row.handoffs.values():
+        for mailbox in (handoff.sender, handoff.receiver):
+            if mailbox:
+                cells.update(_until(mailbox, limit) for limit in handoff.once_late_since)
+    return sorted(cells)
+
+
+def changed_cells(before: Row | None, after: Row | None) -> set[str]:
+    """Return the cells that a change of a letter's row alters."""
+    old = Counter(tallies(before) if before else ())
+    new = Counter(tallies(after) if after else ())
+    return {tally.cell for tally in old.keys() | new.keys() if old[tally] != new[tally]}
+
+
+def count(rows: Iterable[Row], into: Mapping[str, Counts]) -> None:
+    """Count rows into those of their cells that are asked for: cell key → counts."""
+    for row in rows:
+        for cell, side, figure, key in tallies(row):
+            counts = into.get(cell)
+            if counts is not None:
+                counts[side, figure, key] += 1
+
+
+def cell_of(mailbox: str, day: date, rows: Iterable[Row]) -> Counts:
+    """Return the content of one cell, from all rows that list it (others do no harm)."""
+    counts: Counts = Counter()
+    count(rows, {cell_key(mailbox, day): counts})
+    return counts
+
+
+class Handling(Value):
+    """How assignments between two mailboxes went; the fields are the figures of the same names."""
+
+    assigned: int = 0
+    collected: int = 0
+    answered_in_time: int = 0
+    answered_late: int = 0
+    became_overdue: int = 0
+    urged: int = 0
+    overdue: int = 0
+
+
+class Figures(Value):
+    """The figures of one period; each field is the figure of the same name. Breakdowns leave out what is zero."""
+
+    received: int = 0
+    natures: dict[Nature, int] = {}
+    domains: dict[str, int] = {}
+    regions: dict[str, int] = {}
+    read_late: int = 0
+    registered: int = 0
+    discarded: int = 0
+    discard_reasons: dict[InvalidReason, int] = {}
+    noted: int = 0
+    answered: int = 0
+    published: int = 0
+    withheld: int = 0
+    assigned: dict[str, Handling] = {}
+    """Assignee → how it handled what was assigned to it."""
+    undertaken: dict[str, Handling] = {}
+    """Assigner → how this mailbox handled what it was assigned."""
+
+    @property
+    def all_assigned(self) -> Handling:
+        """All assignees together."""
+        return total(self.assigned.values())
+
+    @property
+    def all_undertaken(self) -> Handling:
+        """All assigners together."""
+        return total(self.undertaken.values())
+
+
+def total(handlings: Iterable[Handling]) -> Handling:
+    """Add up."""
+    listed = list(handlings)
+    return Handling(**{name: sum(getattr(h, name) for h in listed) for name in Handling.model_fields})
+
+
+def still_overdue(until_the_end: Counts) -> Counts:
+    """Return the stock of overdue assignments, given the sum of all cells up to the end of the period.
+
+    What ever became overdue and was not answered late is still open: a late answer always follows a limit that passed.
+    """
+    stock: Counts = Counter()
+    for (side, figure, key), number in until_the_end.items():
+        if figure is Figure.BECAME_OVERDUE:
+            stock[side, Figure.OVERDUE, key] += number
+        elif figure is Figure.ANSWERED_LATE:
+            stock[side, Figure.OVERDUE, key] -= number
+    return stock
+
+
+def figures_of(period: Counts, until_the_end: Counts) -> Figures:
+    """Return the figures of a period, given the sum of its cells and the sum of all cells from the beginning to its end."""
+    counts = period + still_overdue(until_the_end)
+
+    def of(figure: Figure) -> dict[str, int]:
+        return {key: n for (_, what, key), n in sorted(counts.items()) if what is figure}
+
+    def handled(side: Side) -> dict[str, Handling]:
+        ends: dict[str, dict[str, int]] = {}
+        for (where, figure, other), number in sorted(counts.items()):
+            if where is side:
+                ends.setdefault(other, {})[figure.value] = number
+        return {other: Handling(**numbers) for other, numbers in ends.items()}
+
+    reasons = {InvalidReason(key): n for key, n in of(Figure.DISCARDED).items()}
+    single = {
+        figure.value: of(figure).get("", 0)
+        for figure in Figure
+        if figure.value in Figures.model_fields and figure not in (Figure.DISCARDED, Figure.ASSIGNED)
+    }
+    return Figures(
+        natures={Nature(key): n for key, n in of(Figure.NATURE).items()},
+        domains=of(Figure.DOMAIN),
+        regions=of(Figure.REGION),
+        discarded=sum(reasons.values()),
+        discard_reasons=reasons,
+        assigned=handled(Side.ASSIGNED),
+        undertaken=handled(Side.UNDERTAKEN),
+        **single,
+    )

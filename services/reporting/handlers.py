@@ -1,0 +1,135 @@
+"""Facts in: rows first, then the marks on their cells, then the commit. And the loop that recounts what is marked."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+
+from services.reporting.domain import ON, Row
+from services.reporting.figures import cells_of, changed_cells
+from services.reporting.repository import Cells, Dirty
+from shared.contracts.catalogue import TYPE_OF
+from shared.contracts.envelope import BadEnvelope, attributes
+from shared.messaging.broker import Record
+from shared.messaging.letters import Letters, Step, Telling
+from shared.messaging.patience import patiently
+from shared.observability import metrics
+
+log = logging.getLogger(__name__)
+
+COOLING = 10
+"""A cell that took t to recount rests for ten times t, so that a busy one takes at most a tenth of a core."""
+DIRTY_AT_ONCE = 400
+LETTERS_AT_ONCE = 2_000
+"""Cells are recounted together up to about so many letters; a larger one by itself."""
+
+_COUNTED = frozenset(TYPE_OF[model] for model in ON)
+
+
+@dataclass(kw_only=True)
+class Rows(Letters[Row]):
+    """The rows of all letters; whatever changes one also marks the cells that it alters.
+
+    Of a fact that changes a row now, the cells are known exactly. A fact that comes again may be one whose marks a crash prevented, so all
+    cells of its letter are marked.
+    """
+
+    cells: Cells
+    _steps: list[Step[Row]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.tell = self._note_told
+        self.restore = self._note
+
+    async def _note(self, steps: Sequence[Step[Row]]) -> None:
+        self._steps.extend(steps)
+
+    async def _note_told(self, steps: Sequence[Step[Row]]) -> Sequence[Telling]:
+        await self._note(steps)
+        return ()
+
+    async def handle(self, records: Sequence[Record], *, live: bool = True) -> None:
+        """Take a batch of the topic `letters`; see `Letters.handle`. It is committed only once the marks are written."""
+        self._steps = []
+        await super().handle(records, live=live)
+        changed: set[str] = set()
+        applied = set()
+        for step in self._steps:
+            applied.add((step.letter_id, step.fact.source, step.seq))
+            changed |= changed_cells(step.before, step.after)
+        again = {fact[0] for fact in _facts(records) if fact not in applied}
+        async for attempt in patiently():
+            with attempt:
+                if again:
+                    changed.update(*(cells_of(row) for row in await self._rows(again)))
+                await self.cells.mark(changed)
+
+    async def _rows(self, letter_ids: Iterable[str]) -> list[Row]:
+        found = await self.aggregates.get_many(letter_ids)
+        return [stored.state for stored in found.values() if stored.state is not None]
+
+
+def _facts(records: Sequence[Record]) -> list[tuple[str, str, int]]:
+    """Return letter, service and seq of the facts that count in figures; what cannot be read was parked and counts nowhere."""
+    found = []
+    for record in records:
+        try:
+            envelope = attributes(record.headers)
+        except BadEnvelope:
+            continue
+        if envelope.type in _COUNTED:
+            found.append((envelope.subject, envelope.source, envelope.seq))
+    return found
+
+
+@dataclass
+class Recounting:
+    """The loop that recounts dirty cells (architecture rule 10): oldest mark first, busy cells not too often."""
+
+    rows: Rows
+    cells: Cells
+    elapsed: Callable[[], float] = monotonic
+    _rests_until: dict[str, float] = field(default_factory=dict)
+
+    async def sweep(self) -> None:
+        """Recount what is dirty and does not rest."""
+        while True:
+            now = self.elapsed()
+            self._rests_until = {key: until for key, until in self._rests_until.items() if until > now}
+            dirty = await self.cells.dirty(DIRTY_AT_ONCE, list(self._rests_until))
+            for together in _portions(dirty):
+                await self._recount(together)
+            if len(dirty) < DIRTY_AT_ONCE:
+                return
+
+    async def _recount(self, together: Sequence[Dirty]) -> None:
+        cells = await self.cells.still_dirty([cell.key for cell in together])
+        if not cells:
+            return
+        began = self.elapsed()
+        letters = await self.cells.recount(cells, self.rows.aggregates)
+        ended = self.elapsed()
+        metrics.recount_seconds.labels(self.rows.domain.source).observe(ended - began)
+        everything = sum(letters.values()) + len(letters)
+        for key, number in letters.items():
+            self._rests_until[key] = ended + COOLING * (ended - began) * (number + 1) / everything
+
+    async def measure(self) -> None:
+        """Set the gauges of cells that wait."""
+        number, oldest = await self.cells.waiting()
+        metrics.dirty_cells.labels(self.rows.domain.source).set(number)
+        metrics.dirty_cells_oldest_seconds.labels(self.rows.domain.source).set(oldest)
+
+
+def _portions(dirty: Sequence[Dirty]) -> list[list[Dirty]]:
+    """Return the cells in portions that are worth one query each."""
+    portions: dict[int, list[Dirty]] = defaultdict(list)
+    portion = letters = 0
+    for cell in dirty:
+        if portions[portion] and letters + cell.letters > LETTERS_AT_ONCE:
+            portion, letters = portion + 1, 0
+        portions[portion].append(cell)
+        letters += cell.letters + 1
+    return [cells for cells in portions.values() if cells]

@@ -1,0 +1,271 @@
+"""What every service is made of and how it lives: start while engines may be away, work, stop within 15 seconds."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from aiokafka.errors import KafkaError
+from fastapi import APIRouter, FastAPI, Request
+from faststream.kafka import KafkaBroker
+from starlette.responses import Response
+
+from services.settings import Settings
+from shared.calendar.clock import Clock
+from shared.calendar.schedules import load_schedules
+from shared.calendar.working_days import WorkingCalendar
+from shared.contracts.errors import BadInput, RuleBroken, Stale
+from shared.directory import Directory, load_directory
+from shared.messaging.broker import lag_of, make_broker
+from shared.messaging.outbox import Outbox
+from shared.messaging.parking import Parking
+from shared.messaging.patience import Conflict
+from shared.observability import metrics
+from shared.observability.logs import service_context
+from shared.security.tokens import TokenSettings, TokenVerifier
+from shared.storage import Store, StoreUnavailable
+from shared.web.app import create_app
+from shared.web.etag import StaleVersion
+from shared.web.problems import FieldError, Problem, ServiceUnavailable, problem_response
+
+log = logging.getLogger(__name__)
+
+MEASURE_EVERY_SECONDS = 10
+PING_EVERY_SECONDS = 2
+LONGEST_START_PAUSE_SECONDS = 5
+
+Job = Callable[[], Awaitable[None]]
+
+
+@dataclass
+class Kit:
+    """What all services of a process share."""
+
+    settings: Settings
+
+    @cached_property
+    def clock(self) -> Clock:
+        """The one clock (architecture rule 11)."""
+        return Clock(self.settings.clock_file)
+
+    @cached_property
+    def store(self) -> Store:
+        """The document store."""
+        return Store(self.settings.mongo_url, self.settings.namespace)
+
+    @cached_property
+    def directory(self) -> Directory:
+        """The directory of mailboxes (R1.1)."""
+        return load_directory(self.settings.directory_file)
+
+    @cached_property
+    def calendar(self) -> WorkingCalendar:
+        """Working days (R6.1)."""
+        folder = self.settings.schedules_folder
+        return WorkingCalendar(load_schedules(folder) if folder else ())
+
+    @property
+    def namespace(self) -> str:
+        """Prefix of topics, groups and databases."""
+        return self.settings.namespace
+
+    def group(self, service: str, part: str = "") -> str:
+        """Return the consumer group of a service, or of one of its subscribers."""
+        return f"{self.namespace}{service}{'-' + part if part else ''}"
+
+
+@dataclass
+class Service:
+    """One of the five services, built and not yet started."""
+
+    name: str
+    kit: Kit
+    broker: KafkaBroker
+    outbox: Outbox
+    parking: Parking
+    routers: list[APIRouter] = field(default_factory=list)
+    subscribers: list[Any] = field(default_factory=list)
+    prepare: list[Job] = field(default_factory=list)
+    """Run before work starts, e.g. to create indexes; repeated until it succeeds."""
+    sweeps: dict[str, Job] = field(default_factory=dict)
+    """Name → what to do every `SWEEP_SECONDS`; narrow first, then re-check each item."""
+    measures: list[Job] = field(default_factory=list)
+    """Set gauges, every ten seconds."""
+    body_limits: dict[str, int] = field(default_factory=dict)
+    """Path prefix → largest request body in bytes, where it differs."""
+    waits_for: dict[str, str] = field(default_factory=dict)
+    """What is not ready and why; empty: ready."""
+    letters: Any = None
+    """The service's `Letters`, for the rebuild command."""
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _started: bool = False
+
+    @classmethod
+    def new(cls, name: str, kit: Kit) -> "Service":
+        """Make a service with its broker, outbox and parking."""
+        broker = make_broker(kit.settings.kafka_bootstrap, f"xinxiang-{name}")
+        return cls(
+            name=name,
+            kit=kit,
+            broker=broker,
+            outbox=Outbox(broker, name, kit.namespace),
+            parking=Parking(kit.store, broker, name, kit.namespace),
+            waits_for={"start": "the service is starting"},
+        )
+
+    def start(self) -> None:
+        """Begin to work as soon as the engines are there; returns at once."""
+        with service_context(self.name):
+            self._tasks = [asyncio.create_task(self._live(), name=f"{self.name} life")]
+
+    async def _live(self) -> None:
+        await self._until_started()
+        tasks = [
+            asyncio.create_task(self._repeat(n, j, self.kit.settings.sweep_seconds)) for n, j in self.sweeps.items()
+        ]
+        tasks.append(asyncio.create_task(self._repeat("measure", self._measure, MEASURE_EVERY_SECONDS)))
+        tasks.append(asyncio.create_task(self._repeat("ping", self._ping, PING_EVERY_SECONDS)))
+        self._tasks += tasks
+
+    async def _until_started(self) -> None:
+        pause = 0.2
+        while True:
+            try:
+                await self.parking.ensure()
+                for job in self.prepare:
+                    await job()
+                self.waits_for.pop("store", None)
+                await self.broker.start()
+            except (StoreUnavailable, KafkaError, OSError) as error:
+                part = "store" if isinstance(error, StoreUnavailable) else "kafka"
+                self.waits_for[part] = f"{type(error).__name__}: trying again"
+                log.warning("an engine is away; the service starts when it is back", extra={"name_of_setting": part})
+                with suppress(Exception):
+                    await self.broker.stop()
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_START_PAUSE_SECONDS)
+            else:
+                break
+        self.outbox.start()
+        self._started = True
+        self.waits_for.clear()
+        log.info("the service is ready")
+
+    async def _repeat(self, name: str, job: Job, seconds: float) -> None:
+        while True:
+            try:
+                await job()
+            except StoreUnavailable:
+                await asyncio.sleep(min(5.0, seconds * 5))
+            except Exception as error:
+                log.exception("a repeated task failed; it is tried again", extra={"task": name}, exc_info=error)
+                await asyncio.sleep(min(5.0, seconds * 5))
+            await asyncio.sleep(seconds)
+
+    async def _ping(self) -> None:
+        for part, alive in (("store", self._store_alive), ("kafka", self._kafka_alive)):
+            wrong = await alive()
+            if wrong:
+                self.waits_for[part] = wrong
+            else:
+                self.waits_for.pop(part, None)
+
+    async def _store_alive(self) -> str | None:
+        try:
+            await self.kit.store.ping()
+        except StoreUnavailable as error:
+            return str(error)
+        return None
+
+    async def _kafka_alive(self) -> str | None:
+        return None if await self.broker.ping(timeout=3) else "the broker does not answer"
+
+    async def _measure(self) -> None:
+        await self.outbox.measure()
+        await self.parking.measure()
+        for subscriber in self.subscribers:
+            for (topic, partition), behind in (await lag_of(subscriber)).items():
+                label = metrics.topic_label(topic.removeprefix(self.kit.namespace))
+                metrics.consumer_lag.labels(self.name, label, str(partition)).set(behind)
+        for job in self.measures:
+            await job()
+
+    async def stop(self) -> None:
+        """Stop taking messages, finish what is in hand, send what was decided, commit and leave."""
+        self.waits_for["stop"] = "the service is stopping"
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._started:
+            await asyncio.gather(*(subscriber.stop() for subscriber in self.subscribers), return_exceptions=True)
+            await self.outbox.stop()
+        with suppress(Exception):
+            await self.broker.stop()
+
+
+def application(services: Sequence[Service], kit: Kit) -> FastAPI:
+    """Make the web application of one service, or of several behind one origin."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        for service in services:
+            service.start()
+        yield
+        with suppress(TimeoutError):
+            async with asyncio.timeout(13):
+                await asyncio.gather(*(service.stop() for service in services))
+        kit.store.close()
+
+    async def readiness() -> Mapping[str, str | None]:
+        return {
+            f"{service.name}: {part}" if len(services) > 1 else part: reason
+            for service in services
+            for part, reason in service.waits_for.items()
+        }
+
+    app = create_app(
+        "信箱 " + (services[0].name if len(services) == 1 else "Xinxiang"),
+        [router for service in services for router in service.routers],
+        lifespan=lifespan,
+        services=[service.name for service in services],
+        readiness=readiness,
+        body_limits={path: limit for service in services for path, limit in service.body_limits.items()},
+    )
+    app.state.verifier = TokenVerifier.from_settings(TokenSettings())
+    app.add_exception_handler(RuleBroken, _on_rule_broken)
+    app.add_exception_handler(Stale, _on_stale)
+    app.add_exception_handler(StoreUnavailable, _on_store_away)
+    app.add_exception_handler(Conflict, _on_conflict)
+    return app
+
+
+async def _on_rule_broken(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RuleBroken)
+    title = {403: "没有权限 / Not allowed", 404: "未找到 / Not found", 422: "填写内容有误 / Some fields are wrong"}
+    errors = [FieldError(error.field, str(error), str(error), error.rule)] if isinstance(error, BadInput) else []
+    return problem_response(
+        Problem(
+            error.status,
+            title.get(error.status, "不符合规定 / Not allowed by the regulation"),
+            str(error),
+            slug="rule-broken",
+            rule=error.rule,
+            errors=errors,
+        )
+    )
+
+
+async def _on_stale(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Stale)
+    return problem_response(StaleVersion(error.current))
+
+
+async def _on_store_away(_request: Request, _error: Exception) -> Response:
+    return problem_response(ServiceUnavailable("the document store"))
+
+
+async def _on_conflict(_request: Request, _error: Exception) -> Response:
+    return problem_response(ServiceUnavailable("the letter (too many changes at once)", 1))

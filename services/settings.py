@@ -1,0 +1,90 @@
+"""Settings, all from the environment; a wrong one is refused at start with its name and what it may be."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SAMPLE = Path("deploy/sample/directory.yaml")
+
+
+class Settings(BaseSettings):
+    """What a service needs to know. Each name in capitals is the environment variable."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    kafka_bootstrap: Annotated[str, Field(pattern=r"^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$")] = "127.0.0.1:19092"
+    """KAFKA_BOOTSTRAP: host:port of one or more brokers, separated by commas."""
+    mongo_url: Annotated[str, Field(pattern=r"^mongodb(\+srv)?://.+")] = "mongodb://127.0.0.1:17017/"
+    """MONGO_URL: address of the document store."""
+    namespace: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9-]{0,30}-)?$")] = ""
+    """NAMESPACE: prefix, ending in `-`, of topics, consumer groups and databases, where engines are shared. Empty: none."""
+    directory_file: Path = SAMPLE
+    """DIRECTORY_FILE: the directory of mailboxes (YAML), with its domains and regions beside it."""
+    schedules_folder: Path | None = None
+    """SCHEDULES_FOLDER: State Council schedules of years that the calendar library does not know (one YAML file a year)."""
+    clock_file: Path | None = None
+    """CLOCK_FILE: lets the clock start elsewhere and run fast, for demonstrations and tests only."""
+    receipt_secret: SecretStr = SecretStr("for demonstrations only: set RECEIPT_SECRET")
+    """RECEIPT_SECRET: at least 16 characters; letter ids and receipt codes are derived from it. Never change it."""
+    host: str = "127.0.0.1"
+    """HOST: the address to listen on."""
+    port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """PORT: the port to listen on; by default 8101 to 8105 in the order of the letter's way, 8100 for `all`."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """LOG_LEVEL: DEBUG, INFO, WARNING or ERROR."""
+    sweep_seconds: Annotated[float, Field(ge=0.02, le=60)] = 1.0
+    """SWEEP_SECONDS: real seconds between two looks at what is due."""
+    reply_working_days: Annotated[int, Field(ge=1, le=60)] = 10
+    """REPLY_WORKING_DAYS: the limit of R6.1."""
+    remind_working_days: Annotated[int, Field(ge=0, le=30)] = 2
+    """REMIND_WORKING_DAYS: how many working days before the limit the assignee is reminded."""
+    urge_every_working_days: Annotated[int, Field(ge=1, le=60)] = 3
+    """URGE_EVERY_WORKING_DAYS: interval between urgings while nothing happens (R7.1)."""
+    attachment_max_bytes: Annotated[int, Field(ge=1, le=100_000_000)] = 10_000_000
+    """ATTACHMENT_MAX_BYTES: the largest file a citizen may attach."""
+    trusted_proxies: Annotated[int, Field(ge=0, le=5)] = 0
+    """TRUSTED_PROXIES: how many proxies of ours stand before the service and add to X-Forwarded-For."""
+
+    def secret(self) -> bytes:
+        """Return the receipt secret.
+
+        Raises:
+            ValueError: it is too short.
+        """
+        value = self.receipt_secret.get_secret_value().encode()
+        if len(value) < 16:
+            raise ValueError("RECEIPT_SECRET has fewer than 16 characters")
+        return value
+
+
+class WrongSettings(Exception):
+    """A setting has a value that it cannot have."""
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        WrongSettings: naming each wrong setting and what it may be.
+    """
+    try:
+        settings = Settings()
+        settings.secret()
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors(include_url=False):
+            name = str(problem["loc"][0])
+            lines.append(f"  {name.upper()}: {problem['msg']}. {_meaning(name)}")
+        raise WrongSettings("These settings cannot be used:\n" + "\n".join(lines)) from None
+    except ValueError as error:
+        raise WrongSettings(f"These settings cannot be used:\n  {error}") from None
+    return settings
+
+
+def _meaning(name: str) -> str:
+    """Return the sentence that documents a setting in this file."""
+    source = Path(__file__).read_text(encoding="utf-8")
+    start = source.find(f'"""{name.upper()}: ')
+    return source[start + 3 : source.find('"""', start + 3)] if start >= 0 else ""

@@ -1,0 +1,1 @@
+"""Code the five services share: contracts, messaging, storage, calendar, directory, security, observability, web."""

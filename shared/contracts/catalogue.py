@@ -1,0 +1,100 @@
+"""The one list of all messages: which topic carries which types, in which version."""
+
+from typing import Final
+
+from shared.contracts import actions, facts, mailbox, submissions
+from shared.contracts.types import Value
+
+FACTS: Final[tuple[type[facts.Fact], ...]] = (
+    facts.LetterReceived,
+    facts.LetterRead,
+    facts.LetterReclassified,
+    facts.LetterRegistered,
+    facts.LetterDiscarded,
+    facts.LetterNoted,
+    facts.SlipPrepared,
+    facts.SlipRefused,
+    facts.HandoffSent,
+    facts.HandoffCollected,
+    facts.ProgressRecorded,
+    facts.ReplySubmitted,
+    facts.ReplyRefused,
+    facts.ReplyApproved,
+    facts.CitizenAnswered,
+    facts.UrgingSent,
+    facts.ReadingOverdue,
+    facts.ReplyDueSet,
+    facts.ReplyReminded,
+    facts.ReplyOverdue,
+    facts.UrgingDue,
+    facts.PublicationPrepared,
+    facts.LetterPublished,
+    facts.PublicationWithheld,
+    facts.NoticePosted,
+    facts.NoticeRemoved,
+)
+
+SUBMISSIONS: Final[tuple[type[Value], ...]] = (submissions.SubmissionAccepted,)
+
+MAILBOX: Final[tuple[type[mailbox.MailboxMessage], ...]] = (
+    mailbox.LetterArrived,
+    mailbox.AssignmentArrived,
+    mailbox.ContactDisclosed,
+    mailbox.ReplyArrived,
+    mailbox.DueSet,
+    mailbox.ReminderArrived,
+    mailbox.UrgingArrived,
+    mailbox.ActionDone,
+    mailbox.ActionRefused,
+)
+
+ACTIONS: Final[tuple[type[actions.Action], ...]] = (
+    actions.CollectLetter,
+    actions.RecordProgress,
+    actions.SubmitReply,
+    actions.ApproveReply,
+    actions.RefuseReply,
+)
+
+CATALOGUE: Final[dict[str, tuple[type[Value], ...]]] = {
+    "letters": FACTS,
+    "submissions": SUBMISSIONS,
+    "mailbox.{code}": MAILBOX,
+    "actions.{code}": ACTIONS,
+}
+"""Topic (or family of topics) → the message types it carries."""
+
+
+def type_name(model: type[Value]) -> str:
+    """Return the CloudEvents type of a message model, e.g. `xinxiang.LetterRegistered.v1`."""
+    version: int = model.version  # type: ignore[attr-defined]
+    return f"xinxiang.{model.__name__.removesuffix(f'V{version}')}.v{version}"
+
+
+BY_TYPE: Final[dict[str, type[Value]]] = {type_name(model): model for models in CATALOGUE.values() for model in models}
+"""CloudEvents type → model, for every version that can still be read."""
+
+TYPE_OF: Final[dict[type[Value], str]] = {model: name for name, model in BY_TYPE.items()}
+
+
+class UnknownMessageType(Exception):
+    """A message carries a type that this release does not know: newer than this service, or not ours."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"unknown message type {name!r}; known types are listed in shared/contracts/catalogue.py")
+
+
+def parse(name: str, value: bytes | str) -> Value:
+    """Validate a message's JSON by its CloudEvents type and lift it to the newest version of its model.
+
+    Raises:
+        UnknownMessageType: no model for `name`.
+        pydantic.ValidationError: the JSON does not fit the model.
+    """
+    model = BY_TYPE.get(name)
+    if model is None:
+        raise UnknownMessageType(name)
+    message: Value = model.model_validate_json(value)
+    while (upgrade := getattr(message, "upgrade", None)) is not None:
+        message = upgrade()
+    return message

@@ -1,0 +1,327 @@
+"""Every fact about a letter, in the order of a letter's life: the whole content of the topic `letters`.
+
+A fact is past tense and complete: a consumer never calls back to understand one. `version` is part of the message type
+(`xinxiang.LetterRegistered.v1`). To change a fact, add `LetterRegisteredV2` with `version = 2`, keep the old class and give it an
+`upgrade()` that returns the new one: readers then always see the newest.
+"""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from shared.contracts.types import (
+    Actor,
+    AnswerBy,
+    Attachment,
+    Channel,
+    Classification,
+    InvalidReason,
+    Moment,
+    Number,
+    Value,
+    WithholdingGround,
+)
+
+Text = Annotated[str, Field(max_length=20_000)]
+Remark = Annotated[str, Field(max_length=2_000)]
+
+
+class Fact(Value):
+    """Something that happened to one letter."""
+
+    version: ClassVar[int] = 1
+    source: ClassVar[str]
+    """The one service that publishes it."""
+
+    letter_id: str
+    at: Moment
+    """When it happened, by the system's clock."""
+    by: Actor | None = None
+    """Who did it; none: the system itself or the citizen."""
+    caused_by: str | None = None
+    """Id of the action message that asked for it, so that a repeated action has no second effect."""
+
+
+# ── intake ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class LetterReceived(Fact):
+    """A citizen's letter was stored (R2.2); `mailbox` is the one that receives it."""
+
+    source: ClassVar[str] = "intake"
+    mailbox: str
+    subject: str
+    body: str
+    classification: Classification
+    """As the citizen chose it (R3.2)."""
+    may_publish: bool
+    """The citizen's consent to publication."""
+    attachments: tuple[Attachment, ...] = ()
+    chosen_mailbox: str
+    """What the citizen picked (R2.1); differs from `mailbox` only where a report was kept from the unit it is about."""
+
+
+class LetterRead(Fact):
+    """Staff opened the letter for the first time (R3.1)."""
+
+    source: ClassVar[str] = "intake"
+
+
+class LetterReclassified(Fact):
+    """Staff corrected the classification (R3.2); both are kept."""
+
+    source: ClassVar[str] = "intake"
+    before: Classification
+    after: Classification
+
+
+class LetterRegistered(Fact):
+    """The letter was accepted and got its line in the register (R3.6)."""
+
+    source: ClassVar[str] = "intake"
+    number: Number
+
+
+class LetterDiscarded(Fact):
+    """The letter was not accepted, for one of the five reasons (R3.0)."""
+
+    source: ClassVar[str] = "intake"
+    reason: InvalidReason
+    remark: Remark = ""
+    earlier_letter: str | None = None
+    """For `repeated_or_empty`: the letter this one repeats."""
+
+
+class LetterNoted(Fact):
+    """The letter was archived for reference, without a number (掌握, R3.7)."""
+
+    source: ClassVar[str] = "intake"
+    remark: Remark = ""
+
+
+# ── routing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class SlipPrepared(Fact):
+    """A clerk drafted an assignment slip (交办单, R4.2); it waits for the head."""
+
+    source: ClassVar[str] = "routing"
+    slip_id: str
+    sender: str
+    """Mailbox code of the assigner."""
+    receiver: str
+    """Mailbox code of the assignee."""
+    opinion: Text
+    """Proposed opinion (拟办意见)."""
+    requirements: Text
+    answer_by: AnswerBy
+    written_reply: bool = False
+    """Whether a written reply (承办回复) is required (R6.2)."""
+
+
+class SlipRefused(Fact):
+    """The head refused the slip; the clerk has the letter again."""
+
+    source: ClassVar[str] = "routing"
+    slip_id: str
+    reason: Remark
+
+
+class HandoffSent(Fact):
+    """The head approved the slip and the letter went to the assignee (R4.2). `by` is the approver."""
+
+    source: ClassVar[str] = "routing"
+    handoff_id: str
+    """The slip's id: one slip, one hand-off."""
+    sender: str
+    receiver: str
+    opinion: Text
+    requirements: Text
+    answer_by: AnswerBy
+    written_reply: bool
+    prepared_by: Actor
+    number: Number
+
+
+class HandoffCollected(Fact):
+    """The assignee signed for the letter (签收, R6.3)."""
+
+    source: ClassVar[str] = "routing"
+    handoff_id: str
+    receiver: str
+
+
+class ProgressRecorded(Fact):
+    """The assignee explained its progress, which holds off urging but not lateness (R7.1)."""
+
+    source: ClassVar[str] = "routing"
+    handoff_id: str
+    text: Text
+
+
+class ReplySubmitted(Fact):
+    """The assignee drafted its reply; it waits for the approval of its head (R6.2)."""
+
+    source: ClassVar[str] = "routing"
+    handoff_id: str
+    reply_id: str
+    text: Text
+
+
+class ReplyRefused(Fact):
+    """The assignee's head refused the draft reply, with the reason."""
+
+    source: ClassVar[str] = "routing"
+    handoff_id: str
+    reply_id: str
+    reason: Remark
+
+
+class ReplyApproved(Fact):
+    """The assignee's head approved the reply: the assignment is answered (R6.1 stops its clock)."""
+
+    source: ClassVar[str] = "routing"
+    handoff_id: str
+    reply_id: str
+    sender: str
+    """The assigner, who gets the reply."""
+    receiver: str
+    """The assignee, who wrote it."""
+    text: Text
+    author: Actor
+    answer_by: AnswerBy
+
+
+class CitizenAnswered(Fact):
+    """The citizen has an answer (R8.3): the letter is finished."""
+
+    source: ClassVar[str] = "routing"
+    mailbox: str
+    """Who answered."""
+    channel: Channel
+    text: Text
+    """The answer, or the note of the call."""
+    author: Actor
+
+
+class UrgingSent(Fact):
+    """The urging slip (催办单, 附表7) went to the assignee's mailbox (R7.1)."""
+
+    source: ClassVar[str] = "routing"
+    handoff_id: str
+    sender: str
+    receiver: str
+    count: Annotated[int, Field(ge=1)]
+    due_at: Moment
+
+
+# ── deadline ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class ReadingOverdue(Fact):
+    """The letter was not read by the end of its reading day (日积日清, R3.1)."""
+
+    source: ClassVar[str] = "deadline"
+    mailbox: str
+    due_at: Moment
+
+
+class ReplyDueSet(Fact):
+    """The assignee must answer by `due_at`, the end (24:00, Asia/Shanghai) of the tenth working day (R6.1)."""
+
+    source: ClassVar[str] = "deadline"
+    handoff_id: str
+    receiver: str
+    due_at: Moment
+    working_days: int
+    provisional: bool = False
+    """True where no State Council schedule is known yet for some day counted."""
+
+
+class ReplyReminded(Fact):
+    """The assignee was reminded that its limit is near."""
+
+    source: ClassVar[str] = "deadline"
+    handoff_id: str
+    receiver: str
+    due_at: Moment
+    working_days_left: int
+
+
+class ReplyOverdue(Fact):
+    """The limit passed without an approved reply (R6.1). Declared once for each due moment."""
+
+    source: ClassVar[str] = "deadline"
+    handoff_id: str
+    sender: str
+    receiver: str
+    due_at: Moment
+
+
+class UrgingDue(Fact):
+    """An urging must go out now; `count` is its ordinal: 第一次, 第二次 … (R7.1)."""
+
+    source: ClassVar[str] = "deadline"
+    handoff_id: str
+    sender: str
+    receiver: str
+    count: Annotated[int, Field(ge=1)]
+    due_at: Moment
+
+
+# ── publication ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class PublicationPrepared(Fact):
+    """A preparer proposed the public text and answered the four questions (R9.1)."""
+
+    source: ClassVar[str] = "publication"
+    mailbox: str
+    subject: str
+    body: Text
+    reply: Text
+    grounds: tuple[WithholdingGround, ...] = ()
+    """The questions answered with yes; any one withholds the letter."""
+    text_hash: str
+    """SHA-256 (hex) of exactly this text; approval is of one hash."""
+
+
+class LetterPublished(Fact):
+    """A head or leader approved the text: it is public (R9.1). `by` is the approver, never the preparer."""
+
+    source: ClassVar[str] = "publication"
+    mailbox: str
+    number: Number
+    subject: str
+    body: Text
+    reply: Text
+    text_hash: str
+    prepared_by: Actor
+
+
+class PublicationWithheld(Fact):
+    """The letter stays unpublished, with the ground (R9.1)."""
+
+    source: ClassVar[str] = "publication"
+    mailbox: str
+    grounds: tuple[WithholdingGround, ...] = ()
+    consent_refused: bool = False
+    """True: the citizen did not agree to publication (R2.2)."""
+
+
+class NoticePosted(Fact):
+    """An urged letter was put on the public notice board (公示栏, R7.2)."""
+
+    source: ClassVar[str] = "publication"
+    handoff_id: str
+    receiver: str
+    number: Number
+    due_at: Moment
+
+
+class NoticeRemoved(Fact):
+    """The reply arrived: the entry left the board and stays in the record (R7.2)."""
+
+    source: ClassVar[str] = "publication"
+    handoff_id: str
+    receiver: str

@@ -1,0 +1,150 @@
+"""Words that every message uses: natures, reasons, channels, people and numbers.
+
+The English terms are the ones of the regulation's table «Who is who»; `label` gives the Chinese one for pages and slips.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+def _aware(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise ValueError("a time must say its zone, e.g. 2026-03-02T09:00:00+08:00")
+    return moment
+
+
+Moment = Annotated[datetime, AfterValidator(_aware)]
+"""An aware point in time; stored in UTC with millisecond precision."""
+
+
+class Value(BaseModel):
+    """An immutable part of a message or a state; unknown fields of a newer writer are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Labelled(StrEnum):
+    """An enumeration whose members carry the regulation's Chinese word."""
+
+    label: str
+
+    def __new__(cls, value: str, label: str) -> Self:
+        """Make a member from its English code and its Chinese word."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.label = label
+        return member
+
+
+class Nature(Labelled):
+    """The six natures of a letter (R3.3)."""
+
+    SUGGESTION = "suggestion", "建议"
+    HELP = "help", "求助"
+    COMPLAINT = "complaint", "投诉"
+    REPORT = "report", "举报"
+    INQUIRY = "inquiry", "咨询"
+    OTHER = "other", "其他"
+
+
+class InvalidReason(Labelled):
+    """The five reasons for which a letter is not accepted, and no others (R3.0)."""
+
+    OUTSIDE_GOVERNMENT = "outside_government", "属于党委、人大、政协、军队、法院、检察院职权范围的事项"
+    OFFICIAL_DOCUMENT = "official_document", "公文"
+    MALICIOUS = "malicious", "恶意攻击"
+    REPEATED_OR_EMPTY = "repeated_or_empty", "重复、空白或无实际内容的邮件"
+    ADVERTISING = "advertising", "广告"
+
+
+class AnswerBy(Labelled):
+    """Who answers the citizen on an assigned letter (R8.3)."""
+
+    ASSIGNEE = "assignee", "承办单位直接回复来信人"
+    ASSIGNER = "assigner", "承办单位回复交办单位，由交办单位答复来信人"
+
+
+class Channel(Labelled):
+    """How an answer reached the citizen (R8.3)."""
+
+    ONLINE = "online", "网上回复"
+    PHONE = "phone", "电话答复"
+    EMAIL = "email", "电子邮件答复"
+
+
+class WithholdingGround(Labelled):
+    """The four grounds on which a finished letter is not published (R9.1)."""
+
+    STATE_SECRET = "state_secret", "涉及国家秘密"
+    TRADE_SECRET = "trade_secret", "涉及依法受保护的商业秘密"
+    PRIVACY = "privacy", "涉及个人隐私"
+    HIGHLY_SENSITIVE = "highly_sensitive", "高度敏感事项"
+
+
+class Actor(Value):
+    """Who did something: a member of staff or a unit's system, never a citizen."""
+
+    subject: Annotated[str, Field(min_length=1, max_length=100)]
+    """The `sub` claim of the caller's token."""
+    name: Annotated[str, Field(max_length=100)] = ""
+    mailbox: Annotated[str, Field(min_length=1, max_length=80)]
+    """The code of the mailbox for which they acted."""
+
+
+class Number(Value):
+    """A letter's number for ever (R3.6, R3.8), e.g. `渝府信〔2026〕17号`, ASCII `YFX-2026-17`."""
+
+    mailbox: str
+    """Code of the first-receiving mailbox."""
+    prefix: str
+    """Chinese prefix, e.g. `渝府信`."""
+    ascii_prefix: str
+    """The prefix for links and file names, e.g. `YFX`."""
+    year: Annotated[int, Field(ge=2000, le=9999)]
+    """Calendar year of registration, Asia/Shanghai."""
+    serial: Annotated[int, Field(ge=1)]
+
+    @property
+    def text(self) -> str:
+        """The printed form after GB/T 9704: year in 〔〕, no leading zeros."""
+        return f"{self.prefix}〔{self.year}〕{self.serial}号"
+
+    @property
+    def ascii(self) -> str:
+        """The form for links and files."""
+        return f"{self.ascii_prefix}-{self.year}-{self.serial}"
+
+
+class Attachment(Value):
+    """A file the citizen sent; the bytes live in intake's store under `id`."""
+
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    media_type: str
+    size: Annotated[int, Field(ge=1)]
+    """Bytes."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Contact(Value):
+    """The citizen's name and ways to reach them (R2.2). Personal data: never enters the topic `letters`."""
+
+    name: str
+    phone: str | None = None
+    email: str | None = None
+    address: str | None = None
+
+
+class Classification(Value):
+    """What a letter is about: nature (R3.3), domain (R3.4) and region (R3.5)."""
+
+    nature: Nature
+    domain: str
+    """Code in the directory's list of domains."""
+    region: str
+    """GB/T 2260 code of a district or county."""
+    reported_mailbox: str | None = None
+    """For a report (举报): the mailbox it is about, which never gets to see it."""

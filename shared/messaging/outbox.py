@@ -1,0 +1,186 @@
+"""Sends what aggregates have in their outboxes: after the write, in order, and again if a crash came between.
+
+A letter's outbox is always sent whole and in order, whoever sends it, so facts appear on the topic in the order of their `seq`; a fact
+may appear twice, and consumers skip the second. Outboxes are emptied in batches once the broker has acknowledged.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cachetools import LRUCache
+from faststream.kafka import KafkaBroker
+
+from shared.contracts.envelope import Outgoing
+from shared.observability import metrics
+from shared.storage import Aggregates, Change, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+CLEAR_EVERY_SECONDS = 0.1
+SWEEP_EVERY_SECONDS = 1.0
+SWEEP_AFTER = timedelta(seconds=5)
+"""An outbox older than this was left by a crash or a refused send."""
+SWEEP_LIMIT = 500
+QUEUE_LIMIT = 5_000
+"""Letters that wait to be sent; beyond it the sweep takes over, since all of it is in the store."""
+
+
+@dataclass(slots=True)
+class _Parcel:
+    aggregates: Aggregates[Any]
+    letter_id: str
+    version: int
+    entries: Sequence[Outgoing]
+
+
+@dataclass
+class Outbox:
+    """The sender of one service."""
+
+    broker: KafkaBroker
+    service: str
+    namespace: str
+    _queue: asyncio.Queue[_Parcel] = field(default_factory=asyncio.Queue)
+    _acknowledged: LRUCache[str, None] = field(default_factory=lambda: LRUCache(maxsize=20_000))
+    _cleared: dict[int, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
+    _collections: dict[int, Aggregates[Any]] = field(default_factory=dict)
+    _in_hand: set[str] = field(default_factory=set)
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def attach(self, aggregates: Aggregates[Any]) -> None:
+        """Serve this collection."""
+        self._collections[id(aggregates)] = aggregates
+        aggregates.sent = self._acknowledged.__contains__
+
+    def start(self) -> None:
+        """Begin to send, to empty outboxes and to sweep; the broker must be connected."""
+        self._tasks = [
+            asyncio.create_task(self._send_loop(), name=f"{self.service} outbox send"),
+            asyncio.create_task(self._clear_loop(), name=f"{self.service} outbox clear"),
+            asyncio.create_task(self._sweep_loop(), name=f"{self.service} outbox sweep"),
+        ]
+
+    async def stop(self, seconds: float = 5.0) -> None:
+        """Send what is queued for at most `seconds`, empty the outboxes of what was acknowledged, and end."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._queue.qsize() or self._in_hand:  # noqa: ASYNC110 - bounded, at shutdown only
+                    await asyncio.sleep(0.02)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with suppress(StoreUnavailable):
+            await self._clear()
+
+    def post(self, aggregates: Aggregates[Any], changes: Iterable[Change[Any]]) -> None:
+        """Send the outboxes of letters that were just saved. Returns at once; a failure is made good by the sweep."""
+        for change in changes:
+            entries = [*change.before.outbox, *change.send]
+            if entries:
+                self._enqueue(aggregates, change.before.id, change.version, entries)
+
+    def _enqueue(self, aggregates: Aggregates[Any], letter_id: str, version: int, entries: Sequence[Outgoing]) -> None:
+        if self._queue.qsize() < QUEUE_LIMIT:
+            self._in_hand.add(letter_id)
+            self._queue.put_nowait(_Parcel(aggregates, letter_id, version, entries))
+
+    async def _send_loop(self) -> None:
+        while True:
+            parcel = await self._queue.get()
+            try:
+                await self._send(parcel)
+            except Exception as error:
+                self._in_hand.discard(parcel.letter_id)
+                log.warning(
+                    "sending failed; the sweep sends again", extra={"letter_id": parcel.letter_id}, exc_info=error
+                )
+                await asyncio.sleep(0.2)
+
+    async def _send(self, parcel: _Parcel) -> None:
+        waiting: set[str] = set()
+
+        def acknowledged(entry: Outgoing) -> Any:
+            def done(future: asyncio.Future[Any]) -> None:
+                if future.cancelled() or future.exception() is not None:
+                    self._in_hand.discard(parcel.letter_id)
+                    return
+                self._acknowledged[entry.id] = None
+                if entry.topic == "letters":
+                    metrics.facts_published_total.labels(self.service, entry.headers["ce_type"]).inc()
+                waiting.discard(entry.id)
+                if not waiting:
+                    self._all_acknowledged(parcel)
+
+            return done
+
+        entries = [entry for entry in parcel.entries if entry.id not in self._acknowledged]
+        if not entries:
+            self._all_acknowledged(parcel)
+            return
+        waiting.update(entry.id for entry in entries)
+        for entry in entries:
+            future = await self.broker.publish(
+                entry.value,
+                topic=self.namespace + entry.topic,
+                key=entry.key.encode(),
+                headers=entry.headers,
+                no_confirm=True,
+            )
+            future.add_done_callback(acknowledged(entry))
+
+    def _all_acknowledged(self, parcel: _Parcel) -> None:
+        self._in_hand.discard(parcel.letter_id)
+        self._cleared[id(parcel.aggregates)][parcel.letter_id] = parcel.version
+        self._wake.set()
+
+    async def _clear_loop(self) -> None:
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(CLEAR_EVERY_SECONDS)
+            self._wake.clear()
+            try:
+                await self._clear()
+            except StoreUnavailable:
+                await asyncio.sleep(1)
+
+    async def _clear(self) -> None:
+        for key, versions in list(self._cleared.items()):
+            if versions:
+                self._cleared[key] = {}
+                await self._collections[key].clear_outbox(versions)
+
+    async def _sweep_loop(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_EVERY_SECONDS)
+            try:
+                await self.sweep()
+            except StoreUnavailable:
+                await asyncio.sleep(2)
+
+    async def sweep(self, after: timedelta = SWEEP_AFTER) -> int:
+        """Queue the outboxes that are older than `after`; return how many letters."""
+        found = 0
+        for aggregates in self._collections.values():
+            for stored in await aggregates.unsent(datetime.now(UTC) - after, SWEEP_LIMIT):
+                if stored.id not in self._in_hand:
+                    found += 1
+                    self._enqueue(aggregates, stored.id, stored.version, stored.outbox)
+        if found:
+            log.info("outboxes left behind are sent", extra={"count": found})
+        return found
+
+    async def measure(self) -> None:
+        """Set the outbox metrics."""
+        depth, oldest = 0, 0.0
+        for aggregates in self._collections.values():
+            waiting, age = await aggregates.outbox_depth()
+            depth, oldest = depth + waiting, max(oldest, age)
+        metrics.outbox_depth.labels(self.service).set(depth)
+        metrics.outbox_oldest_seconds.labels(self.service).set(oldest)

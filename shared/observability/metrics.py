@@ -1,0 +1,86 @@
+"""Every metric of the five services, declared once; all carry the label ``service``.
+
+Times are seconds. Labels are low in number by construction: routes are templates, and the topics of single mailboxes are one.
+"""
+
+import re
+from functools import lru_cache
+
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+
+# The *_created series would double the page and answer nothing that a restart does not.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+http_requests_total = Counter(
+    "xinxiang_http_requests_total", "HTTP requests answered.", ["service", "method", "route", "status"]
+)
+http_request_seconds = Histogram(
+    "xinxiang_http_request_seconds",
+    "Time from a request's arrival to the end of its answer.",
+    ["service", "method", "route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+)
+messages_total = Counter(
+    "xinxiang_messages_total",
+    "Messages consumed, by outcome: handled, duplicate, parked, waiting (for a gap or a parked one) or retried.",
+    ["service", "topic", "outcome"],
+)
+message_handling_seconds = Histogram(
+    "xinxiang_message_handling_seconds",
+    "Time to handle one batch of messages.",
+    ["service", "topic"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+)
+message_batch_size = Histogram(
+    "xinxiang_message_batch_size",
+    "Messages in one batch.",
+    ["service", "topic"],
+    buckets=(1, 2, 5, 10, 25, 50, 100, 250, 500),
+)
+facts_published_total = Counter("xinxiang_facts_published_total", "Facts acknowledged by Kafka.", ["service", "type"])
+consumer_lag = Gauge(
+    "xinxiang_consumer_lag", "Messages between the last one handled and the end.", ["service", "topic", "partition"]
+)
+outbox_depth = Gauge("xinxiang_outbox_depth", "Aggregates with facts that are not yet published.", ["service"])
+outbox_oldest_seconds = Gauge("xinxiang_outbox_oldest_seconds", "Age of the oldest unpublished fact.", ["service"])
+waiting_letters = Gauge(
+    "xinxiang_waiting_letters", "Letters with messages that wait for a parked or missing one.", ["service"]
+)
+parked_letters = Gauge(
+    "xinxiang_parked_letters", "Messages that wait for a person to replay or drop them.", ["service"]
+)
+recount_seconds = Histogram(
+    "xinxiang_recount_seconds",
+    "Time to recount one portion of dirty (mailbox, day) cells.",
+    ["service"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+)
+dirty_cells = Gauge("xinxiang_dirty_cells", "Cells (mailbox, day) that wait to be recounted.", ["service"])
+dirty_cells_oldest_seconds = Gauge(
+    "xinxiang_dirty_cells_oldest_seconds", "How long the oldest of them has waited.", ["service"]
+)
+letters = Gauge("xinxiang_letters", "Letters by state.", ["service", "state"])
+clock_sweep_seconds = Histogram(
+    "xinxiang_clock_sweep_seconds",
+    "Time of one sweep over the clocks that are due.",
+    ["service"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+)
+clocks_fired_total = Counter(
+    "xinxiang_clocks_fired_total", "Reminders, overdue declarations and urgings, by kind.", ["service", "kind"]
+)
+
+OUTCOMES = ("handled", "duplicate", "parked", "waiting", "retried")
+
+_PER_MAILBOX = re.compile(r"\b(mailbox|actions)\.[^.]+$")
+
+
+@lru_cache(maxsize=4096)
+def topic_label(topic: str) -> str:
+    """The label for a topic: ``mailbox.yuzhong`` is ``mailbox.{code}``, ``actions.yuzhong`` is ``actions.{code}``."""
+    return _PER_MAILBOX.sub(r"\1.{code}", topic)
+
+
+def metrics_page() -> tuple[bytes, str]:
+    """All metrics in Prometheus' text format, and its content type."""
+    return generate_latest(), CONTENT_TYPE_LATEST

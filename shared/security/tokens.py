@@ -1,0 +1,271 @@
+"""Bearer tokens of staff and unit systems: JSON Web Tokens, verified against a key set.
+
+Claims: ``sub``, ``mailbox`` (a code of the directory), ``roles`` (list), ``iss``, ``aud`` = "xinxiang", ``iat``, ``exp``
+and optionally ``name``.
+Signed with EdDSA (Ed25519) or RS256. Expiry is real time, never the simulated clock. Citizens need no token.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Annotated, Any
+
+import jwt
+from cachetools import LRUCache
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings
+
+from shared.directory.models import Role
+from shared.web.problems import Problem
+
+__all__ = [
+    "Authenticated",
+    "Caller",
+    "KeySetError",
+    "Role",
+    "TokenSettings",
+    "TokenVerifier",
+    "authenticated",
+    "require",
+]
+
+AUDIENCE = "xinxiang"
+ALGORITHMS = ("EdDSA", "RS256")
+_LEEWAY_SECONDS = 5
+_LONGEST_TOKEN = 4096
+_REREAD_SECONDS = 1.0
+logger = logging.getLogger(__name__)
+
+
+class Caller(BaseModel):
+    """Who sent a request, as its token says."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    subject: Annotated[str, Field(alias="sub", min_length=1, max_length=100)]
+    name: Annotated[str, Field(max_length=100)] = ""
+    mailbox: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,79}$")]
+    roles: Annotated[frozenset[Role], Field(min_length=1)]
+
+    @property
+    def is_duty_officer(self) -> bool:
+        """Whether the caller belongs to the duty office, which sees all mailboxes (R1.2)."""
+        return Role.DUTY_OFFICER in self.roles
+
+
+class TokenSettings(BaseSettings):
+    """Settings of token verification, from the environment."""
+
+    jwks_file: str = Field(
+        default=".local/keys/jwks.json", description="JWKS_FILE: path of the key set, or the key set itself as JSON"
+    )
+    token_issuer: str = Field(default="xinxiang", description="TOKEN_ISSUER: the `iss` that tokens must carry")
+
+
+class KeySetError(ValueError):
+    """The key set cannot be used; the text says where it was looked for and why."""
+
+
+class TokenVerifier:
+    """Turns tokens into callers. ``jwks`` is a path or inline JSON; a file that changes is read again within a second.
+
+    Verified tokens are remembered (the ``remember`` most recently used), their expiry is still checked at each use.
+    Raises :class:`KeySetError` if the key set is unusable at the start; a later bad file is logged, and the keys stay.
+    """
+
+    def __init__(
+        self,
+        jwks: str | Path,
+        issuer: str = "xinxiang",
+        *,
+        remember: int = 4096,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._source = str(jwks)
+        self._issuer = issuer
+        self._now = now
+        self._monotonic = monotonic
+        self._known: LRUCache[str, tuple[float, Caller]] = LRUCache(remember)
+        self._stamp = self._stamp_of_file()
+        self._looked_at = monotonic()
+        self._keys = _read_keys(self._source)
+
+    @classmethod
+    def from_settings(cls, settings: TokenSettings) -> "TokenVerifier":
+        """The verifier that ``settings`` describe."""
+        return cls(settings.jwks_file, settings.token_issuer)
+
+    def verify(self, token: str) -> Caller:
+        """The caller that ``token`` proves; raises a 401 problem that says what is wrong with it."""
+        self._reread_if_changed()
+        known = self._known.get(token)
+        if known is not None and self._now() < known[0]:
+            return known[1]
+        claims = self._claims(token)
+        try:
+            caller = Caller.model_validate(claims)
+        except ValidationError as error:
+            wrong = ", ".join(sorted({str(item["loc"][0]) for item in error.errors()}))
+            allowed = ", ".join(Role)
+            raise _unauthenticated(f"its claims are not as agreed ({wrong}); roles is a list of: {allowed}") from None
+        self._known[token] = (float(claims["exp"]), caller)
+        return caller
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        if len(token) > _LONGEST_TOKEN:
+            raise _unauthenticated(f"it is longer than {_LONGEST_TOKEN} characters")
+        try:
+            header = jwt.get_unverified_header(token)
+            algorithm, key_id = header.get("alg"), header.get("kid")
+            if algorithm not in ALGORITHMS:
+                raise _unauthenticated(f"it must be signed with {' or '.join(ALGORITHMS)}")
+            key = self._keys.get(key_id) if key_id is not None else next(iter(self._keys.values()), None)
+            if key is None or (key_id is None and len(self._keys) > 1):
+                raise _unauthenticated("the key that signed it (kid) is not in the key set")
+            if key.algorithm_name != algorithm:
+                raise _unauthenticated("its algorithm does not belong to the key that it names")
+            return jwt.decode(
+                token,
+                key=key,
+                algorithms=[algorithm],
+                audience=AUDIENCE,
+                issuer=self._issuer,
+                leeway=_LEEWAY_SECONDS,
+                options={"require": ["exp", "iat", "iss", "aud", "sub"]},
+            )
+        except jwt.ExpiredSignatureError:
+            raise _unauthenticated("it has expired; get a new one") from None
+        except jwt.InvalidAudienceError:
+            raise _unauthenticated(f"its audience (aud) must be {AUDIENCE}") from None
+        except jwt.InvalidIssuerError:
+            raise _unauthenticated(f"its issuer (iss) must be {self._issuer}") from None
+        except jwt.MissingRequiredClaimError as error:
+            raise _unauthenticated(f"the claim {error.claim} is missing") from None
+        except jwt.ImmatureSignatureError:
+            raise _unauthenticated("it is not valid yet; check the clock of the issuer") from None
+        except jwt.InvalidSignatureError:
+            raise _unauthenticated("its signature is wrong") from None
+        except (jwt.PyJWTError, ValueError, TypeError):
+            raise _unauthenticated("it cannot be read as a JSON Web Token") from None
+
+    def _stamp_of_file(self) -> tuple[int, int, int] | None:
+        if _is_inline(self._source):
+            return None
+        try:
+            found = Path(self._source).stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_ino, found.st_size
+
+    def _reread_if_changed(self) -> None:
+        if self._monotonic() - self._looked_at < _REREAD_SECONDS:
+            return
+        self._looked_at = self._monotonic()
+        stamp = self._stamp_of_file()
+        if stamp is None or stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self._keys = _read_keys(self._source)
+        except KeySetError:
+            logger.exception("the changed key set cannot be used; the keys before it stay in force")
+            return
+        self._known.clear()
+
+
+def _is_inline(source: str) -> bool:
+    return source.lstrip().startswith("{")
+
+
+def _read_keys(source: str) -> dict[str, jwt.PyJWK]:
+    where = "the key set given inline in JWKS_FILE" if _is_inline(source) else f"the key set {source} (JWKS_FILE)"
+    try:
+        text = source if _is_inline(source) else Path(source).read_text("utf-8")
+        described = json.loads(text)["keys"]
+        keys = {}
+        for number, item in enumerate(described):
+            if item.get("use", "sig") != "sig":
+                continue
+            key = jwt.PyJWK(item)
+            if key.algorithm_name not in ALGORITHMS or hasattr(key.key, "private_bytes"):
+                raise KeySetError(f"{where}: key {number} must be a public key for {' or '.join(ALGORITHMS)}")
+            if isinstance(key.key, RSAPublicKey) and key.key.key_size < 2048:
+                raise KeySetError(f"{where}: RSA key {number} has {key.key.key_size} bits; at least 2048 are needed")
+            keys[key.key_id or f"key-{number}"] = key
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise KeySetError(
+            f"{where} cannot be read: {reason}. `python -m shared.security.issue` makes one for demonstrations."
+        ) from None
+    except (KeyError, TypeError, AttributeError, ValueError, jwt.PyJWTError) as error:
+        if isinstance(error, KeySetError):
+            raise
+        raise KeySetError(
+            f'{where} is not a JWKS: expected {{"keys": [...]}} with Ed25519 or RSA public keys'
+        ) from None
+    if not keys:
+        raise KeySetError(f"{where} has no signing key")
+    return keys
+
+
+def _unauthenticated(reason: str) -> Problem:
+    return Problem(
+        401,
+        "身份凭证无效 / The token is not valid",
+        f"The bearer token was refused: {reason}.",
+        slug="invalid-token",
+        headers={"WWW-Authenticate": 'Bearer realm="xinxiang", error="invalid_token"'},
+    )
+
+
+class _BearerToken(HTTPBearer):
+    """The FastAPI dependency behind ``authenticated``; being an HTTPBearer, it also puts "Authorize" on ``/docs``."""
+
+    async def __call__(self, request: Request) -> Caller:  # type: ignore[override]
+        """The caller; ``app.state.verifier`` is the :class:`TokenVerifier`. Raises a 401 problem."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise Problem(
+                401,
+                "需要登录 / Authentication required",
+                "Send the header 'Authorization: Bearer <token>'.",
+                slug="unauthenticated",
+                headers={"WWW-Authenticate": 'Bearer realm="xinxiang"'},
+            )
+        verifier: TokenVerifier = request.app.state.verifier
+        return verifier.verify(token.strip())
+
+
+authenticated = _BearerToken(
+    description="A JSON Web Token; `python -m shared.security.issue` makes one for demonstrations."
+)
+Authenticated = Annotated[Caller, Depends(authenticated)]
+"""As a parameter's type: the endpoint needs a valid token and gets the caller."""
+
+
+def require(caller: Caller, *, roles: Collection[Role] = (), mailbox: str | Collection[str] | None = None) -> None:
+    """Raise a 403 problem unless ``caller`` has one of ``roles`` and belongs to ``mailbox`` (or one of several).
+
+    The duty office passes for every mailbox (R1.2, R10.2), but needs the role like everybody else.
+    """
+    if roles and caller.roles.isdisjoint(roles):
+        needed = " or ".join(sorted(roles))
+        raise _forbidden(f"This needs the role {needed}; the token has: {', '.join(sorted(caller.roles))}.", None)
+    if mailbox is None or caller.is_duty_officer:
+        return
+    if caller.mailbox not in ((mailbox,) if isinstance(mailbox, str) else mailbox):
+        raise _forbidden(
+            f"This belongs to another mailbox than {caller.mailbox}, the one in the token. A unit sees its own letters and those "
+            "handed to it; the duty office sees all.",
+            "R10.2",
+        )
+
+
+def _forbidden(detail: str, rule: str | None) -> Problem:
+    return Problem(403, "没有权限 / Not allowed", detail, slug="forbidden", rule=rule)

@@ -1,0 +1,32 @@
+"""The document store: the only place that imports motor and pymongo."""
+
+from pymongo import DeleteOne, ReplaceOne, UpdateOne
+
+from shared.storage.aggregates import Aggregates, Change, Stored
+from shared.storage.store import (
+    Collection,
+    Database,
+    DuplicateKey,
+    Index,
+    Store,
+    StoreUnavailable,
+    insert_missing,
+    translated,
+)
+
+__all__ = [
+    "Aggregates",
+    "Change",
+    "Collection",
+    "Database",
+    "DeleteOne",
+    "DuplicateKey",
+    "Index",
+    "ReplaceOne",
+    "Store",
+    "StoreUnavailable",
+    "Stored",
+    "UpdateOne",
+    "insert_missing",
+    "translated",
+]

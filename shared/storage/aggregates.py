@@ -1,0 +1,207 @@
+"""Aggregates: one document per letter, moved by one atomic, conditional write.
+
+The document holds the service's state of the letter, the highest `seq` seen from each service, the facts and messages not yet
+sent (the outbox) and a `version`. `version` is the sum of all `seq` seen, so it grows with every fact, is the same after a rebuild, and
+serves as the ETag. A write names the version it read; where another was faster, the caller reads again and decides again.
+
+A bulk write reports only how many documents matched, so each write carries a random `token` that shows afterwards whose write it was.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from secrets import token_hex
+from typing import Any, Generic, TypeVar
+
+from pymongo import UpdateOne
+
+from shared.contracts.envelope import Outgoing
+from shared.storage.store import Index, Store, insert_missing, translated
+
+State = TypeVar("State")
+
+
+@dataclass(slots=True)
+class Stored(Generic[State]):
+    """A letter's document as read; `state` is none where the service has none yet."""
+
+    id: str
+    version: int = 0
+    seen: dict[str, int] = field(default_factory=dict)
+    """Service → highest `seq` of its facts applied here, this service's own included."""
+    state: State | None = None
+    outbox: tuple[Outgoing, ...] = ()
+
+
+@dataclass(slots=True)
+class Change(Generic[State]):
+    """A decided move from what was read to what shall be written."""
+
+    before: Stored[State]
+    state: State | None
+    seen: dict[str, int]
+    send: list[Outgoing] = field(default_factory=list)
+    """New outbox entries, in the order in which they must be sent."""
+
+    @property
+    def version(self) -> int:
+        """The version after the write."""
+        return sum(self.seen.values())
+
+    @property
+    def moved(self) -> bool:
+        """Whether there is anything to write."""
+        return self.version != self.before.version or bool(self.send)
+
+
+def _wall() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class Aggregates(Generic[State]):
+    """A collection of aggregates of one service."""
+
+    store: Store
+    service: str
+    name: str
+    dump: Callable[[State], dict[str, Any]]
+    """State → document part; times are aware datetimes with milliseconds."""
+    load: Callable[[dict[str, Any]], State]
+    fields: Callable[[State], dict[str, Any]]
+    """State → top-level fields that lists and sweeps index."""
+    indexes: Sequence[Index] = ()
+    sent: Callable[[str], bool] = lambda _: False
+    """Whether the broker has already acknowledged an entry, by its id (set by the outbox)."""
+
+    @property
+    def collection(self) -> Any:
+        """The driver's collection."""
+        return self.store.database(self.service)[self.name]
+
+    async def ensure(self) -> None:
+        """Create the indexes where they are missing."""
+        outbox = Index([("unsent", 1)], only_where={"unsent": {"$exists": True}})
+        await self.store.ensure(self.collection, [outbox, *self.indexes])
+
+    def stored(self, document: dict[str, Any]) -> Stored[State]:
+        """Read a document of this collection."""
+        raw = document.get("state")
+        return Stored(
+            id=document["_id"],
+            version=document["version"],
+            seen=dict(document["seen"]),
+            state=None if raw is None else self.load(raw),
+            outbox=tuple(
+                Outgoing(e["id"], e["topic"], e["key"], e["headers"], bytes(e["value"]))
+                for e in document.get("outbox", ())
+            ),
+        )
+
+    async def get(self, letter_id: str) -> Stored[State]:
+        """Read one letter; a letter never seen comes as an empty `Stored` of version 0."""
+        with translated():
+            document = await self.collection.find_one({"_id": letter_id})
+        return Stored(letter_id) if document is None else self.stored(document)
+
+    async def get_many(self, letter_ids: Iterable[str]) -> dict[str, Stored[State]]:
+        """Read many letters in one round trip; each id asked for is in the answer."""
+        ids = list(dict.fromkeys(letter_ids))
+        found: dict[str, Stored[State]] = {letter_id: Stored(letter_id) for letter_id in ids}
+        with translated():
+            async for document in self.collection.find({"_id": {"$in": ids}}):
+                found[document["_id"]] = self.stored(document)
+        return found
+
+    async def find(
+        self, query: Mapping[str, Any], *, sort: Sequence[tuple[str, int]], limit: int
+    ) -> list[Stored[State]]:
+        """Read at most `limit` letters in the order of an index."""
+        with translated():
+            cursor = self.collection.find(dict(query)).sort(list(sort)).limit(limit)
+            return [self.stored(document) async for document in cursor]
+
+    async def count(self, query: Mapping[str, Any]) -> int:
+        """Count letters by an index; only for sets that open work bounds."""
+        with translated():
+            counted: int = await self.collection.count_documents(dict(query))
+            return counted
+
+    def _document(self, change: Change[State], token: str) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return what to set and what to remove: a field that is none is absent, so partial indexes leave it out."""
+        waiting = [entry for entry in change.before.outbox if not self.sent(entry.id)] + change.send
+        fields = {} if change.state is None else self.fields(change.state)
+        fields["unsent"] = _wall() if waiting else None
+        document: dict[str, Any] = {
+            "version": change.version,
+            "seen": change.seen,
+            "token": token,
+            "state": None if change.state is None else self.dump(change.state),
+            "outbox": [
+                {"id": e.id, "topic": e.topic, "key": e.key, "headers": e.headers, "value": e.value} for e in waiting
+            ],
+        }
+        document.update((name, value) for name, value in fields.items() if value is not None)
+        return document, {name: "" for name, value in fields.items() if value is None}
+
+    async def save(self, changes: Sequence[Change[State]]) -> set[str]:
+        """Write all changes, each atomically and only if its document is still as it was read.
+
+        Returns the ids of the letters for which another write was faster: read, decide and save those again.
+        """
+        if not changes:
+            return set()
+        token = token_hex(8)
+        new = [change for change in changes if change.before.version == 0]
+        moved = [change for change in changes if change.before.version != 0]
+        lost: set[str] = set()
+        if new:
+            lost |= await self._insert(new, token)
+        if moved:
+            lost |= await self._update(moved, token)
+        return lost
+
+    async def _insert(self, changes: Sequence[Change[State]], token: str) -> set[str]:
+        documents = [{"_id": c.before.id, **self._document(c, token)[0]} for c in changes]
+        return {changes[position].before.id for position in await insert_missing(self.collection, documents)}
+
+    async def _update(self, changes: Sequence[Change[State]], token: str) -> set[str]:
+        writes = []
+        for change in changes:
+            document, gone = self._document(change, token)
+            update = {"$set": document, "$unset": gone} if gone else {"$set": document}
+            writes.append(UpdateOne({"_id": change.before.id, "version": change.before.version}, update))
+        with translated():
+            result = await self.collection.bulk_write(writes, ordered=False)
+            if result.matched_count == len(writes):
+                return set()
+            ids = [change.before.id for change in changes]
+            won = {d["_id"] async for d in self.collection.find({"_id": {"$in": ids}, "token": token}, {"_id": 1})}
+        return {letter_id for letter_id in ids if letter_id not in won}
+
+    async def clear_outbox(self, versions: Mapping[str, int]) -> None:
+        """Empty the outbox of each letter that still has the version whose messages were all acknowledged.
+
+        A letter that moved on meanwhile is left: whoever moved it sends and clears.
+        """
+        if not versions:
+            return
+        writes = [
+            UpdateOne({"_id": letter_id, "version": version}, {"$set": {"outbox": []}, "$unset": {"unsent": ""}})
+            for letter_id, version in versions.items()
+        ]
+        with translated():
+            await self.collection.bulk_write(writes, ordered=False)
+
+    async def unsent(self, before: datetime, limit: int) -> list[Stored[State]]:
+        """Return letters whose outbox was filled before `before` (real time, UTC) and never cleared, oldest first."""
+        return await self.find({"unsent": {"$lt": before}}, sort=[("unsent", 1)], limit=limit)
+
+    async def outbox_depth(self) -> tuple[int, float]:
+        """Return how many letters wait to be sent and the age of the oldest in seconds (0 if none)."""
+        depth = await self.count({"unsent": {"$exists": True}})
+        if not depth:
+            return 0, 0.0
+        with translated():
+            oldest = await self.collection.find_one({"unsent": {"$exists": True}}, {"unsent": 1}, sort=[("unsent", 1)])
+        return depth, (_wall() - oldest["unsent"]).total_seconds() if oldest else 0.0

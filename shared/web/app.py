@@ -1,0 +1,170 @@
+"""Making the web application of one service, or of several behind one origin."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, FastAPI
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from shared.observability.metrics import metrics_page
+from shared.web.edge import Edge
+from shared.web.problems import MEDIA_TYPE, install_problem_handlers
+
+BODY_LIMIT = 128 * 1024
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+Readiness = Callable[[], Awaitable[Mapping[str, str | None]]]
+
+
+class FastJSON(Response):
+    """A JSON answer written by orjson, for data that needs no response model; times are written as UTC with ``Z``."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """The bytes of ``content``."""
+        return orjson.dumps(content, option=orjson.OPT_UTC_Z)
+
+
+def create_app(
+    title: str,
+    routers: Sequence[APIRouter],
+    *,
+    lifespan: Lifespan,
+    services: list[str],
+    readiness: Readiness,
+    body_limit: int = BODY_LIMIT,
+    body_limits: Mapping[str, int] | None = None,
+) -> FastAPI:
+    """An application with the services' routes, ``/health/live``, ``/health/ready``, ``/metrics``, ``/static`` and ``/docs``.
+
+    ``readiness`` says for each thing that is needed None or what is wrong with it. ``body_limit`` is in bytes; ``body_limits`` gives
+    path prefixes their own, for example for attachments. Routers carry their prefix themselves and include no others; one that
+    does raises ValueError.
+    """
+    app = FastAPI(
+        title=title,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        middleware=[Middleware(Edge, services=services, body_limit=body_limit, body_limits=body_limits)],
+        # Spans, metrics and logs are ours; FastAPI's own would record the messages of exceptions.
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
+    )
+    install_problem_handlers(app)
+    for router in routers:
+        # Included routers are matched twice per request and hide the route's full path from metrics; plain routes are not.
+        if not all(isinstance(route, BaseRoute) and hasattr(route, "path") for route in router.routes):
+            raise ValueError(
+                f"the router of {router.prefix or title} includes another one: give both to create_app instead"
+            )
+        app.router.routes.extend(router.routes)
+    app.include_router(_own_routes(readiness))
+    app.mount("/static", _Static(directory=Path(__file__).parent / "static"), name="static")
+    _document_problems(app)
+    return app
+
+
+def _own_routes(readiness: Readiness) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/health/live")
+    async def live() -> Response:
+        return FastJSON({"live": True})
+
+    @router.get("/health/ready")
+    async def ready() -> Response:
+        missing = {name: reason for name, reason in (await readiness()).items() if reason is not None}
+        if missing:
+            return FastJSON({"ready": False, "missing": missing}, 503, {"Retry-After": "2"})
+        return FastJSON({"ready": True})
+
+    @router.get("/metrics")
+    async def metrics(_: Request) -> Response:
+        page, media_type = metrics_page()
+        return Response(page, media_type=media_type)
+
+    return router
+
+
+class _Static(StaticFiles):
+    """Style sheets and scripts; pages ask for them by content hash, so browsers may keep them."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """The file, with a year of caching when it was asked for by its hash."""
+        response = await super().get_response(path, scope)
+        if response.status_code < 400:
+            lasting = b"v=" in scope.get("query_string", b"")
+            response.headers["cache-control"] = (
+                "public, max-age=31536000, immutable" if lasting else "public, max-age=60"
+            )
+        return response
+
+
+_PROBLEM_SCHEMA: dict[str, Any] = {
+    "title": "Problem",
+    "description": "RFC 9457 problem details.",
+    "type": "object",
+    "required": ["type", "title", "status"],
+    "properties": {
+        "type": {"type": "string", "description": "The kind of problem, `/problems/<slug>`."},
+        "title": {"type": "string", "description": "The kind of problem in Chinese and English."},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What was wrong and what to do."},
+        "rule": {"type": "string", "description": "The rule of the regulation, such as R4.2."},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "message"],
+                "properties": {
+                    "field": {"type": "string", "description": "JSON pointer into the body, or `query:<name>`."},
+                    "message": {"type": "string"},
+                    "message_en": {"type": "string"},
+                    "rule": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+
+
+def _document_problems(app: FastAPI) -> None:
+    """Make ``app.openapi()`` say that errors are problems, and give inlined body definitions their place among the components."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        if "Problem" in schemas:
+            return document
+        schemas["Problem"] = _PROBLEM_SCHEMA
+        problem = {
+            "description": "问题 / Problem",
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for path in document.get("paths", {}).values():
+            for operation in path.values():
+                operation["responses"].pop("422", None)
+                operation["responses"]["default"] = problem
+                for content in operation.get("requestBody", {}).get("content", {}).values():
+                    schemas.update(content.get("schema", {}).pop("$defs", {}))
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,167 @@
+"""The one middleware: what every request passes on its way in and out.
+
+Trace context, metrics by route template, log context, body limit, security headers and the answer to unforeseen errors,
+in one pure ASGI layer: each further layer would cost every letter that comes in.
+"""
+
+import logging
+from collections.abc import Mapping
+from time import perf_counter
+from typing import Any
+
+from prometheus_client import Counter, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.observability import metrics, tracing
+from shared.observability.logs import service_context
+from shared.web.problems import BodyTooLarge, Problem, problem_response, unexpected
+
+logger = logging.getLogger(__name__)
+
+SLOW_SECONDS = 1.0
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
+_NO_REFERRER = (b"referrer-policy", b"no-referrer")
+_NO_STORE = (b"cache-control", b"no-store")
+_PAGE_POLICY = (
+    b"content-security-policy",
+    (
+        b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; "
+        b"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+)
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# Whose paths do not begin with its own name.
+_OTHER_PREFIXES = {"public": "publication"}
+
+
+class Edge:
+    """Wraps an application; see the module's text. ``body_limits`` maps path prefixes to their own limits in bytes."""
+
+    def __init__(
+        self, app: ASGIApp, services: list[str], body_limit: int, body_limits: Mapping[str, int] | None = None
+    ) -> None:
+        self.app = app
+        self._body_limit = body_limit
+        self._body_limits = sorted((body_limits or {}).items(), key=lambda item: -len(item[0]))
+        self._default = services[0] if len(services) == 1 else "all"
+        self._services = {name: name for name in services} | {
+            prefix: name for prefix, name in _OTHER_PREFIXES.items() if name in services
+        }
+        self._meters: dict[tuple[str, str, str, int], tuple[Counter, Histogram]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began = perf_counter()
+        path: str = scope["path"]
+        service = self._services.get(path[1:].partition("/")[0], self._default)
+        traceparent = length = None
+        for name, value in scope["headers"]:
+            if name == b"traceparent":
+                traceparent = value.decode("latin-1")
+            elif name == b"content-length":
+                length = value
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = _with_safety(message.get("headers", ()), path)
+            await send(message)
+
+        with service_context(service), tracing.span("http", traceparent, "server") as span:
+            try:
+                await self.app(scope, self._limited(receive, scope["method"], path, length), answer)
+            except Exception as error:
+                if status:
+                    logger.error("an error broke off an answer that had begun", exc_info=error)  # noqa: TRY400
+                    raise
+                await problem_response(_problem_of(error))(scope, receive, answer)
+            finally:
+                self._measure(service, scope, status, perf_counter() - began, span)
+
+    def _limited(self, receive: Receive, method: str, path: str, length: bytes | None) -> Receive:
+        """Refuse a body that says it is too long; one that does not say how long it is, is counted as it comes."""
+        if length is None:
+            return receive if method in ("GET", "HEAD") else _counted(receive, self._limit_for(path))
+        if len(length) > 18 or not length.isdigit():
+            raise Problem(400, "请求无法理解 / Bad request", "Content-Length is not a number.", slug="bad-request")
+        if int(length) > self._body_limit or self._body_limits:
+            limit = self._limit_for(path)
+            if int(length) > limit:
+                raise BodyTooLarge(limit)
+        return receive
+
+    def _limit_for(self, path: str) -> int:
+        for prefix, limit in self._body_limits:
+            if path.startswith(prefix):
+                return limit
+        return self._body_limit
+
+    def _measure(self, service: str, scope: Scope, status: int, seconds: float, span: tracing.span) -> None:
+        method = scope["method"]
+        if method not in _METHODS:
+            method = "other"
+        route = getattr(scope.get("route"), "path", "unmatched")
+        status = status or 499  # the caller hung up before there was an answer
+        key = (service, method, route, status)
+        meters = self._meters.get(key)
+        if meters is None:
+            meters = self._meters[key] = (
+                metrics.http_requests_total.labels(service, method, route, str(status)),
+                metrics.http_request_seconds.labels(service, method, route),
+            )
+        meters[0].inc()
+        meters[1].observe(seconds)
+        span.name(f"{method} {route}", status)
+        if status >= 500 or seconds >= SLOW_SECONDS:
+            level = logging.INFO
+        elif logger.isEnabledFor(logging.DEBUG):
+            level = logging.DEBUG
+        else:
+            return
+        fields = {"method": method, "route": route, "status": status, "duration_ms": round(seconds * 1000, 1)}
+        logger.log(level, "request", extra=fields)
+
+
+def _problem_of(error: Exception) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, BodyTooLarge):
+        return Problem(413, "请求过大 / Body too large", str(error.detail), slug="body-too-large")
+    return unexpected(error)
+
+
+def _with_safety(headers: Any, path: str) -> list[tuple[bytes, bytes]]:
+    safe = [*headers, _NOSNIFF, _NO_REFERRER]
+    cached = False
+    for name, value in headers:
+        if name == b"cache-control":
+            cached = True
+        elif name == b"content-type" and value.startswith(b"text/html") and path != "/docs":
+            safe.append(_PAGE_POLICY)
+    if not cached:
+        safe.append(_NO_STORE)
+    traceparent = tracing.current_traceparent()
+    if traceparent:
+        safe.append((b"traceresponse", traceparent.encode()))
+    return safe
+
+
+def _counted(receive: Receive, limit: int) -> Receive:
+    """``receive`` that refuses a streamed body once it is longer than ``limit`` bytes."""
+    seen = 0
+
+    async def counting() -> Message:
+        nonlocal seen
+        message = await receive()
+        if message["type"] == "http.request":
+            seen += len(message.get("body", b""))
+            if seen > limit:
+                raise BodyTooLarge(limit)
+        return message
+
+    return counting

@@ -1,0 +1,219 @@
+"""Fixtures on real engines: a namespace of its own for each test, a clock that can be moved, services on the running loop."""
+
+import asyncio
+import itertools
+import os
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from deploy import topics
+from deploy.engines import Engines
+from services.runtime import Kit, Service, application
+from services.settings import Settings
+from shared.calendar.clock import write_clock_file
+from shared.contracts.catalogue import parse
+from shared.contracts.envelope import attributes, event_id, pack
+from shared.contracts.facts import Fact
+from shared.contracts.types import Value
+from shared.security.issue import ensure_keys, issue_token
+
+DATA = Path(__file__).parent / "data"
+MONDAY = datetime.fromisoformat("2026-03-02T09:30:00+08:00")
+"""A working Monday; the next ten working days hold no holiday."""
+
+
+async def eventually(probe: Callable[[], Awaitable[Any]], seconds: float = 20) -> Any:
+    """Return what `probe` returns as soon as it is true; fail with its last answer or error after `seconds`."""
+    last: Any = None
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                try:
+                    last = await probe()
+                except AssertionError as error:
+                    last = error
+                else:
+                    if last:
+                        return last
+                await asyncio.sleep(0.03)
+    except TimeoutError:
+        raise AssertionError(f"did not happen within {seconds} s; last: {last!r}") from None
+
+
+@pytest.fixture(scope="session")
+def engines() -> Iterator[Engines]:
+    """The engines all tests share; those given by the environment are used as they are."""
+    shared = Engines(os.environ.get("TEST_ENGINES", "test"))
+    started = not shared.running()
+    shared.up()
+    yield shared
+    if started:
+        shared.down()
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a key pair and its JWKS."""
+    folder = tmp_path_factory.mktemp("keys")
+    ensure_keys(folder)
+    return folder
+
+
+@dataclass
+class World:
+    """One test's own topics, databases and clock."""
+
+    settings: Settings
+    clock_file: Path
+    keys: Path
+    _seq: dict[tuple[str, str], "itertools.count[int]"] = field(default_factory=dict)
+
+    @property
+    def namespace(self) -> str:
+        """Prefix of everything this test makes."""
+        return self.settings.namespace
+
+    def kit(self, **changes: Any) -> Kit:
+        """A new set of resources, as another process would have."""
+        return Kit(self.settings.model_copy(update=changes))
+
+    def environment(self) -> dict[str, str]:
+        """The same settings for a service in a process of its own."""
+        return {
+            "KAFKA_BOOTSTRAP": self.settings.kafka_bootstrap,
+            "MONGO_URL": self.settings.mongo_url,
+            "NAMESPACE": self.namespace,
+            "DIRECTORY_FILE": str(self.settings.directory_file),
+            "CLOCK_FILE": str(self.clock_file),
+            "JWKS_FILE": str(self.keys / "jwks.json"),
+            "SWEEP_SECONDS": str(self.settings.sweep_seconds),
+        }
+
+    def move_clock(self, to: datetime, rate: float = 1.0) -> None:
+        """Let it be `to` for every process of this test."""
+        write_clock_file(self.clock_file, to, rate, backwards=True)
+
+    def token(self, subject: str, mailbox: str, *roles: str) -> dict[str, str]:
+        """The headers of a request by this person."""
+        return {"Authorization": f"Bearer {issue_token(subject, mailbox, roles, keys_dir=self.keys)}"}
+
+    @asynccontextmanager
+    async def running(self, *services: Service) -> AsyncIterator[httpx.AsyncClient]:
+        """Run services until they are ready; the client speaks to their origin."""
+        app = application(services, services[0].kit)
+        async with app.router.lifespan_context(app):
+            transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://city.test") as client:
+
+                async def ready() -> bool:
+                    return (await client.get("/health/ready")).status_code == 200
+
+                await eventually(ready, 30)
+                yield client
+
+    async def publish(self, *facts: Fact, seq: int | None = None) -> None:
+        """Put facts on `letters`, each with the next `seq` of its source on its letter (or `seq`)."""
+        messages = []
+        for fact in facts:
+            counter = self._seq.setdefault((fact.letter_id, fact.source), itertools.count(1))
+            number = next(counter) if seq is None else seq
+            messages.append(
+                pack(
+                    fact,
+                    topic="letters",
+                    letter_id=fact.letter_id,
+                    source=fact.source,
+                    id=event_id(fact.letter_id, fact.source, number),
+                    time=fact.at,
+                    traceparent="",
+                    seq=number,
+                )
+            )
+        for message in messages:
+            await self.produce(message.topic, message.key, message.value, message.headers)
+
+    async def produce(self, topic: str, key: str, value: bytes, headers: dict[str, str]) -> None:
+        """Put one raw message on a topic (without namespace)."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.settings.kafka_bootstrap, acks="all")
+        await producer.start()
+        try:
+            await producer.send_and_wait(
+                self.namespace + topic,
+                value,
+                key=key.encode(),
+                headers=[(name, text.encode()) for name, text in headers.items()],
+            )
+        finally:
+            await producer.stop()
+
+    async def records(self, topic: str) -> list[Any]:
+        """Everything that is on a topic now."""
+        name = self.namespace + topic
+        codes = [mailbox.code for mailbox in self.kit().directory.mailboxes()]
+        count = next(t.partitions for t in topics.declared(self.namespace, codes) if t.name == name)
+        partitions = [TopicPartition(name, partition) for partition in range(count)]
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.settings.kafka_bootstrap)
+        await consumer.start()
+        try:
+            consumer.assign(partitions)
+            ends = await consumer.end_offsets(partitions)
+            found: list[Any] = []
+            await consumer.seek_to_beginning(*partitions)
+            while any([await consumer.position(p) < ends[p] for p in partitions]):
+                for batch in (await consumer.getmany(timeout_ms=500)).values():
+                    found += batch
+            return sorted(found, key=lambda record: (record.partition, record.offset))
+        finally:
+            await consumer.stop()
+
+    async def messages(self, topic: str) -> list[Value]:
+        """The messages that are on a topic now, read by their types."""
+        return [parse(attributes(r.headers).type, r.value) for r in await self.records(topic)]
+
+    async def facts_of(self, letter_id: str) -> list[Fact]:
+        """The facts on one letter as published, the first of each `seq` only."""
+        seen: set[tuple[str, int]] = set()
+        facts: list[Fact] = []
+        for record in await self.records("letters"):
+            envelope = attributes(record.headers)
+            if envelope.subject == letter_id and (envelope.source, envelope.seq) not in seen:
+                seen.add((envelope.source, envelope.seq))
+                fact = parse(envelope.type, record.value)
+                assert isinstance(fact, Fact)
+                facts.append(fact)
+        return facts
+
+
+@pytest.fixture
+async def world(engines: Engines, keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    """Topics and databases of the test's own; the clock stands at Monday 2026-03-02 09:30 in Chongqing and runs."""
+    urls = engines.urls()
+    namespace = f"t{secrets.token_hex(4)}-"
+    monkeypatch.setenv("JWKS_FILE", str(keys / "jwks.json"))
+    clock_file = tmp_path / "clock.json"
+    settings = Settings(
+        kafka_bootstrap=urls.kafka_bootstrap,
+        mongo_url=urls.mongo_url,
+        namespace=namespace,
+        directory_file=DATA / "directory.yaml",
+        clock_file=clock_file,
+        sweep_seconds=0.05,
+    )
+    made = World(settings, clock_file, keys)
+    made.move_clock(MONDAY)
+    kit = made.kit()
+    await topics.apply(settings.kafka_bootstrap, namespace, [mailbox.code for mailbox in kit.directory.mailboxes()])
+    yield made
+    for name in ("intake", "routing", "deadline", "publication", "reporting"):
+        await kit.store.drop(name)
+    kit.store.close()
+    await topics.remove(settings.kafka_bootstrap, namespace)
