@@ -44,6 +44,8 @@ class Settings(BaseSettings):
     """URGE_EVERY_WORKING_DAYS: interval between urgings while nothing happens (R7.1)."""
     attachment_max_bytes: Annotated[int, Field(ge=1, le=100_000_000)] = 10_000_000
     """ATTACHMENT_MAX_BYTES: the largest file a citizen may attach."""
+    bulletin_public: bool = True
+    """BULLETIN_PUBLIC: whether anybody may read the weekly bulletin (R11.2), which holds figures only; false: staff alone."""
     trusted_proxies: Annotated[int, Field(ge=0, le=5)] = 0
     """TRUSTED_PROXIES: how many proxies of ours stand before the service and add to X-Forwarded-For."""
 

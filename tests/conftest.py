@@ -161,13 +161,12 @@ class World:
         codes = [mailbox.code for mailbox in self.kit().directory.mailboxes()]
         count = next(t.partitions for t in topics.declared(self.namespace, codes) if t.name == name)
         partitions = [TopicPartition(name, partition) for partition in range(count)]
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.settings.kafka_bootstrap)
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.settings.kafka_bootstrap, auto_offset_reset="earliest")
         await consumer.start()
         try:
             consumer.assign(partitions)
             ends = await consumer.end_offsets(partitions)
             found: list[Any] = []
-            await consumer.seek_to_beginning(*partitions)
             while any([await consumer.position(p) < ends[p] for p in partitions]):
                 for batch in (await consumer.getmany(timeout_ms=500)).values():
                     found += batch

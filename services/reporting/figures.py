@@ -70,7 +70,11 @@ class Figure(StrEnum):
     """Assignments sent (R4.2), by the moment of sending."""
     COLLECTED = "collected", "签收", "承办单位已签收的交办件，按签收时间计入"
     """Assignments signed for (R6.3), by the moment of signing."""
-    ANSWERED_IN_TIME = "answered_in_time", "按时回复", "在期限最后一日24时之前回复（经承办单位负责人批准）的交办件，按回复时间计入"
+    ANSWERED_IN_TIME = (
+        "answered_in_time",
+        "按时回复",
+        "在期限最后一日24时之前回复（经承办单位负责人批准）的交办件，按回复时间计入",
+    )
     """Assignments whose reply was approved before 24:00 of the last day (R6.1), by the moment of the first approval."""
     ANSWERED_LATE = "answered_late", "逾期回复", "超过期限后才回复的交办件，按回复时间计入"
     """Assignments whose reply was approved later than that, by the moment of the first approval."""

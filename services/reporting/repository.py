@@ -91,7 +91,11 @@ class Cells:
         writes = []
         for key in sorted(set(keys)):  # in one order for everybody, so that two replicas never wait for each other
             mailbox, _, day = key.rpartition("|")
-            change = {"$set": {"stamp": stamp}, "$setOnInsert": {"mailbox": mailbox, "day": day}, "$min": {"dirty": now}}
+            change = {
+                "$set": {"stamp": stamp},
+                "$setOnInsert": {"mailbox": mailbox, "day": day},
+                "$min": {"dirty": now},
+            }
             writes.append(UpdateOne({"_id": key}, change, upsert=True))
         if writes:
             with translated():

@@ -91,9 +91,7 @@ def letters(store: Store, tree: Tree) -> Aggregates[State]:
     )
 
 
-async def page(
-    letters: Aggregates[State], mailbox: str, name: ListName, after: str, limit: int
-) -> list[Stored[State]]:
+async def page(letters: Aggregates[State], mailbox: str, name: ListName, after: str, limit: int) -> list[Stored[State]]:
     """Return the first `limit` letters of a mailbox's list behind the sort key `after` ("": from the start).
 
     Lists of work begin with what has waited longest, the finished ones with the newest.

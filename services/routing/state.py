@@ -41,7 +41,6 @@ from shared.contracts.types import (
     Value,
 )
 
-
 KEPT_TEXTS: Final = 20
 """Notes of progress and drafts per hand-off that the state keeps; all of them are in the history."""
 KEPT_ACTIONS: Final = 1_000
@@ -182,7 +181,7 @@ class State(Value):
     """How many replies were drafted: the next is `r<drafted + 1>`."""
     answer: Answer | None = None
     actions: tuple[str, ...] = ()
-    """Ids of the units' actions that took effect, so that the same one again has none."""
+    """The `action_key` of each unit's action that took effect, so that the same one again has none."""
     clocks: Mapping[str, Clock] = {}
     """Hand-off id → its clock."""
 
@@ -241,6 +240,11 @@ def _stage_of(handoff: Handoff) -> Stage:
 # ── what happened ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def action_key(mailbox: str, action_id: str) -> str:
+    """Return how an action is remembered: ids are each unit's own."""
+    return f"{mailbox}/{action_id}"
+
+
 class NotThere(Exception):
     """A fact is about a letter, slip, hand-off or draft that no earlier fact tells of; it is parked."""
 
@@ -278,8 +282,10 @@ def _own(change: Callable[[State, Any], dict[str, Any]]) -> Callable[[State | No
     def evolve(state: State | None, fact: Fact) -> State:
         known = _state(state, fact)
         update = change(known, fact)
-        if fact.caused_by is not None and fact.caused_by not in known.actions:
-            update["actions"] = (*known.actions, fact.caused_by)[-KEPT_ACTIONS:]
+        if fact.caused_by is not None:
+            key = action_key(_who(fact).mailbox, fact.caused_by)
+            if key not in known.actions:
+                update["actions"] = (*known.actions, key)[-KEPT_ACTIONS:]
         return known.model_copy(update=update)
 
     return evolve

@@ -1,0 +1,90 @@
+"""HTTP: the weekly bulletin, and figures of a mailbox or the whole city in any period."""
+
+from collections.abc import Awaitable, Callable
+from datetime import date
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from starlette.responses import HTMLResponse
+
+from services.reporting.figures import Figure
+from services.reporting.periods import parse_week, period, week_before, week_id, week_of
+from services.reporting.reports import Reports
+from services.reporting.views import HANDLING, SINGLE, Bulletin, FiguresView, Weeks, first_level
+from shared.calendar.clock import Clock
+from shared.contracts.errors import NotFound
+from shared.directory import UnknownMailbox
+from shared.security.tokens import Authenticated, Role, authenticated, require
+from shared.web.templates import Pages
+
+STAFF = frozenset(Role) - {Role.ADMIN}
+"""Who may see figures of their mailbox: everybody but those who only run the system."""
+
+Week = Annotated[
+    str, Path(description="ISO 8601 week, Monday 00:00 to Sunday 24:00 Asia/Shanghai.", examples=["2026-W07"])
+]
+From = Annotated[date, Query(alias="from", description="First day, Asia/Shanghai.", examples=["2026-02-09"])]
+To = Annotated[date, Query(description="The first day that is no longer counted.", examples=["2026-02-16"])]
+
+
+def _reader(public: bool) -> Callable[[Request], Awaitable[None]]:
+    async def may_read(request: Request) -> None:
+        """Anybody where the bulletin is public; it holds figures only. Otherwise whoever has a valid token."""
+        if not public:
+            await authenticated(request)
+
+    return may_read
+
+
+def router(reports: Reports, clock: Clock, pages: Pages, *, public: bool) -> APIRouter:
+    """Return the service's routes; `public`: the bulletin needs no token."""
+    routes = APIRouter(prefix="/reporting", tags=["reporting"])
+    reader = [Depends(_reader(public))]
+
+    @routes.get("/weeks", summary="Weeks that have figures, newest first (R11.2)", dependencies=reader)
+    async def weeks(
+        limit: Annotated[int, Query(ge=1, le=520, description="How many weeks to look back.")] = 53,
+    ) -> Weeks:
+        return await reports.weeks(limit, clock.now())
+
+    @routes.get("/weeks/{week}", summary="《市长信箱工作周报》 of a week as data (R11.2)", dependencies=reader)
+    async def bulletin(week: Week) -> Bulletin:
+        return await reports.bulletin(parse_week(week), clock.now())
+
+    @routes.get(
+        "/weeks/{week}/page",
+        summary="《市长信箱工作周报》 of a week as a page to read or print (R11.2)",
+        dependencies=reader,
+        response_class=HTMLResponse,
+    )
+    async def page(week: Week) -> HTMLResponse:
+        now = clock.now()
+        wanted = parse_week(week)
+        made = await reports.bulletin(wanted, now)
+        earlier, later = week_before(wanted), week_of(wanted.end_day)
+        return pages.render(
+            "weekly.html",
+            bulletin=made,
+            domains=first_level(made.figures.domains, reports.directory),
+            single=SINGLE,
+            handling=HANDLING,
+            definitions=list(Figure),
+            earlier=week_id(earlier),
+            later=week_id(later) if later.starts_at <= now else None,
+        )
+
+    @routes.get("/mailboxes/{code}/figures", summary="Figures of a mailbox in a period (R10.2, R10.4)")
+    async def mailbox_figures(caller: Authenticated, code: str, first: From, to: To) -> FiguresView:
+        require(caller, roles=STAFF, mailbox=code)
+        try:
+            reports.directory.get(code)
+        except UnknownMailbox as unknown:
+            raise NotFound(unknown.rule, unknown.message) from None
+        return await reports.figures(code, period(first, to))
+
+    @routes.get("/city/figures", summary="Figures of the whole city in a period, for the duty office (R1.2, R10.4)")
+    async def city_figures(caller: Authenticated, first: From, to: To) -> FiguresView:
+        require(caller, roles={Role.DUTY_OFFICER})
+        return await reports.figures(None, period(first, to))
+
+    return routes

@@ -1,0 +1,256 @@
+"""Publication decides by the regulation alone: R9.1 (publication), R2.2 (consent), R7.2 (notice board)."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.publication.domain import ON, Case, PublicText, Status, approve, follow, prepare, withhold
+from shared.contracts.errors import Forbidden, NotFound, RuleBroken
+from shared.contracts.facts import (
+    CitizenAnswered,
+    Fact,
+    HandoffSent,
+    LetterReceived,
+    LetterReclassified,
+    LetterRegistered,
+    NoticePosted,
+    NoticeRemoved,
+    PublicationWithheld,
+    ReplyApproved,
+    ReplyOverdue,
+    UrgingSent,
+)
+from shared.contracts.types import Actor, AnswerBy, Channel, Classification, Nature, Number, WithholdingGround
+
+NOW = datetime(2026, 3, 2, 1, 30, tzinfo=UTC)
+DUE = datetime(2026, 3, 16, 16, 0, tzinfo=UTC)
+CLERK = Actor(subject="education-clerk", mailbox="education")
+HEAD = Actor(subject="education-head", mailbox="education")
+NUMBER = Number(mailbox="mayor", prefix="渝府信", ascii_prefix="YFX", year=2026, serial=17)
+KIND = Classification(nature=Nature.HELP, domain="education", region="500103")
+TEXT = PublicText(subject="校门口没有斑马线", body="孩子上学过马路很危险。", reply="已施划斑马线。")
+OTHER = TEXT.model_copy(update={"reply": "斑马线将于本月施划。"})
+
+
+def received(**changes) -> LetterReceived:
+    fields = {
+        "letter_id": "l1",
+        "at": NOW,
+        "mailbox": "mayor",
+        "subject": "校门口没有斑马线，我叫张三",
+        "body": "原文",
+        "classification": KIND,
+        "may_publish": True,
+        "chosen_mailbox": "mayor",
+    }
+    return LetterReceived(**(fields | changes))
+
+
+def sent(sender="mayor") -> HandoffSent:
+    return HandoffSent(
+        letter_id="l1",
+        at=NOW,
+        handoff_id="s1",
+        sender=sender,
+        receiver="education",
+        opinion="请办理",
+        requirements="",
+        answer_by=AnswerBy.ASSIGNEE,
+        written_reply=False,
+        prepared_by=CLERK,
+        number=NUMBER,
+    )
+
+
+REGISTERED = LetterRegistered(letter_id="l1", at=NOW, number=NUMBER)
+OVERDUE = ReplyOverdue(letter_id="l1", at=DUE, handoff_id="s1", sender="mayor", receiver="education", due_at=DUE)
+ANSWERED = CitizenAnswered(
+    letter_id="l1", at=NOW, mailbox="education", channel=Channel.ONLINE, text="答复原文", author=CLERK
+)
+REPLIED = ReplyApproved(
+    letter_id="l1",
+    at=NOW,
+    handoff_id="s1",
+    reply_id="r1",
+    sender="mayor",
+    receiver="education",
+    text="答复原文",
+    author=CLERK,
+    answer_by=AnswerBy.ASSIGNEE,
+)
+
+
+def urged(count=1, sender="mayor") -> UrgingSent:
+    return UrgingSent(
+        letter_id="l1", at=DUE, handoff_id="s1", sender=sender, receiver="education", count=count, due_at=DUE
+    )
+
+
+def told(*facts: Fact, state: Case | None = None) -> Case:
+    for fact in facts:
+        state = ON[type(fact)](state, fact)
+    assert state is not None
+    return state
+
+
+def followed(state: Case) -> list[Fact]:
+    return list(follow(state, NOW, mayor="mayor"))
+
+
+FINISHED = told(received(), REGISTERED, ANSWERED)
+
+
+def prepared(text=TEXT, grounds=(), state=FINISHED) -> Case:
+    return told(*prepare(state, text, grounds, CLERK, NOW), state=state)
+
+
+def test_r9_1_a_case_opens_when_the_citizen_is_answered_and_not_before():
+    unfinished = told(received(), REGISTERED)
+    assert unfinished.status is Status.OPEN
+    with pytest.raises(RuleBroken, match="not finished") as refused:
+        prepare(unfinished, TEXT, (), CLERK, NOW)
+    assert refused.value.rule == "R9.1"
+    assert FINISHED.status is Status.TO_PREPARE
+    with pytest.raises(NotFound):
+        prepare(None, TEXT, (), CLERK, NOW)
+
+
+def test_r9_1_a_prepared_text_is_not_public_until_another_person_approves_exactly_it():
+    case = prepared()
+    assert (case.status, case.approved) == (Status.TO_APPROVE, None)
+    with pytest.raises(Forbidden, match="cannot approve"):
+        approve(case, TEXT.hash, CLERK, NOW)
+    with pytest.raises(RuleBroken, match="not the text"):
+        approve(case, OTHER.hash, HEAD, NOW)
+    case = told(*approve(case, TEXT.hash, HEAD, NOW), state=case)
+    assert case.status is Status.PUBLISHED
+    assert case.approved is not None
+    assert (case.approved.body, case.approved.by, case.approved.prepared_by) == (TEXT.body, HEAD, CLERK)
+
+
+def test_r9_1_preparing_again_replaces_the_text_and_needs_a_new_approval():
+    case = prepared(OTHER, state=prepared())
+    with pytest.raises(RuleBroken, match="not the text"):
+        approve(case, TEXT.hash, HEAD, NOW)
+    case = told(*approve(case, OTHER.hash, HEAD, NOW), state=case)
+    assert case.approved is not None
+    assert case.approved.reply == OTHER.reply
+
+
+def test_r9_1_any_ground_leaves_only_withholding_and_the_ground_is_kept():
+    case = prepared(grounds=[WithholdingGround.PRIVACY])
+    with pytest.raises(RuleBroken, match="ground against publication"):
+        approve(case, TEXT.hash, HEAD, NOW)
+    case = told(*withhold(case, [WithholdingGround.HIGHLY_SENSITIVE], HEAD, NOW), state=case)
+    assert case.status is Status.WITHHELD
+    assert case.withheld is not None
+    assert case.withheld.grounds == (WithholdingGround.PRIVACY, WithholdingGround.HIGHLY_SENSITIVE)
+    with pytest.raises(RuleBroken):
+        prepare(case, TEXT, (), CLERK, NOW)
+
+
+def test_r9_1_withholding_needs_one_of_the_four_grounds():
+    with pytest.raises(RuleBroken, match="four grounds"):
+        withhold(prepared(), (), HEAD, NOW)
+    with pytest.raises(RuleBroken, match="to-prepare"):
+        withhold(FINISHED, [WithholdingGround.PRIVACY], HEAD, NOW)
+
+
+def test_r9_1_a_correction_leaves_the_approved_text_public_until_it_is_decided():
+    case = prepared()
+    case = told(*approve(case, TEXT.hash, HEAD, NOW), state=case)
+    case = prepared(OTHER, state=case)
+    assert case.status is Status.TO_APPROVE
+    assert case.approved is not None
+    assert case.approved.reply == TEXT.reply
+    gone = told(*withhold(case, [WithholdingGround.PRIVACY], HEAD, NOW), state=case)
+    assert (gone.status, gone.approved) == (Status.WITHHELD, None)
+
+
+def test_r3_6_a_letter_without_a_number_cannot_be_published():
+    case = prepared(state=told(received(), ANSWERED))
+    with pytest.raises(RuleBroken) as refused:
+        approve(case, TEXT.hash, HEAD, NOW)
+    assert refused.value.rule == "R3.6"
+
+
+def test_r2_2_a_letter_whose_citizen_refused_is_withheld_by_itself_once():
+    state = told(received(may_publish=False), REGISTERED)
+    assert followed(state) == []
+    state = told(ANSWERED, state=state)
+    (fact,) = followed(state)
+    assert isinstance(fact, PublicationWithheld)
+    assert (fact.consent_refused, fact.grounds, fact.mailbox) == (True, (), "education")
+    state = told(fact, state=state)
+    assert followed(state) == []
+    with pytest.raises(RuleBroken):
+        prepare(state, TEXT, (), CLERK, NOW)
+
+
+def test_r7_2_the_first_urging_by_the_mayors_mailbox_posts_one_notice_and_the_reply_removes_it():
+    state = told(received(), REGISTERED, sent(), OVERDUE)
+    assert followed(state) == []
+    state = told(urged(), state=state)
+    (posted,) = followed(state)
+    assert isinstance(posted, NoticePosted)
+    assert (posted.receiver, posted.number, posted.due_at) == ("education", NUMBER, DUE)
+    state = told(posted, urged(2), state=state)
+    assert followed(state) == []
+    assert [notice.urged for notice in state.notices] == [2]
+    state = told(REPLIED, state=state)
+    (removed,) = followed(state)
+    assert isinstance(removed, NoticeRemoved)
+    state = told(removed, ANSWERED, state=state)
+    assert followed(state) == []
+    assert state.notices == ()
+    assert state.handoffs[0].posted_at is not None, "it stays in the record"
+
+
+def test_r7_2_an_answer_to_the_citizen_removes_the_notice_too():
+    state = told(received(), REGISTERED, sent(), urged())
+    state = told(*followed(state), ANSWERED, state=state)
+    assert [type(fact) for fact in followed(state)] == [NoticeRemoved]
+
+
+def test_r7_2_urging_by_a_unit_or_after_the_reply_is_not_shown():
+    assert followed(told(received(), REGISTERED, sent("education"), urged(sender="education"))) == []
+    assert followed(told(received(), REGISTERED, sent(), REPLIED, urged())) == []
+
+
+def test_two_texts_never_share_a_hash_by_moving_words_between_their_parts():
+    assert PublicText(subject="a", body="bc", reply="d").hash != PublicText(subject="a", body="b", reply="cd").hash
+    assert (
+        PublicText(subject='a","b', body="c", reply="d").hash != PublicText(subject="a", body='b","c', reply="d").hash
+    )
+
+
+OWN: list[Fact] = []
+_state = told(received(), REGISTERED, sent(), OVERDUE, urged())
+for _fact in [*followed(_state), REPLIED, ANSWERED]:
+    _state = told(_fact, state=_state)
+    if isinstance(_fact, NoticePosted):
+        OWN.append(_fact)
+for _facts in (
+    followed(_state),
+    lambda: prepare(_state, TEXT, (), CLERK, NOW),
+    lambda: approve(_state, TEXT.hash, HEAD, NOW),
+    lambda: prepare(_state, OTHER, (), CLERK, NOW + timedelta(hours=1)),
+):
+    for _fact in _facts() if callable(_facts) else _facts:
+        _state = told(_fact, state=_state)
+        OWN.append(_fact)
+RECLASSIFIED = LetterReclassified(letter_id="l1", at=NOW, before=KIND, after=KIND)
+
+
+@given(st.randoms(use_true_random=False))
+def test_the_order_between_services_does_not_matter(order: random.Random):
+    left = [[received(), RECLASSIFIED, REGISTERED], [sent(), urged(), REPLIED, ANSWERED], [OVERDUE], list(OWN)]
+    state: Case | None = None
+    while left := [facts for facts in left if facts]:
+        fact = order.choice(left).pop(0)
+        state = ON[type(fact)](state, fact)
+    assert state == _state
+    assert Case.model_validate(state.model_dump(mode="json")) == state
