@@ -77,7 +77,9 @@ class Rules:
     remind_at: Callable[[datetime], datetime | None]
     """Due moment → when to remind; none: never."""
     urge_again: Callable[[datetime], datetime]
-    """Last urging or explanation → when the next urging is due (R7.1)."""
+    """Last urging → when the next is due (R7.1)."""
+    hold_off: Callable[[datetime], datetime]
+    """Progress recorded → until when that holds off urging (R7.1)."""
     due_soon: Callable[[datetime], datetime]
     """Now → the latest due moment that counts as soon."""
     days_left: Callable[[datetime, datetime], int]
@@ -239,8 +241,12 @@ def _overdue_at(clock: Clock, due_at: datetime, _: Rules) -> datetime | None:
 
 
 def _urge_at(clock: Clock, due_at: datetime, rules: Rules) -> datetime:
-    heard = [moment for moment in (clock.urged_at, clock.explained_at) if moment is not None]
-    return max(due_at, rules.urge_again(max(heard))) if heard else due_at
+    moments = [due_at]
+    if clock.urged_at is not None:
+        moments.append(rules.urge_again(clock.urged_at))
+    if clock.explained_at is not None:
+        moments.append(rules.hold_off(clock.explained_at))
+    return max(moments)
 
 
 def _reading_overdue(letter_id: str, clock: Clock, rules: Rules, now: datetime) -> Fact:

@@ -15,8 +15,10 @@ _INSTANT = timedelta(milliseconds=1)
 def rules_of(calendar: WorkingCalendar, settings: Settings) -> Rules:
     """Return the rules of R3.1, R6.1 and R7.1 for a calendar and the limits that the settings name.
 
-    A moment at midnight belongs to the day that ends with it: a limit of Friday 24:00 is counted from as Friday.
+    An urging goes out as a day begins, so its own day counts in the interval to the next; the day on which progress was explained does not,
+    as the day of receipt does not in R6.1.
     """
+    interval = settings.urge_every_working_days
 
     def limit(due: Due) -> Limit:
         return Limit(due.at, due.provisional)
@@ -42,7 +44,8 @@ def rules_of(calendar: WorkingCalendar, settings: Settings) -> Rules:
         reply_due=lambda received: limit(calendar.reply_due(received, settings.reply_working_days)),
         reply_working_days=settings.reply_working_days,
         remind_at=remind_at,
-        urge_again=lambda last: calendar.reply_due(last - _INSTANT, settings.urge_every_working_days).at,
+        urge_again=lambda urged: calendar.reply_due(urged - _ONE_DAY, interval).at,
+        hold_off=lambda explained: calendar.reply_due(explained, interval).at,
         due_soon=due_soon,
         days_left=days_left,
     )

@@ -1,7 +1,7 @@
 """A letter as the figures need it: one compact row with its hand-offs, made of moments and codes, without any text.
 
-Reporting decides nothing and publishes nothing: each fact only writes its moment into its own place in the row. A moment once there stays, so
-rows come out the same whatever the order between services, and a row only ever adds to the days it counts in.
+Reporting decides nothing and publishes nothing: each fact only writes its moment into its own place in the row. A moment once
+there stays, so rows come out the same whatever the order between services, and a row only ever adds to the days it counts in.
 """
 
 from collections.abc import Callable, Mapping

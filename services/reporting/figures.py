@@ -9,7 +9,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple, Self, TypeAlias
+from typing import Final, NamedTuple, Self, TypeAlias
+
+from pydantic import Field
 
 from services.reporting.domain import Handoff, Row
 from shared.calendar.zone import business_date
@@ -84,6 +86,9 @@ class Figure(StrEnum):
     """Urging slips sent (R7.1), by the moment of sending; one assignment may have several."""
     OVERDUE = "overdue", "期末逾期未复", "期末时期限已过而尚未回复的交办件"
     """Assignments whose limit had passed and which had no reply at the end of the period, whenever they were sent."""
+
+
+BY_CODE: Final = {figure.value: figure for figure in Figure}
 
 
 class Tally(NamedTuple):
@@ -222,20 +227,20 @@ class Figures(Value):
     """The figures of one period; each field is the figure of the same name. Breakdowns leave out what is zero."""
 
     received: int = 0
-    natures: dict[Nature, int] = {}
-    domains: dict[str, int] = {}
-    regions: dict[str, int] = {}
+    natures: dict[Nature, int] = Field(default_factory=dict)
+    domains: dict[str, int] = Field(default_factory=dict)
+    regions: dict[str, int] = Field(default_factory=dict)
     read_late: int = 0
     registered: int = 0
     discarded: int = 0
-    discard_reasons: dict[InvalidReason, int] = {}
+    discard_reasons: dict[InvalidReason, int] = Field(default_factory=dict)
     noted: int = 0
     answered: int = 0
     published: int = 0
     withheld: int = 0
-    assigned: dict[str, Handling] = {}
+    assigned: dict[str, Handling] = Field(default_factory=dict)
     """Assignee → how it handled what was assigned to it."""
-    undertaken: dict[str, Handling] = {}
+    undertaken: dict[str, Handling] = Field(default_factory=dict)
     """Assigner → how this mailbox handled what it was assigned."""
 
     @property
@@ -277,25 +282,27 @@ def figures_of(period: Counts, until_the_end: Counts) -> Figures:
         return {key: n for (_, what, key), n in sorted(counts.items()) if what is figure}
 
     def handled(side: Side) -> dict[str, Handling]:
-        ends: dict[str, dict[str, int]] = {}
+        ends: dict[str, dict[str, int]] = Field(default_factory=dict)
         for (where, figure, other), number in sorted(counts.items()):
             if where is side:
                 ends.setdefault(other, {})[figure.value] = number
         return {other: Handling(**numbers) for other, numbers in ends.items()}
 
-    reasons = {InvalidReason(key): n for key, n in of(Figure.DISCARDED).items()}
     single = {
         figure.value: of(figure).get("", 0)
         for figure in Figure
         if figure.value in Figures.model_fields and figure not in (Figure.DISCARDED, Figure.ASSIGNED)
     }
-    return Figures(
-        natures={Nature(key): n for key, n in of(Figure.NATURE).items()},
-        domains=of(Figure.DOMAIN),
-        regions=of(Figure.REGION),
-        discarded=sum(reasons.values()),
-        discard_reasons=reasons,
-        assigned=handled(Side.ASSIGNED),
-        undertaken=handled(Side.UNDERTAKEN),
-        **single,
+    reasons = of(Figure.DISCARDED)
+    return Figures.model_validate(
+        {
+            **single,
+            "natures": of(Figure.NATURE),
+            "domains": of(Figure.DOMAIN),
+            "regions": of(Figure.REGION),
+            "discarded": sum(reasons.values()),
+            "discard_reasons": reasons,
+            "assigned": handled(Side.ASSIGNED),
+            "undertaken": handled(Side.UNDERTAKEN),
+        }
     )

@@ -1,6 +1,7 @@
 """Periods in which figures are given: whole days in Asia/Shanghai, weeks from Monday 00:00 to Sunday 24:00 (R10.4)."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -8,6 +9,7 @@ from shared.calendar.zone import start_of_day, week_start
 from shared.contracts.errors import BadInput
 
 FIRST_YEAR = 2000
+LAST_YEAR = 9999
 LONGEST_DAYS = 3_660
 _WEEK = timedelta(days=7)
 _FORM = re.compile(r"([0-9]{4})-W([0-9]{2})")
@@ -82,17 +84,15 @@ def parse_week(text: str) -> Period:
         BadInput: there is no such week (R10.4).
     """
     match = _FORM.fullmatch(text)
-    try:
-        if match is None or not FIRST_YEAR <= int(match[1]) < 9999:
-            raise ValueError(text)
-        return week(date.fromisocalendar(int(match[1]), int(match[2]), 1))
-    except ValueError:
-        raise BadInput(
-            "R10.4",
-            "没有这个周次；请按 ISO 8601 写明年份和周次，例如 2026-W07 / "
-            "There is no such week; write year and week after ISO 8601, e.g. 2026-W07 (weeks are W01 to W52 or W53).",
-            "path:week",
-        ) from None
+    if match and FIRST_YEAR <= int(match[1]) < LAST_YEAR:
+        with suppress(ValueError):
+            return week(date.fromisocalendar(int(match[1]), int(match[2]), 1))
+    raise BadInput(
+        "R10.4",
+        "没有这个周次；请按 ISO 8601 写明年份和周次，例如 2026-W07 / "
+        "There is no such week; write year and week after ISO 8601, e.g. 2026-W07 (weeks are W01 to W52 or W53).",
+        "path:week",
+    )
 
 
 def week_before(current: Period) -> Period:

@@ -13,7 +13,7 @@ from secrets import token_hex
 from typing import Any
 
 from services.reporting.domain import Row
-from services.reporting.figures import Counts, Figure, Side, cells_of, count
+from services.reporting.figures import BY_CODE, Counts, Figure, Side, cells_of, count
 from services.reporting.periods import Period
 from shared.storage import Aggregates, Index, Store, UpdateOne, translated
 
@@ -201,4 +201,4 @@ def _add(stored: Mapping[str, Mapping[str, Sequence[Sequence[Any]]]], into: Coun
     for side, figures in stored.items():
         for figure, pairs in figures.items():
             for key, number in pairs:
-                into[Side(side), Figure(figure), key] += number
+                into[Side(side), BY_CODE[figure], key] += number

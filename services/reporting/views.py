@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.reporting.figures import Figure, Figures, Handling
+from services.reporting.figures import BY_CODE, Figure, Figures, Handling
 from services.reporting.periods import Period
 from shared.contracts.types import InvalidReason, Labelled, Moment, Nature
 from shared.directory import Directory, UnknownEntry
@@ -94,7 +94,7 @@ SINGLE = (
     Figure.WITHHELD,
 )
 """The figures of letters that are one number each."""
-HANDLING = tuple(Figure(name) for name in Handling.model_fields)
+HANDLING = tuple(BY_CODE[name] for name in Handling.model_fields)
 """The figures of assignments."""
 
 

@@ -116,14 +116,16 @@ class Actions:
             {letter_id: group[0].envelope.traceparent for letter_id, group in asked.items()},
         )
         everything = [one for group in asked.values() for one in group]
-        bad += [one.message for one in everything if one.outcome == "parked"]
-        unreachable = await self._answer(everything, bad)
-        bad += [message for message in unreachable if message not in bad]
-        queue, removed = strays(bad)
-        removed |= {one.message.replay_of for one in everything if one.message.replay_of and one.message not in bad}
+        failed = {message.origin: message for message in bad}
+        failed |= {one.message.origin: one.message for one in everything if one.outcome == "parked"}
+        for message in await self._answer(everything, list(failed.values())):
+            failed[message.origin] = message
+        handled = [one for one in everything if one.message.origin not in failed]
+        queue, removed = strays(failed.values())
+        removed |= {one.message.replay_of for one in handled if one.message.replay_of}
         if queue.items or removed:
             await self.letters.parking.keep({"": queue}, removed)
-        self._count([*(one.outcome for one in everything if one.message not in bad), *("parked" for _ in bad)])
+        self._count([one.outcome for one in handled] + ["parked"] * len(queue.items))
 
     def _read(self, message: Message) -> Asked:
         """Understand a message.

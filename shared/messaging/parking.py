@@ -77,19 +77,20 @@ class Message:
 def read(record: Record, namespace: str) -> Message:
     """Take a record from Kafka; an unreadable envelope is noted in `error`, never raised."""
     key = (record.key or b"").decode(errors="replace")
-    replay = {name: value.decode(errors="replace") for name, value in record.headers if name in _REPLAY}
+    headers = tuple((name, value or b"") for name, value in record.headers)
+    replay = {name: value.decode(errors="replace") for name, value in headers if name in _REPLAY}
     message = Message(
         topic=record.topic.removeprefix(namespace),
         partition=record.partition,
         offset=record.offset,
         key=key,
-        headers=tuple(record.headers),
+        headers=headers,
         value=record.value or b"",
         replay_of=replay.get("replayof", ""),
         drop=replay.get("replaydrop") == "true",
     )
     try:
-        envelope = attributes(record.headers)
+        envelope = attributes(headers)
         if envelope.subject == key:
             message.envelope = envelope
         else:

@@ -227,30 +227,31 @@ def test_two_texts_never_share_a_hash_by_moving_words_between_their_parts():
     )
 
 
-OWN: list[Fact] = []
-_state = told(received(), REGISTERED, sent(), OVERDUE, urged())
-for _fact in [*followed(_state), REPLIED, ANSWERED]:
-    _state = told(_fact, state=_state)
-    if isinstance(_fact, NoticePosted):
-        OWN.append(_fact)
-for _facts in (
-    followed(_state),
-    lambda: prepare(_state, TEXT, (), CLERK, NOW),
-    lambda: approve(_state, TEXT.hash, HEAD, NOW),
-    lambda: prepare(_state, OTHER, (), CLERK, NOW + timedelta(hours=1)),
-):
-    for _fact in _facts() if callable(_facts) else _facts:
-        _state = told(_fact, state=_state)
-        OWN.append(_fact)
-RECLASSIFIED = LetterReclassified(letter_id="l1", at=NOW, before=KIND, after=KIND)
+def a_whole_life() -> tuple[list[Fact], Case]:
+    """Publication's own facts on a letter that was urged, published and prepared again, and the state they led to live."""
+    own: list[Fact] = []
+
+    def keep(facts: list[Fact], state: Case) -> Case:
+        own.extend(facts)
+        return told(*facts, state=state)
+
+    state = told(received(), REGISTERED, sent(), OVERDUE, urged())
+    state = keep(followed(state), state)
+    state = told(REPLIED, ANSWERED, state=state)
+    state = keep(followed(state), state)
+    state = keep(prepare(state, TEXT, (), CLERK, NOW), state)
+    state = keep(approve(state, TEXT.hash, HEAD, NOW), state)
+    return own, keep(prepare(state, OTHER, (), CLERK, NOW + timedelta(hours=1)), state)
 
 
 @given(st.randoms(use_true_random=False))
 def test_the_order_between_services_does_not_matter(order: random.Random):
-    left = [[received(), RECLASSIFIED, REGISTERED], [sent(), urged(), REPLIED, ANSWERED], [OVERDUE], list(OWN)]
+    own, live = a_whole_life()
+    reclassified = LetterReclassified(letter_id="l1", at=NOW, before=KIND, after=KIND)
+    left = [[received(), reclassified, REGISTERED], [sent(), urged(), REPLIED, ANSWERED], [OVERDUE], own]
     state: Case | None = None
     while left := [facts for facts in left if facts]:
         fact = order.choice(left).pop(0)
         state = ON[type(fact)](state, fact)
-    assert state == _state
+    assert state == live
     assert Case.model_validate(state.model_dump(mode="json")) == state
