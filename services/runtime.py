@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from aiokafka.errors import KafkaError
 from fastapi import APIRouter, FastAPI, Request
-from faststream.kafka import KafkaBroker
 from starlette.responses import Response
 
 from services.settings import Settings
@@ -18,8 +16,9 @@ from shared.calendar.clock import Clock
 from shared.calendar.schedules import load_schedules
 from shared.calendar.working_days import WorkingCalendar
 from shared.contracts.errors import BadInput, RuleBroken, Stale
-from shared.directory import Directory, load_directory
+from shared.directory import Directory, UnknownEntry, load_directory
 from shared.messaging.broker import lag_of, make_broker
+from shared.messaging.kafka import KafkaBroker, KafkaError
 from shared.messaging.outbox import Outbox
 from shared.messaging.parking import Parking
 from shared.messaging.patience import Conflict
@@ -99,7 +98,11 @@ class Service:
     waits_for: dict[str, str] = field(default_factory=dict)
     """What is not ready and why; empty: ready."""
     letters: Any = None
-    """The service's `Letters`, for the rebuild command."""
+    """The service's `Letters`."""
+    derived: list[str] = field(default_factory=lambda: ["letters", "waiting"])
+    """Collections that follow from the topic `letters` alone and can be thrown away."""
+    rebuilt: list[Job] = field(default_factory=list)
+    """Run at the end of a rebuild."""
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _started: bool = False
 
@@ -115,6 +118,10 @@ class Service:
             parking=Parking(kit.store, broker, name, kit.namespace),
             waits_for={"start": "the service is starting"},
         )
+
+    async def replay(self, records: Sequence[Any]) -> None:
+        """Take records of `letters` in a rebuild: they only evolve the state."""
+        await self.letters.handle(records, live=False)
 
     def start(self) -> None:
         """Begin to work as soon as the engines are there; returns at once."""
@@ -236,6 +243,7 @@ def application(services: Sequence[Service], kit: Kit) -> FastAPI:
     )
     app.state.verifier = TokenVerifier.from_settings(TokenSettings())
     app.add_exception_handler(RuleBroken, _on_rule_broken)
+    app.add_exception_handler(UnknownEntry, _on_unknown_entry)
     app.add_exception_handler(Stale, _on_stale)
     app.add_exception_handler(StoreUnavailable, _on_store_away)
     app.add_exception_handler(Conflict, _on_conflict)
@@ -255,6 +263,13 @@ async def _on_rule_broken(_: Request, error: Exception) -> Response:
             rule=error.rule,
             errors=errors,
         )
+    )
+
+
+async def _on_unknown_entry(_: Request, error: Exception) -> Response:
+    assert isinstance(error, UnknownEntry)
+    return problem_response(
+        Problem(404, "未找到 / Not found", error.message, slug="unknown-entry", rule=error.rule or None)
     )
 
 

@@ -146,15 +146,15 @@ def router(letters: Letters[Clocks], directory: Directory, rules: Rules) -> APIR
             limit + 1,
             now=now,
             soon=rules.due_soon(now),
-            hidden=hidden,
         )
         shown = [
-            (clock_view(stored.state, first[0], rules, now), first[1].at)
+            (stored.state, *first)
             for stored in found[:limit]
             if stored.state is not None and (first := foremost(stored.state, rules)) is not None
         ]
-        more = encode_cursor(shown[-1][1], shown[-1][0].letter_id) if len(found) > limit and shown else None
-        return Page(items=[view for view, _ in shown], next=more)
+        more = encode_cursor(shown[-1][2].at, shown[-1][0].letter_id) if len(found) > limit and shown else None
+        visible = [clock_view(s, clock, rules, now) for s, clock, _ in shown if s.reported_mailbox not in hidden]
+        return Page(items=visible, next=more)
 
     @api.get("/mailboxes/{code}/figures", summary="Live figures of a mailbox (R1.4)")
     async def figures(

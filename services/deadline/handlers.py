@@ -3,11 +3,10 @@
 from functools import partial
 from typing import Any
 
-from faststream.kafka import KafkaBroker
-
 from services.deadline.domain import ON, Clocks, Rules, follow
 from services.deadline.repository import SERVICE
 from shared.messaging.broker import subscribe
+from shared.messaging.kafka import KafkaBroker
 from shared.messaging.letters import LETTERS, Domain, Letters
 
 

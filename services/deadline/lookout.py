@@ -13,16 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
-from aiokafka.partitioner import DefaultPartitioner
-
+from shared.messaging.kafka import KafkaError, TopicPartition, partition_of
 from shared.messaging.letters import Clock
 
 log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 5.0
-_partition_of = DefaultPartitioner()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,4 +64,4 @@ class Lookout:
             return None
         self._aim = None
         numbers = {partition.partition for partition in mine}
-        return Outlook(until, lambda letter_id: _partition_of(letter_id.encode(), everywhere, everywhere) in numbers)
+        return Outlook(until, lambda letter_id: partition_of(letter_id, everywhere) in numbers)

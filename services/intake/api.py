@@ -7,11 +7,8 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from aiokafka.errors import KafkaError
 from cachetools import LRUCache
 from fastapi import APIRouter, File, Header, Path, Query, Request, Response, UploadFile
-from faststream.exceptions import FastStreamException
-from faststream.kafka import KafkaBroker
 from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 
@@ -27,6 +24,7 @@ from shared.contracts.facts import Fact
 from shared.contracts.submissions import SubmissionAccepted
 from shared.contracts.types import Actor, Attachment, Classification, Contact, InvalidReason, Nature
 from shared.directory import Directory, MailboxKind
+from shared.messaging.kafka import NOT_SENT, KafkaBroker
 from shared.messaging.letters import Letters
 from shared.observability.tracing import current_traceparent
 from shared.security.guessing import GuessPenalty
@@ -149,7 +147,7 @@ class FrontDoor:
                     key=message.key.encode(),
                     headers=message.headers,
                 )
-        except (KafkaError, FastStreamException, TimeoutError, OSError) as error:
+        except NOT_SENT as error:
             raise ServiceUnavailable("Kafka") from error
         finally:
             self._waiting -= 1

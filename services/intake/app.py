@@ -51,6 +51,7 @@ def build(kit: Kit) -> Service:
             metrics.letters.labels(repository.SERVICE, stage.value).set(open_now)
 
     service.letters = letters
+    service.derived.append("register")
     service.prepare += [aggregates.ensure, register.ensure, attachments.ensure]
     service.sweeps |= {"register": registrar.confirm}
     service.measures += [count_open, attachments.remove_orphans]

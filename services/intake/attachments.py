@@ -19,7 +19,7 @@ import orjson
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
-from services.intake.repository import SERVICE
+from services.intake.repository import BEGINNING, SERVICE
 from shared.contracts.errors import BadInput, NotFound
 from shared.contracts.types import Attachment
 from shared.storage import Index, Store, translated

@@ -191,12 +191,12 @@ def may_register(state: Letter | None) -> None:
         )
 
 
-def register(state: Letter | None, number: Number, by: Actor, now: datetime) -> list[Fact]:
-    """Register the letter under the number whose line it has in the register; again: nothing (R3.6, R3.8)."""
+def register(state: Letter | None, number: Number, by: Actor, at: datetime) -> list[Fact]:
+    """Register the letter under the number whose line was written at `at`; again: nothing (R3.6, R3.8)."""
     letter = known(state)
     if letter.number is not None:
         return []
-    return [*read(letter, by, now), LetterRegistered(letter_id=letter.letter_id, at=now, by=by, number=number)]
+    return [*read(letter, by, at), LetterRegistered(letter_id=letter.letter_id, at=at, by=by, number=number)]
 
 
 def discard(

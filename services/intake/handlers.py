@@ -37,9 +37,12 @@ UNCONFIRMED_AFTER = timedelta(seconds=5)
 def receiving_mailbox(submission: SubmissionAccepted, directory: Directory) -> str:
     """Return the mailbox that gets a letter: the chosen one, but a report (举报) goes past the unit it is about.
 
-    Then the mailbox above that unit gets it (R1.2; architecture, messages 4). About the mayor's mailbox itself there is none above.
+    Then the mailbox above that unit gets it (R1.2). About the mayor's mailbox itself there is none above.
+
+    Raises:
+        UnknownMailbox: there is no such mailbox (R2.1).
     """
-    chosen = submission.mailbox
+    chosen = directory.get(submission.mailbox).code
     about = submission.classification.reported_mailbox
     if submission.classification.nature is not Nature.REPORT or about is None:
         return chosen
@@ -158,8 +161,8 @@ class Disclosure:
         return await self.contacts.get_many(wanted) if wanted else {}
 
 
-def _registered(line: Line, state: Letter | None, now: datetime) -> Sequence[Fact]:
-    return domain.register(state, line.number, line.by, now)
+def _registered(line: Line, state: Letter | None, _now: datetime) -> Sequence[Fact]:
+    return domain.register(state, line.number, line.by, line.at)
 
 
 @dataclass
@@ -200,9 +203,9 @@ class Registrar:
             raise
         await self.confirm_left_lines()
 
-    async def confirm_left_lines(self) -> None:
-        """Register letters whose line was written but never confirmed."""
-        lines = await self.register.unconfirmed(UNCONFIRMED_AFTER, 500)
+    async def confirm_left_lines(self, age: timedelta = UNCONFIRMED_AFTER) -> None:
+        """Register letters whose line was written longer than `age` ago and never confirmed."""
+        lines = await self.register.unconfirmed(age, 500)
         for line in lines:
             try:
                 await self.letters.command(line.letter_id, partial(_registered, line))

@@ -22,6 +22,7 @@ from shared.storage import (
 )
 
 SERVICE = "intake"
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def letters(store: Store, secret: bytes) -> Aggregates[Letter]:
@@ -207,7 +208,9 @@ class Register:
     async def unconfirmed(self, age: timedelta, limit: int) -> list[Line]:
         """Return lines older than `age` whose letter's registration was never confirmed: a crash came between."""
         with translated():
-            cursor = self.collection.find({"open": {"$lt": datetime.now(UTC) - age}}).sort([("open", 1)]).limit(limit)
+            # Closed below, or the store reads the whole register instead of the partial index.
+            left = {"$gt": BEGINNING, "$lt": datetime.now(UTC) - age}
+            cursor = self.collection.find({"open": left}).sort([("open", 1)]).limit(limit)
             return [self._line(document) async for document in cursor]
 
     async def confirm(self, letter_ids: Iterable[str]) -> None:

@@ -69,7 +69,7 @@ def cases(store: Store) -> Aggregates[Case]:
         fields=_fields,
         indexes=[
             Index([("status", 1), ("mailbox", 1), ("place", 1)], only_where={"status": {"$exists": True}}),
-            Index([("public_place", 1)], only_where={"public_place": {"$exists": True}}),
+            Index([("shown", 1), ("public_place", -1)], only_where={"shown": True}),
             Index([("public_number", 1)], only_where={"public_number": {"$exists": True}}),
             Index([("notice_due", 1)], only_where={"notice_due": {"$exists": True}}),
         ],
@@ -95,6 +95,7 @@ def _fields(case: Case) -> dict[str, Any]:
         "mailbox": None if case.answer is None else case.answer.mailbox,
         "place": None if since is None else place(since, case.letter_id),
         "public": None if approved is None else _public(approved).model_dump(mode="json"),
+        "shown": None if approved is None else True,
         "public_number": None if approved is None else approved.number.ascii,
         "public_place": None if approved is None else place(approved.at, case.letter_id),
         "notices": [notice.model_dump(mode="json") for notice in notices] or None,
@@ -119,14 +120,25 @@ def place(moment: datetime, letter_id: str) -> str:
     return f"{int(moment.timestamp() * 1000):015d}/{letter_id}"
 
 
+def _beyond(after: str | None, *, newest_first: bool) -> dict[str, str]:
+    """Return the range of places that a page is taken from.
+
+    It has both ends even where one would do: with fewer conditions DocumentDB takes the range to be large and sorts all of it.
+    """
+    first, last = "", "~"
+    if after is not None and newest_first:
+        last = min(after, last)
+    elif after is not None:
+        first = after
+    return {"$lt": last} if newest_first else {"$gt": first}
+
+
 async def staff_page(
     cases: Aggregates[Case], mailbox: str, status: str, after: str | None, limit: int
 ) -> list[Stored[Case]]:
     """Return the cases of a mailbox in one status beyond the place `after`: what waits oldest first, what is decided newest first."""
     newest_first = status in NEWEST_FIRST
-    query: dict[str, Any] = {"status": status, "mailbox": mailbox}
-    if after is not None:
-        query["place"] = {"$lt" if newest_first else "$gt": after}
+    query = {"status": status, "mailbox": mailbox, "place": _beyond(after, newest_first=newest_first)}
     return await cases.find(query, sort=[("place", -1 if newest_first else 1)], limit=limit)
 
 
@@ -138,10 +150,10 @@ class PublicSite:
 
     async def page(self, after: str | None, limit: int) -> PublicPage:
         """Return published letters beyond the place `after`, newest first."""
-        beyond: dict[str, Any] = {"$exists": True} if after is None else {"$lt": after}
+        query = {"shown": True, "public_place": _beyond(after, newest_first=True)}
         wanted = {"public_place": 1, "_id": 0, **{f"public.{name}": 1 for name in PublicHead.model_fields}}
         with translated():
-            cursor = self.cases.collection.find({"public_place": beyond}, wanted)
+            cursor = self.cases.collection.find(query, wanted)
             found = [document async for document in cursor.sort([("public_place", -1)]).limit(limit + 1)]
         shown = found[:limit]
         return PublicPage(
@@ -159,6 +171,6 @@ class PublicSite:
         """Return all entries of the notice board, the longest overdue first (R7.2)."""
         with translated():
             cursor = self.cases.collection.find({"notice_due": {"$exists": True}}, {"notices": 1, "_id": 0})
-            found = [document async for document in cursor.sort([("notice_due", 1)])]
+            found = [document async for document in cursor]
         notices = [Notice.model_validate(notice) for document in found for notice in document["notices"]]
         return sorted(notices, key=lambda notice: (notice.due_at, notice.number))

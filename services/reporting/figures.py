@@ -7,8 +7,9 @@ arrives twice or again counts once (architecture rule 10).
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, NamedTuple, Self, TypeAlias
 
 from pydantic import Field
@@ -111,13 +112,19 @@ def cell_key(mailbox: str, day: date) -> str:
     return f"{mailbox}|{day.isoformat()}"
 
 
+@lru_cache(maxsize=8192)
+def _in_hour(mailbox: str, hour: int) -> str:
+    return cell_key(mailbox, business_date(datetime.fromtimestamp(hour * 3600, UTC)))
+
+
 def _on(mailbox: str, moment: datetime) -> str:
-    return cell_key(mailbox, business_date(moment))
+    # Days begin on the hour in Asia/Shanghai, so a moment's hour says its day; working out a date each time costs more.
+    return _in_hour(mailbox, int(moment.timestamp() // 3600))
 
 
 def _until(mailbox: str, due: datetime) -> str:
     """Return the cell of a limit's last day: a due moment is 24:00 of that day, which is 0:00 of the next."""
-    return cell_key(mailbox, business_date(due - timedelta(milliseconds=1)))
+    return _on(mailbox, due - timedelta(milliseconds=1))
 
 
 def tallies(row: Row) -> list[Tally]:
@@ -282,7 +289,7 @@ def figures_of(period: Counts, until_the_end: Counts) -> Figures:
         return {key: n for (_, what, key), n in sorted(counts.items()) if what is figure}
 
     def handled(side: Side) -> dict[str, Handling]:
-        ends: dict[str, dict[str, int]] = Field(default_factory=dict)
+        ends: dict[str, dict[str, int]] = {}
         for (where, figure, other), number in sorted(counts.items()):
             if where is side:
                 ends.setdefault(other, {})[figure.value] = number

@@ -128,6 +128,7 @@ class Cells:
                 letters.update(key for key in document["cells"] if key in counts)
                 count([rows.load(document["state"])], counts)
         made = token_hex(8)
+        cells = sorted(cells, key=lambda cell: cell.key)  # in the order of `mark`
         writes = [
             UpdateOne(
                 {"_id": cell.key, "made": cell.made},

@@ -63,9 +63,13 @@ class SlipText(Value):
 
 
 def hidden_from(classification: Classification, code: str, tree: Tree) -> bool:
-    """Whether a report (举报) is about this mailbox or the unit it is part of: then it must never see the letter."""
+    """Whether a report (举报) is about the unit that this mailbox is, or is part of: then it must never see the letter."""
     reported = classification.reported_mailbox
-    return reported is not None and (code == reported or (code in tree and tree.unit_of(code).code == reported))
+    return reported is not None and _unit(code, tree) == _unit(reported, tree)
+
+
+def _unit(code: str, tree: Tree) -> str:
+    return tree.unit_of(code).code if code in tree else code
 
 
 def visible(state: State | None, code: str, tree: Tree) -> tuple[State, Letter]:

@@ -9,8 +9,6 @@ from datetime import datetime
 from time import perf_counter
 from typing import Any, Final, TypeAlias
 
-from aiokafka.errors import UnknownTopicOrPartitionError
-from faststream.kafka import KafkaBroker
 from pydantic import ValidationError
 
 from services.routing import domain
@@ -24,6 +22,7 @@ from shared.contracts.facts import Fact
 from shared.contracts.mailbox import ActionRefused
 from shared.contracts.types import Actor
 from shared.messaging.broker import Record
+from shared.messaging.kafka import KafkaBroker, UnknownTopicOrPartitionError
 from shared.messaging.letters import Letters
 from shared.messaging.parking import Message, explain, read, strays
 from shared.messaging.patience import patiently

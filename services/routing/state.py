@@ -372,11 +372,6 @@ def _judged(handoff: Handoff, fact: ReplyApproved | ReplyRefused) -> dict[str, A
     return {"replies": judged} if reason is not None else {"replies": judged, "replied_at": fact.at}
 
 
-def _answered(_: State, fact: CitizenAnswered) -> dict[str, Any]:
-    answer = Answer(mailbox=fact.mailbox, channel=fact.channel, text=fact.text, author=fact.author, at=fact.at)
-    return {"answer": answer}
-
-
 ON: Final[Mapping[type[Fact], Callable[[State | None, Any], State | None]]] = {
     LetterReceived: _received,
     LetterReclassified: _letter(lambda f: {"classification": f.after}),
@@ -391,7 +386,7 @@ ON: Final[Mapping[type[Fact], Callable[[State | None, Any], State | None]]] = {
     ReplySubmitted: _own(_drafted),
     ReplyRefused: _own(lambda s, f: _with_handoff(s, f, lambda h: _judged(h, f))),
     ReplyApproved: _own(lambda s, f: _with_handoff(s, f, lambda h: _judged(h, f))),
-    CitizenAnswered: _own(_answered),
+    CitizenAnswered: _own(lambda _, f: {"answer": Answer.model_validate(f, from_attributes=True)}),
     UrgingSent: _own(lambda s, f: _with_handoff(s, f, lambda h: {"urged": max(h.urged, f.count)})),
     ReplyDueSet: _clock(lambda _, f: {"due_at": f.due_at, "provisional": f.provisional}),
     ReplyReminded: _clock(lambda _, f: {"reminded_at": f.at}),

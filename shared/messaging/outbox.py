@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 from cachetools import LRUCache
 from faststream.kafka import KafkaBroker
@@ -24,33 +25,47 @@ log = logging.getLogger(__name__)
 
 CLEAR_EVERY_SECONDS = 0.1
 SWEEP_EVERY_SECONDS = 1.0
+LETTERS = "letters"
 SWEEP_AFTER = timedelta(seconds=5)
 """An outbox older than this was left by a crash or a refused send."""
 SWEEP_LIMIT = 500
 QUEUE_LIMIT = 5_000
-"""Letters that wait to be sent; beyond it the sweep takes over, since all of it is in the store."""
+"""Letters on their way at once that wait to be sent; beyond it the sweep takes over, since all of it is in the store."""
 
 
 @dataclass(slots=True)
 class _Parcel:
+    """A letter's outbox on its way: complete when nothing of it waits for an acknowledgement."""
+
     aggregates: Aggregates[Any]
     letter_id: str
     version: int
-    entries: Sequence[Outgoing]
+    waiting: set[str]
+    """Ids of entries not yet acknowledged."""
+
+
+_Lane: TypeAlias = "asyncio.Queue[tuple[Outgoing, _Parcel]]"
 
 
 @dataclass
 class Outbox:
-    """The sender of one service."""
+    """The sender of one service.
+
+    Facts and messages to mailboxes go in lanes of their own: a mailbox whose topic is missing holds no fact up.
+    """
 
     broker: KafkaBroker
     service: str
     namespace: str
-    _queue: asyncio.Queue[_Parcel] = field(default_factory=asyncio.Queue)
+    _facts: _Lane = field(default_factory=asyncio.Queue)
+    _messages: _Lane = field(default_factory=asyncio.Queue)
     _acknowledged: LRUCache[str, None] = field(default_factory=lambda: LRUCache(maxsize=20_000))
     _cleared: dict[int, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     _collections: dict[int, Aggregates[Any]] = field(default_factory=dict)
-    _in_hand: set[str] = field(default_factory=set)
+    _flying: dict[str, "asyncio.Future[Any]"] = field(default_factory=dict)
+    """Entry id → the acknowledgement it waits for."""
+    _in_hand: dict[str, int] = field(default_factory=dict)
+    """Letter id → how many of its parcels are on their way."""
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -62,7 +77,8 @@ class Outbox:
     def start(self) -> None:
         """Begin to send, to empty outboxes and to sweep; the broker must be connected."""
         self._tasks = [
-            asyncio.create_task(self._send_loop(), name=f"{self.service} outbox send"),
+            asyncio.create_task(self._send_loop(self._facts), name=f"{self.service} outbox facts"),
+            asyncio.create_task(self._send_loop(self._messages), name=f"{self.service} outbox messages"),
             asyncio.create_task(self._clear_loop(), name=f"{self.service} outbox clear"),
             asyncio.create_task(self._sweep_loop(), name=f"{self.service} outbox sweep"),
         ]
@@ -71,7 +87,7 @@ class Outbox:
         """Send what is queued for at most `seconds`, empty the outboxes of what was acknowledged, and end."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._queue.qsize() or self._in_hand:  # noqa: ASYNC110 - bounded, at shutdown only
+                while self._in_hand:  # noqa: ASYNC110 - bounded, at shutdown only
                     await asyncio.sleep(0.02)
         for task in self._tasks:
             task.cancel()
@@ -87,56 +103,77 @@ class Outbox:
                 self._enqueue(aggregates, change.before.id, change.version, entries)
 
     def _enqueue(self, aggregates: Aggregates[Any], letter_id: str, version: int, entries: Sequence[Outgoing]) -> None:
-        if self._queue.qsize() < QUEUE_LIMIT:
-            self._in_hand.add(letter_id)
-            self._queue.put_nowait(_Parcel(aggregates, letter_id, version, entries))
+        if len(self._in_hand) >= QUEUE_LIMIT:
+            return
+        fresh = [entry for entry in entries if entry.id not in self._acknowledged]
+        parcel = _Parcel(aggregates, letter_id, version, {entry.id for entry in fresh})
+        if not fresh:
+            self._complete(parcel)
+            return
+        self._in_hand[letter_id] = self._in_hand.get(letter_id, 0) + 1
+        for entry in fresh:
+            lane = self._facts if entry.topic == LETTERS else self._messages
+            lane.put_nowait((entry, parcel))
 
-    async def _send_loop(self) -> None:
+    async def _send_loop(self, lane: _Lane) -> None:
         while True:
-            parcel = await self._queue.get()
+            entry, parcel = await lane.get()
             try:
-                await self._send(parcel)
+                future = self._flying.get(entry.id)
+                if future is None and entry.id not in self._acknowledged:
+                    future = await self._publish(entry)
             except Exception as error:
-                self._in_hand.discard(parcel.letter_id)
+                self._leave(parcel)
                 log.warning(
                     "sending failed; the sweep sends again", extra={"letter_id": parcel.letter_id}, exc_info=error
                 )
                 await asyncio.sleep(0.2)
+            else:
+                if future is None:
+                    self._arrived(parcel, entry)
+                else:
+                    future.add_done_callback(partial(self._settled, parcel, entry))
 
-    async def _send(self, parcel: _Parcel) -> None:
-        waiting: set[str] = set()
+    async def _publish(self, entry: Outgoing) -> "asyncio.Future[Any]":
+        future: asyncio.Future[Any] = await self.broker.publish(
+            entry.value,
+            topic=self.namespace + entry.topic,
+            key=entry.key.encode(),
+            headers=entry.headers,
+            no_confirm=True,
+        )
+        self._flying[entry.id] = future
+        future.add_done_callback(partial(self._landed, entry))
+        return future
 
-        def acknowledged(entry: Outgoing) -> Any:
-            def done(future: asyncio.Future[Any]) -> None:
-                if future.cancelled() or future.exception() is not None:
-                    self._in_hand.discard(parcel.letter_id)
-                    return
-                self._acknowledged[entry.id] = None
-                if entry.topic == "letters":
-                    metrics.facts_published_total.labels(self.service, entry.headers["ce_type"]).inc()
-                waiting.discard(entry.id)
-                if not waiting:
-                    self._all_acknowledged(parcel)
+    def _landed(self, entry: Outgoing, future: asyncio.Future[Any]) -> None:
+        del self._flying[entry.id]
+        if not future.cancelled() and future.exception() is None:
+            self._acknowledged[entry.id] = None
+            if entry.topic == LETTERS:
+                metrics.facts_published_total.labels(self.service, entry.headers["ce_type"]).inc()
 
-            return done
+    def _settled(self, parcel: _Parcel, entry: Outgoing, future: "asyncio.Future[Any]") -> None:
+        if future.cancelled() or future.exception() is not None:
+            self._leave(parcel)
+        else:
+            self._arrived(parcel, entry)
 
-        entries = [entry for entry in parcel.entries if entry.id not in self._acknowledged]
-        if not entries:
-            self._all_acknowledged(parcel)
-            return
-        waiting.update(entry.id for entry in entries)
-        for entry in entries:
-            future = await self.broker.publish(
-                entry.value,
-                topic=self.namespace + entry.topic,
-                key=entry.key.encode(),
-                headers=entry.headers,
-                no_confirm=True,
-            )
-            future.add_done_callback(acknowledged(entry))
+    def _arrived(self, parcel: _Parcel, entry: Outgoing) -> None:
+        parcel.waiting.discard(entry.id)
+        if not parcel.waiting:
+            self._leave(parcel)
+            self._complete(parcel)
 
-    def _all_acknowledged(self, parcel: _Parcel) -> None:
-        self._in_hand.discard(parcel.letter_id)
+    def _leave(self, parcel: _Parcel) -> None:
+        """Count a parcel out; what was not acknowledged stays in the store for the sweep."""
+        left = self._in_hand.get(parcel.letter_id, 0) - 1
+        if left > 0:
+            self._in_hand[parcel.letter_id] = left
+        else:
+            self._in_hand.pop(parcel.letter_id, None)
+
+    def _complete(self, parcel: _Parcel) -> None:
         self._cleared[id(parcel.aggregates)][parcel.letter_id] = parcel.version
         self._wake.set()
 

@@ -54,6 +54,9 @@ class Change(Generic[State]):
         return self.version != self.before.version or bool(self.send)
 
 
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 def _wall() -> datetime:
     return datetime.now(UTC)
 
@@ -195,7 +198,8 @@ class Aggregates(Generic[State]):
 
     async def unsent(self, before: datetime, limit: int) -> list[Stored[State]]:
         """Return letters whose outbox was filled before `before` (real time, UTC) and never cleared, oldest first."""
-        return await self.find({"unsent": {"$lt": before}}, sort=[("unsent", 1)], limit=limit)
+        # Closed below, or the store reads the whole collection instead of the partial index.
+        return await self.find({"unsent": {"$gt": _BEGINNING, "$lt": before}}, sort=[("unsent", 1)], limit=limit)
 
     async def outbox_depth(self) -> tuple[int, float]:
         """Return how many letters wait to be sent and the age of the oldest in seconds (0 if none)."""

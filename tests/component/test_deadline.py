@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from services.deadline.app import build
+from services.deadline.lookout import Lookout
 from services.runtime import Service
 from shared.contracts.envelope import attributes
 from shared.contracts.facts import (
@@ -267,6 +268,14 @@ async def test_two_replicas_declare_everything_exactly_once_and_share_the_work(w
             return await first.letters.aggregates.count({"holder": "mayor"}) == len(ids)
 
         await eventually(all_there, 60)
+
+        async def shared() -> bool:
+            views = [Lookout(s.subscribers[0], world.namespace + "letters", s.kit.clock) for s in (first, second)]
+            outlooks = [outlook for view in views if (outlook := await view.look())]
+            assert len(outlooks) == 2
+            return all(sum(outlook.mine(letter_id) for outlook in outlooks) == 1 for letter_id in ids)
+
+        await eventually(shared)
         world.move_clock(at("2026-03-04 12:00"))
         await settled(world, first)
 

@@ -1,0 +1,57 @@
+"""Routing, wired.
+
+letters ──▶ state ◀── moves ◀── HTTP (staff)                     slips, hand-offs, replies, the citizen's answer (R4.2, R6, R8.3)
+              │         ▲
+              │         └── actions.<code> (units' systems)      one effect for each action id; refusals with the rule
+              └──▶ outbox ──▶ letters, mailbox.<code>            assignments, due moments, reminders, urging slips, replies
+"""
+
+from functools import partial
+
+from services.routing import handlers, repository
+from services.routing.api import router
+from services.routing.domain import follow
+from services.routing.handlers import Actions
+from services.routing.state import ON, State
+from services.routing.telling import Teller
+from services.runtime import Kit, Service
+from shared.messaging.broker import subscribe
+from shared.messaging.letters import LETTERS, Domain, Letters
+from shared.observability import metrics
+
+
+def build(kit: Kit) -> Service:
+    """Build the service; nothing runs yet."""
+    service = Service.new(repository.SERVICE, kit)
+    aggregates = repository.letters(kit.store, kit.directory)
+    letters: Letters[State] = Letters(
+        Domain(repository.SERVICE, ON, follow),
+        aggregates,
+        service.outbox,
+        service.parking,
+        kit.clock,
+        kit.namespace,
+        tell=Teller(kit.directory),
+    )
+    actions = Actions(letters, kit.directory, service.broker, kit.namespace)
+
+    async def measure() -> None:
+        codes = [mailbox.code for mailbox in kit.directory.mailboxes()]
+        for stage, count in (await repository.open_letters(aggregates, codes)).items():
+            metrics.letters.labels(repository.SERVICE, stage.value).set(count)
+
+    service.letters = letters
+    service.prepare.append(aggregates.ensure)
+    service.measures.append(measure)
+    service.routers.append(router(letters, kit.directory))
+    listen = partial(subscribe, service.broker)
+    service.subscribers += [
+        listen(letters.handle, group=kit.group("routing"), topics=[kit.namespace + LETTERS], title="全部事实 letters"),
+        listen(
+            actions.handle,
+            group=kit.group("routing", "actions"),
+            pattern=handlers.pattern(kit.namespace),
+            title="单位系统的请求 actions.<code>",
+        ),
+    ]
+    return service

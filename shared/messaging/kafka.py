@@ -1,0 +1,75 @@
+"""The names of the Kafka client that services need; only `shared/messaging` imports the client itself."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.partitioner import DefaultPartitioner
+from faststream.exceptions import FastStreamException
+from faststream.kafka import KafkaBroker
+
+NOT_SENT = (KafkaError, FastStreamException, TimeoutError, OSError)
+"""What a publication can raise when Kafka did not acknowledge it."""
+
+_partition_of = DefaultPartitioner()
+
+
+def partition_of(key: str, partitions: Sequence[int]) -> int:
+    """Return the partition, of all of a topic's `partitions` in order, that a key's messages go to."""
+    chosen: int = _partition_of(key.encode(), partitions, partitions)
+    return chosen
+
+
+async def read_from_start(
+    bootstrap: str, topic: str, batch: int
+) -> AsyncIterator[tuple[Sequence[ConsumerRecord], int]]:
+    """Read a topic from offset 0 to where it ends now, without a consumer group.
+
+    Args:
+        bootstrap: brokers, separated by commas.
+        topic: the topic's full name.
+        batch: the most records to give at once.
+
+    Yields:
+        (records in order per partition, how many the topic holds).
+
+    Raises:
+        KafkaError: the broker does not answer.
+    """
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap.split(","),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=4_194_304,
+    )
+    await consumer.start()
+    try:
+        # the public call leaves topics out that nobody subscribed to
+        metadata: Any = await consumer._client.fetch_all_metadata()  # noqa: SLF001
+        partitions = [TopicPartition(topic, number) for number in metadata.partitions_for_topic(topic) or ()]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        total = sum(ends.values())
+        left = {partition for partition in partitions if ends[partition]}
+        while left:
+            fetched = await consumer.getmany(*left, timeout_ms=1000, max_records=batch)
+            records = [
+                record for partition, found in fetched.items() for record in found if record.offset < ends[partition]
+            ]
+            if records:
+                yield records, total
+            left = {partition for partition in left if await consumer.position(partition) < ends[partition]}
+    finally:
+        await consumer.stop()
+
+
+__all__ = [
+    "NOT_SENT",
+    "KafkaBroker",
+    "KafkaError",
+    "TopicPartition",
+    "UnknownTopicOrPartitionError",
+    "partition_of",
+    "read_from_start",
+]
