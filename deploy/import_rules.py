@@ -23,7 +23,7 @@ class OnlyContract(Contract):
     modules = fields.ListField(subfield=fields.StringField())
     allowed = fields.ListField(subfield=fields.StringField())
 
-    def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:  # noqa: ARG002, FBT001 - import-linter's signature
+    def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:  # noqa: ARG002 - import-linter's signature
         """Follow the imports of the checked modules."""
         expressions: list[str] = list(self.modules)  # type: ignore[call-overload]
         allowed: list[str] = list(self.allowed)  # type: ignore[call-overload]

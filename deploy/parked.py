@@ -116,7 +116,9 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> int:
         if not arguments.service:
             raise NotParked("say which service: --service NAME")
         drop = arguments.what == "drop"
-        await decide(settings, store, arguments.service, arguments.origin, drop=drop, value=arguments.content, headers=headers)
+        await decide(
+            settings, store, arguments.service, arguments.origin, drop=drop, value=arguments.content, headers=headers
+        )
         print(f"{arguments.what}: {arguments.origin} was published again; `list` shows whether it went through")
         return 0
     finally:

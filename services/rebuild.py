@@ -23,19 +23,31 @@ from shared.storage import StoreUnavailable, translated
 BATCH = 2_000
 
 
-async def rebuild(service: Service, *, forget: bool = True, tell: Any = None) -> int:
-    """Rebuild a service that is built but not started; return the number of facts read.
+class UnsentFacts(Exception):
+    """Throwing the projection away would lose facts that were decided and have not been sent."""
+
+
+async def rebuild(service: Service, *, force: bool = False, tell: Any = None) -> int:
+    """Throw away and rebuild the projection of a service that is built but not started; return the number of facts read.
 
     Args:
         service: the service.
-        forget: drop its derived collections first.
+        force: go on although facts in the outbox are lost by it.
         tell: called with (facts read, facts in all) after each batch.
+
+    Raises:
+        UnsentFacts: the outbox holds facts, and `force` is not set.
     """
+    unsent, _ = await service.letters.aggregates.outbox_depth()
+    if unsent and not force:
+        raise UnsentFacts(
+            f"{unsent} letters have facts that were decided and not yet sent; start {service.name} until they are, or use --force"
+        )
     database = service.kit.store.database(service.name)
-    if forget:
+    with translated():
         for name in service.derived:
-            with translated():
-                await database.drop_collection(name)
+            await database.drop_collection(name)
+    await service.parking.forget("letters")
     await service.parking.ensure()
     for job in service.prepare:
         await job()
@@ -77,7 +89,7 @@ def _nothing_new(_letter_id: str, _state: Any, _now: Any) -> Sequence[Fact]:
     return ()
 
 
-async def _main(name: str) -> int:
+async def _main(name: str, *, force: bool) -> int:
     kit = Kit(load_settings())
     service = build(name, kit)
     started = perf_counter()
@@ -86,7 +98,7 @@ async def _main(name: str) -> int:
         print(f"\r{name}: {read:,} of {total:,} facts, {read / (perf_counter() - started):,.0f}/s", end="", flush=True)
 
     try:
-        read = await rebuild(service, tell=tell)
+        read = await rebuild(service, force=force, tell=tell)
     finally:
         kit.store.close()
     print(f"\n{name}: rebuilt from {read:,} facts in {perf_counter() - started:.1f} s")
@@ -97,11 +109,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Rebuild; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m services.rebuild", description=__doc__)
     parser.add_argument("service", choices=NAMES)
-    name = parser.parse_args(arguments).service
+    parser.add_argument("--force", action="store_true", help="go on although unsent facts are lost")
+    chosen = parser.parse_args(arguments)
+    name = chosen.service
     configure_logging(name, "WARNING")
     try:
-        return asyncio.run(_main(name))
-    except (StoreUnavailable, KafkaError) as error:
+        return asyncio.run(_main(name, force=chosen.force))
+    except (StoreUnavailable, KafkaError, UnsentFacts) as error:
         print(f"{name}: not rebuilt, start again: {error}", file=sys.stderr)
         return 1
 

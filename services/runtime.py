@@ -99,7 +99,7 @@ class Service:
     """What is not ready and why; empty: ready."""
     letters: Any = None
     """The service's `Letters`."""
-    derived: list[str] = field(default_factory=lambda: ["letters", "waiting"])
+    derived: list[str] = field(default_factory=lambda: ["letters"])
     """Collections that follow from the topic `letters` alone and can be thrown away."""
     rebuilt: list[Job] = field(default_factory=list)
     """Run at the end of a rebuild."""

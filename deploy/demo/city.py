@@ -44,6 +44,8 @@ class Refused(Exception):
         """Rule id, e.g. R6.3, where the problem as a whole has one."""
         self.errors: list[Json] = self.problem.get("errors") or []
         """Fields that are wrong, each with its `rule`."""
+        self.retry_after = int(response.headers.get("retry-after", "0"))
+        """Seconds to wait, where the answer says so."""
         said = self.problem.get("detail") or self.problem.get("title") or ""
         super().__init__(f"{response.request.method} {response.request.url.path}: {self.status} {self.rule} {said}")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from pydantic import Field
 
 from deploy.demo.city import City
 from deploy.demo.listener import Listener
@@ -75,7 +76,7 @@ class Written(Value):
     """The mailbox that received it."""
     number: str = ""
     number_ascii: str = ""
-    classification: dict[str, Any] = {}
+    classification: dict[str, Any] = Field(default_factory=dict)
     """As corrected by staff."""
     screening: str = "register"
     """`register`, `note`, or one of the reasons for which letters are not accepted."""
@@ -92,9 +93,9 @@ class Saved(Value):
     """The state file: what a later run needs to see it all again."""
 
     finished: bool = False
-    letters: dict[str, Written] = {}
+    letters: dict[str, Written] = Field(default_factory=dict)
     doings: tuple[Doing, ...] = ()
-    notes: dict[str, Any] = {}
+    notes: dict[str, Any] = Field(default_factory=dict)
 
 
 @dataclass
@@ -103,6 +104,8 @@ class Story:
 
     city: City
     listener: Listener
+    bootstrap: str
+    namespace: str
     clock_file: Path
     state_file: Path
     letters: dict[str, Written] = field(default_factory=dict)

@@ -10,8 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.deadline import repository
 from services.deadline.domain import Clock, Clocks, Condition, Kind, Rules, condition, foremost, known, limit
 from shared.calendar.zone import business_date
-from shared.contracts.errors import NotFound
-from shared.directory import Directory, UnknownMailbox
+from shared.directory import Directory
 from shared.messaging.letters import Letters
 from shared.security.tokens import Authenticated, Caller, Role, require
 from shared.web.etag import etag_of
@@ -121,11 +120,8 @@ def router(letters: Letters[Clocks], directory: Directory, rules: Rules) -> APIR
     def enter(caller: Caller, code: str) -> tuple[str, ...]:
         """Check access to a mailbox; return the mailboxes reports on which the caller must not see."""
         require(caller, roles=STAFF, mailbox=code)
-        try:
-            unit = directory.unit_of(code).code
-        except UnknownMailbox as error:
-            raise NotFound(error.rule, str(error)) from error
-        return () if caller.is_duty_officer else (code, unit)
+        directory.get(code)
+        return () if caller.is_duty_officer else tuple(directory.same_unit(code))
 
     @api.get("/mailboxes/{code}/clocks", summary="Running clocks of a mailbox, soonest due first")
     async def clocks(
@@ -181,10 +177,7 @@ def router(letters: Letters[Clocks], directory: Directory, rules: Rules) -> APIR
         stored = await letters.aggregates.get(letter_id)
         state = known(stored.state)
         if not caller.is_duty_officer:
-            if caller.mailbox in directory and state.reported_mailbox in {
-                caller.mailbox,
-                directory.unit_of(caller.mailbox).code,
-            }:
+            if state.reported_mailbox in directory.same_unit(caller.mailbox):
                 known(None)
             require(caller, mailbox=state.parties)
         response.headers["ETag"] = etag_of(stored.version)

@@ -401,7 +401,7 @@ def staff_router(  # noqa: PLR0915 - one route after the other
         if not caller.is_duty_officer and caller.mailbox != letter.mailbox:
             domain.known(None)
         about = letter.classification.reported_mailbox
-        if about is not None and directory.unit_of(about).code == directory.unit_of(caller.mailbox).code:
+        if about in directory.same_unit(caller.mailbox):
             domain.known(None)
         return stored
 

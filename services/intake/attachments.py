@@ -167,8 +167,6 @@ class Attachments:
     async def remove_orphans(self) -> None:
         """Remove files that no letter named within a day, at most 100 at a time."""
         with translated():
-            limit = datetime.now(UTC) - ORPHANED_AFTER
-            async for described in self.collection.find({"metadata.loose_since": {"$lt": limit}}, {"_id": 1}).limit(
-                100
-            ):
+            loose = {"$gt": BEGINNING, "$lt": datetime.now(UTC) - ORPHANED_AFTER}
+            async for described in self.collection.find({"metadata.loose_since": loose}, {"_id": 1}).limit(100):
                 await self.files.delete(described["_id"])

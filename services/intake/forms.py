@@ -203,7 +203,15 @@ def check_classification(classification: Classification, directory: Directory) -
             )
         else:
             try:
-                directory.get(about)
+                if directory.unit_of(about).parent is None:
+                    wrong.append(
+                        FieldError(
+                            "/reported_mailbox",
+                            "举报市长信箱工作机构的，本系统没有上级信箱可以受理，请向纪检监察机关反映",
+                            "No mailbox stands above the mayor's own office; report it to the discipline inspection authority",
+                            "R3.0",
+                        )
+                    )
             except UnknownEntry:
                 wrong.append(
                     FieldError("/reported_mailbox", "没有这个单位", "There is no such mailbox to report", "R2.1")

@@ -46,10 +46,8 @@ def receiving_mailbox(submission: SubmissionAccepted, directory: Directory) -> s
     about = submission.classification.reported_mailbox
     if submission.classification.nature is not Nature.REPORT or about is None:
         return chosen
-    unit = directory.unit_of(about)
-    if directory.unit_of(chosen).code == unit.code and unit.parent is not None:
-        return unit.parent
-    return chosen
+    above = directory.unit_of(about).parent
+    return above if above is not None and about in directory.same_unit(chosen) else chosen
 
 
 @dataclass

@@ -32,7 +32,7 @@ class Access:
 
     def hidden(self, caller: Caller, case: Case) -> bool:
         """Whether the letter is a report about the caller's mailbox or the unit that it belongs to."""
-        return case.reported_mailbox in (caller.mailbox, self._unit(caller.mailbox))
+        return case.reported_mailbox in self.directory.same_unit(caller.mailbox)
 
     def may_list(self, caller: Caller, mailbox: str) -> None:
         """Check that the caller may list a mailbox's cases; raises NotFound for an unknown mailbox, else as `seen`."""

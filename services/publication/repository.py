@@ -97,7 +97,7 @@ def _fields(case: Case) -> dict[str, Any]:
         "public": None if approved is None else _public(approved).model_dump(mode="json"),
         "shown": None if approved is None else True,
         "public_number": None if approved is None else approved.number.ascii,
-        "public_place": None if approved is None else place(approved.at, case.letter_id),
+        "public_place": None if approved is None else place(approved.at, approved.number.ascii),
         "notices": [notice.model_dump(mode="json") for notice in notices] or None,
         "notice_due": min((notice.due_at for notice in notices), default=None),
     }
@@ -115,9 +115,9 @@ def _public(approved: LetterPublished) -> PublicLetter:
     )
 
 
-def place(moment: datetime, letter_id: str) -> str:
-    """Return a letter's place in a list ordered by time: one string, unique and sortable, so that a page is one index range."""
-    return f"{int(moment.timestamp() * 1000):015d}/{letter_id}"
+def place(moment: datetime, id: str) -> str:
+    """Return a place in a list ordered by time: one string, unique and sortable, so that a page is one index range."""
+    return f"{int(moment.timestamp() * 1000):015d}/{id}"
 
 
 def _beyond(after: str | None, *, newest_first: bool) -> dict[str, str]:
@@ -130,7 +130,7 @@ def _beyond(after: str | None, *, newest_first: bool) -> dict[str, str]:
         last = min(after, last)
     elif after is not None:
         first = after
-    return {"$lt": last} if newest_first else {"$gt": first}
+    return {"$gt": first, "$lt": last}
 
 
 async def staff_page(

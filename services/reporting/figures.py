@@ -281,9 +281,9 @@ def still_overdue(until_the_end: Counts) -> Counts:
     return stock
 
 
-def figures_of(period: Counts, until_the_end: Counts) -> Figures:
-    """Return the figures of a period, given the sum of its cells and the sum of all cells from the beginning to its end."""
-    counts = period + still_overdue(until_the_end)
+def figures_of(period: Counts, before: Counts) -> Figures:
+    """Return the figures of a period, given the sum of its cells and the sum of all cells before it."""
+    counts = period + still_overdue(before + period)
 
     def of(figure: Figure) -> dict[str, int]:
         return {key: n for (_, what, key), n in sorted(counts.items()) if what is figure}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.reporting.figures import Figure, Figures, Side, figures_of
+from services.reporting.figures import Figure, Side, figures_of
 from services.reporting.periods import Period, week_before, week_id, week_of
 from services.reporting.repository import Cells
 from services.reporting.views import TITLE, Bulletin, FiguresView, Weeks, WeekView, changes, figures_view
@@ -21,8 +21,10 @@ class Reports:
 
     async def figures(self, mailbox: str | None, period: Period) -> FiguresView:
         """Return the figures of a mailbox (none: the whole city) in a period."""
-        figures, fresh = await self._figures(mailbox, period)
-        return figures_view(figures, mailbox, period, self.directory, up_to_date=fresh)
+        history = await self.cells.stock(mailbox, period.first_day)
+        cells = await self.cells.sum(mailbox, period)
+        figures = figures_of(cells.counts, history.counts)
+        return figures_view(figures, mailbox, period, self.directory, up_to_date=history.fresh and cells.fresh)
 
     async def bulletin(self, week: Period, now: datetime) -> Bulletin:
         """Return the bulletin of a week (R11.2), compared with the week before.
@@ -37,8 +39,13 @@ class Reports:
                 f"This week has not begun; the current one is {week_id(week_of(business_date(now)))}.",
             )
         mayor, last = self.directory.mayor.code, week_before(week)
-        figures, fresh = await self._figures(mayor, week)
-        before, before_fresh = await self._figures(mayor, last)
+        history = await self.cells.stock(mayor, last.first_day)
+        of_last = await self.cells.sum(mayor, last)
+        of_week = await self.cells.sum(mayor, week)
+        before = figures_of(of_last.counts, history.counts)
+        figures = figures_of(of_week.counts, history.counts + of_last.counts)
+        before_fresh = history.fresh and of_last.fresh
+        fresh = before_fresh and of_week.fresh
         return Bulletin(
             week=week_id(week),
             title=TITLE,
@@ -76,9 +83,3 @@ class Reports:
                 for week in sorted(received, key=lambda week: week.first_day, reverse=True)
             ]
         )
-
-    async def _figures(self, mailbox: str | None, period: Period) -> tuple[Figures, bool]:
-        # The whole history first: a cell recounted in between is then only newer in the period, never missing from the stock.
-        history = await self.cells.stock(mailbox, period.end_day)
-        cells = await self.cells.sum(mailbox, period)
-        return figures_of(cells.counts, history.counts), cells.fresh and history.fresh

@@ -18,6 +18,9 @@ from services.reporting.periods import Period
 from shared.storage import Aggregates, Index, Store, UpdateOne, translated
 
 NAME = "reporting"
+_BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+_WAITS = {"$gt": _BEGINNING}
+"""What the mark of a dirty cell is: closed below, so that the store reads the partial index in its order."""
 ROWS_AT_ONCE = 500
 _STOCK = (Figure.BECAME_OVERDUE, Figure.ANSWERED_LATE)
 """The two figures whose sum from the beginning gives the stock of overdue assignments."""
@@ -103,14 +106,14 @@ class Cells:
 
     async def dirty(self, limit: int, without: Sequence[str] = ()) -> list[Dirty]:
         """Return the cells that wait longest, but for some."""
-        query: dict[str, Any] = {"dirty": {"$exists": True}}
+        query: dict[str, Any] = {"dirty": _WAITS}
         if without:
             query["_id"] = {"$nin": list(without)}
         return await self._read(query, limit)
 
     async def still_dirty(self, keys: Sequence[str]) -> list[Dirty]:
         """Return those of the cells that still wait, as they are now."""
-        return await self._read({"_id": {"$in": list(keys)}, "dirty": {"$exists": True}}, len(keys))
+        return await self._read({"_id": {"$in": list(keys)}, "dirty": _WAITS}, len(keys))
 
     async def _read(self, query: Mapping[str, Any], limit: int) -> list[Dirty]:
         fields = {"letters": 1, "stamp": 1, "made": 1}
@@ -149,10 +152,10 @@ class Cells:
         first, end = period.first_day.isoformat(), period.end_day.isoformat()
         return await self._sum(_of(mailbox, {"$gte": first, "$lt": end}), {"counts": 1, "dirty": 1})
 
-    async def stock(self, mailbox: str | None, end_day: date) -> Sum:
-        """Add up what makes the stock of overdue assignments, from the beginning to the day before `end_day`."""
+    async def stock(self, mailbox: str | None, day: date) -> Sum:
+        """Add up what makes the stock of overdue assignments at the beginning of a day: all days before it."""
         stored = {f"counts.{side}.{figure}": 1 for side in Side for figure in _STOCK}
-        return await self._sum(_of(mailbox, {"$lt": end_day.isoformat()}), {**stored, "dirty": 1})
+        return await self._sum(_of(mailbox, {"$lt": day.isoformat()}), {**stored, "dirty": 1})
 
     async def _sum(self, query: Mapping[str, Any], fields: Mapping[str, int]) -> Sum:
         counts: Counts = Counter()
@@ -178,8 +181,8 @@ class Cells:
     async def waiting(self) -> tuple[int, float]:
         """Return how many cells wait to be recounted, and how long the oldest has waited, in seconds."""
         with translated():
-            number = await self.collection.count_documents({"dirty": {"$exists": True}})
-            oldest = await self.collection.find_one({"dirty": {"$exists": True}}, {"dirty": 1}, sort=[("dirty", 1)])
+            number = await self.collection.count_documents({"dirty": _WAITS})
+            oldest = await self.collection.find_one({"dirty": _WAITS}, {"dirty": 1}, sort=[("dirty", 1)])
         return number, (datetime.now(UTC) - oldest["dirty"]).total_seconds() if oldest else 0.0
 
 

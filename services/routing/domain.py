@@ -27,17 +27,12 @@ from shared.contracts.facts import (
 from shared.contracts.types import Actor, AnswerBy, Channel, Classification, Value
 
 
-class _Coded(Protocol):
-    @property
-    def code(self) -> str: ...
-
-
 class Tree(Protocol):
     """The directory of mailboxes (R1.1), as far as routing asks it."""
 
     def __contains__(self, code: object, /) -> bool: ...
     def is_below(self, code: str, ancestor: str) -> bool: ...  # noqa: D102
-    def unit_of(self, code: str) -> _Coded: ...  # noqa: D102
+    def same_unit(self, code: str) -> frozenset[str]: ...  # noqa: D102
 
 
 class Who(Value):
@@ -65,11 +60,7 @@ class SlipText(Value):
 def hidden_from(classification: Classification, code: str, tree: Tree) -> bool:
     """Whether a report (举报) is about the unit that this mailbox is, or is part of: then it must never see the letter."""
     reported = classification.reported_mailbox
-    return reported is not None and _unit(code, tree) == _unit(reported, tree)
-
-
-def _unit(code: str, tree: Tree) -> str:
-    return tree.unit_of(code).code if code in tree else code
+    return reported is not None and reported in tree.same_unit(code)
 
 
 def visible(state: State | None, code: str, tree: Tree) -> tuple[State, Letter]:

@@ -1,5 +1,6 @@
 """The one list of all messages: which topic carries which types, in which version."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from shared.contracts import actions, facts, mailbox, submissions
@@ -65,16 +66,28 @@ CATALOGUE: Final[dict[str, tuple[type[Value], ...]]] = {
 """Topic (or family of topics) → the message types it carries."""
 
 
+def name_of(model: type[Value]) -> str:
+    """Return a message's name, the same for all its versions."""
+    version: int = model.version  # type: ignore[attr-defined]
+    return model.__name__.removesuffix(f"V{version}")
+
+
 def type_name(model: type[Value]) -> str:
     """Return the CloudEvents type of a message model, e.g. `xinxiang.LetterRegistered.v1`."""
     version: int = model.version  # type: ignore[attr-defined]
-    return f"xinxiang.{model.__name__.removesuffix(f'V{version}')}.v{version}"
+    return f"xinxiang.{name_of(model)}.v{version}"
 
 
 BY_TYPE: Final[dict[str, type[Value]]] = {type_name(model): model for models in CATALOGUE.values() for model in models}
 """CloudEvents type → model, for every version that can still be read."""
 
 TYPE_OF: Final[dict[type[Value], str]] = {model: name for name, model in BY_TYPE.items()}
+
+
+def types_of(models: Iterable[type[Value]]) -> set[str]:
+    """Return the CloudEvents types of these messages, older versions included, which `parse` lifts to the newest."""
+    names = {name_of(model) for model in models}
+    return {name for name, model in BY_TYPE.items() if name_of(model) in names}
 
 
 class UnknownMessageType(Exception):

@@ -96,6 +96,17 @@ class Directory:
             return self._mailboxes[mailbox.parent]
         return mailbox
 
+    def same_unit(self, code: str) -> frozenset[str]:
+        """Return the codes of a mailbox's unit and of all its departments: who must not see a report about any of them.
+
+        A code that the directory does not have stands for itself.
+        """
+        if code not in self._mailboxes:
+            return frozenset((code,))
+        unit = self.unit_of(code)
+        inside = (child.code for child in self._children[unit.code] if child.kind is MailboxKind.DEPARTMENT)
+        return frozenset((unit.code, *inside))
+
     def is_below(self, code: str, ancestor: str) -> bool:
         """Return whether ``code`` stands below ``ancestor`` in the tree, at any depth; no mailbox is below itself."""
         self.get(code)

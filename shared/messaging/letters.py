@@ -18,7 +18,7 @@ from time import perf_counter
 from types import MappingProxyType
 from typing import Any, Generic, Protocol, TypeVar
 
-from shared.contracts.catalogue import BY_TYPE, TYPE_OF, parse
+from shared.contracts.catalogue import BY_TYPE, parse, types_of
 from shared.contracts.envelope import Attributes, BadEnvelope, Outgoing, event_id, pack
 from shared.contracts.errors import Stale
 from shared.contracts.facts import Fact
@@ -128,7 +128,7 @@ class Letters(Generic[State]):
 
     def __post_init__(self) -> None:
         self.outbox.attach(self.aggregates)
-        self._of_interest = {TYPE_OF[model] for model in self.domain.on}
+        self._of_interest = types_of(self.domain.on)
 
     # ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

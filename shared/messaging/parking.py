@@ -232,6 +232,11 @@ class Parking:
         metrics.parked_letters.labels(self.service).set(failed)
         metrics.waiting_letters.labels(self.service).set(waiting)
 
+    async def forget(self, topic: str) -> None:
+        """Forget what waits of one topic: it is read again from there."""
+        with translated():
+            await self.collection.delete_many({"topic": topic})
+
     async def counts(self) -> tuple[int, int]:
         """Return how many messages failed, and how many letters wait for them or for a gap."""
         with translated():

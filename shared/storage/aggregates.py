@@ -155,6 +155,8 @@ class Aggregates(Generic[State]):
         if not changes:
             return set()
         token = token_hex(8)
+        # Always in one order: the store locks what a batch writes until its end, so two batches in different orders block each other.
+        changes = sorted(changes, key=lambda change: change.before.id)
         new = [change for change in changes if change.before.version == 0]
         moved = [change for change in changes if change.before.version != 0]
         lost: set[str] = set()
@@ -191,7 +193,7 @@ class Aggregates(Generic[State]):
             return
         writes = [
             UpdateOne({"_id": letter_id, "version": version}, {"$set": {"outbox": []}, "$unset": {"unsent": ""}})
-            for letter_id, version in versions.items()
+            for letter_id, version in sorted(versions.items())  # in the order of `save`
         ]
         with translated():
             await self.collection.bulk_write(writes, ordered=False)

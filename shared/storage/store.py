@@ -32,6 +32,7 @@ _UNAVAILABLE_CODES = frozenset(
         10107,  # NotWritablePrimary
         11600,  # InterruptedAtShutdown
         11602,  # InterruptedDueToReplStateChange
+        16908292,  # DocumentDB: two batches waited for each other's documents, and this one was chosen to give way
     }
 )
 

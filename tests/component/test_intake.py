@@ -125,6 +125,7 @@ async def test_r2_2_the_same_submission_twice_makes_one_letter_with_one_receipt(
         ({"region": "110101"}, "/region", "R3.5"),
         ({"may_publish": "maybe"}, "/may_publish", "R2.2"),
         ({"reported_mailbox": "water"}, "/reported_mailbox", "R3.3"),
+        ({"nature": "report", "reported_mailbox": "mayor"}, "/reported_mailbox", "R3.0"),
         ({"attachments": ["forged.token"]}, "/attachments/0", "R2.2"),
         ({"attachments": ["x"] * 6}, "/attachments", "R2.2"),
     ],

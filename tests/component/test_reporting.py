@@ -100,7 +100,7 @@ async def stored(service: Service) -> tuple[dict[str, Any], dict[str, Any]]:
 
 async def counted(service: Service, mailbox: str | None, period: Period) -> Figures:
     cells = Cells(service.kit.store)
-    return figures_of((await cells.sum(mailbox, period)).counts, (await cells.stock(mailbox, period.end_day)).counts)
+    return figures_of((await cells.sum(mailbox, period)).counts, (await cells.stock(mailbox, period.first_day)).counts)
 
 
 async def test_figures_equal_a_plain_recount_also_when_facts_come_twice_and_from_0_again(world: World) -> None:
@@ -311,3 +311,36 @@ async def test_r11_2_the_bulletin_can_be_kept_to_staff(world: World) -> None:
         for path in ("/reporting/weeks", "/reporting/weeks/2026-W08", "/reporting/weeks/2026-W08/page"):
             assert (await client.get(path)).status_code == 401
             assert (await client.get(path, headers=clerk)).status_code == 200
+
+
+async def test_a_crash_while_a_second_replica_joins_loses_no_fact(world: World) -> None:
+    letters = histories(19, 60, START)
+    messages = packed(letters)
+    first, second = build(world.kit()), build(world.kit())
+    mark, handling, joined = Cells.mark, asyncio.Event(), asyncio.Event()
+
+    async def crashing(self: Cells, keys: Iterable[str]) -> None:
+        if not joined.is_set():
+            handling.set()
+            await joined.wait()
+            raise RuntimeError("killed here")
+        await mark(self, keys)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Cells, "mark", crashing)
+        async with world.running(first):
+            await send(first, messages[: len(messages) // 2])
+            await handling.wait()
+            everything = len(first.subscribers[0].consumer.assignment())
+            async with world.running(second):
+
+                async def shared() -> bool:
+                    return len(first.subscribers[0].consumer.assignment()) < everything
+
+                await eventually(shared)
+                joined.set()
+                await send(second, messages[len(messages) // 2 :])
+                await caught_up(first, second)
+                period = Period(date(2026, 1, 1), date(2026, 4, 1))
+                figures = await counted(second, None, period)
+                assert flat(figures) == recount(letters, None, period.starts_at, period.ends_at)

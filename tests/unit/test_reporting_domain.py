@@ -54,15 +54,16 @@ def figures(rows: list[Row], mailboxes: tuple[str, ...], period: Period):
         for key in cells_of(row):
             listed.setdefault(key, []).append(row)
     inside: Counts = Counter()
-    history: Counts = Counter()
+    earlier: Counts = Counter()
     for key, found in listed.items():
         mailbox, day = key.split("|")
         if mailbox in mailboxes and date.fromisoformat(day) < period.end_day:
             cell = cell_of(mailbox, date.fromisoformat(day), found)
-            history += cell
             if date.fromisoformat(day) >= period.first_day:
                 inside += cell
-    return figures_of(inside, history)
+            else:
+                earlier += cell
+    return figures_of(inside, earlier)
 
 
 @pytest.fixture(scope="module")

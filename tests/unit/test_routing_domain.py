@@ -1,7 +1,6 @@
 """Routing's rules, without engines: each story is told by decisions, and every decision is remembered by `ON`."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
@@ -40,11 +39,6 @@ TEXT = SlipText(
 )
 
 
-@dataclass(frozen=True)
-class Mailbox:
-    code: str
-
-
 class Tree:
     """mayor → education → education-basic, mayor → water."""
 
@@ -57,8 +51,8 @@ class Tree:
         above = self.parents[code]
         return above is not None and (above == ancestor or self.is_below(above, ancestor))
 
-    def unit_of(self, code: str) -> Mailbox:
-        return Mailbox("education" if code == "education-basic" else code)
+    def same_unit(self, code: str) -> frozenset[str]:
+        return frozenset(("education", "education-basic") if code.startswith("education") else (code,))
 
 
 TREE = Tree()

@@ -1,0 +1,99 @@
+"""How many letters a second go all the way: from POST to stored and visible in the mailbox, with all five services at work."""
+
+import time
+from typing import Any
+
+from services import NAMES
+from tests.bench.client import Pool, request
+from tests.bench.records import Records
+from tests.bench.results import Result, check
+from tests.bench.town import Town, per, tell, until
+
+CONNECTIONS = 64
+SECONDS = 30.0
+WARM_UP_SECONDS = 2.0
+ARRIVED = "xinxiang.LetterArrived.v1"
+
+
+async def measure(town: Town, seconds: float = SECONDS) -> list[Result]:
+    """Let 64 connections send letters as fast as they are taken; then wait until the last letter is everywhere."""
+    await town.start()
+    async with Records(town) as records:
+        taken = await _send(town, WARM_UP_SECONDS, 0)
+        warm = taken["accepted"]
+        await _everywhere(town, records, warm)
+        tell(f"sustained: {CONNECTIONS} connections for {seconds:.0f} s")
+        before, began = town.cpu(), time.perf_counter()
+        report = await _send(town, seconds, taken["next"])
+        number = warm + report["accepted"]
+        posted = time.perf_counter()
+        tell(f"sustained: {report['accepted']:,} taken; waiting until the last one is everywhere")
+        told = await _told(records, number)
+        stored = await _everywhere(town, records, number)
+        spent = per(before, town.cpu(), report["accepted"], {"load": report["cpu_seconds"]})
+        await _verify(town, records, number, report)
+    letters = report["accepted"]
+    return [
+        Result(
+            "sustained",
+            letters / (stored - began),
+            "letters/s",
+            500,
+            "higher",
+            {
+                "letters": letters,
+                "taken/s": round(letters / report["seconds"], 1),
+                "letters/s until the mailbox topic had the last": round(letters / (told - began), 1),
+                "seconds from the last POST until visible everywhere": round(stored - posted, 2),
+                "POST p99 ms": round(report["p99_ms"], 1),
+                "CPU ms per letter": spent,
+            },
+            "from the first POST until the last letter is on its mailbox topic and in the stores of all five services",
+        )
+    ]
+
+
+async def _send(town: Town, seconds: float, first: int) -> dict[str, Any]:
+    order = {
+        "port": town.port("intake"),
+        "run": "sustained",
+        "connections": CONNECTIONS,
+        "seconds": seconds,
+        "first": first,
+    }
+    return await town.child("tests.bench.load", order)
+
+
+async def _told(records: Records, number: int) -> float:
+    async def told() -> bool:
+        return await records.number(*records.mailboxes) >= number
+
+    return await until(told, pause=0.05)
+
+
+async def _everywhere(town: Town, records: Records, number: int) -> float:
+    """Wait until every service has every letter; return when that was."""
+    await _told(records, number)
+
+    async def everywhere() -> bool:
+        counts = [await town.count(name, COLLECTION.get(name, "letters")) for name in NAMES]
+        return min(counts) >= number
+
+    return await until(everywhere)
+
+
+COLLECTION = {"reporting": "rows"}
+
+
+async def _verify(town: Town, records: Records, number: int, report: dict[str, Any]) -> None:
+    check("answers other than 202", report["others"], {})
+    check("messages on submissions", await records.number("submissions"), number)
+    check("letters told to mailboxes", len(await records.distinct(*records.mailboxes, of_type=ARRIVED)), number)
+    for name in NAMES:
+        check(f"letters of {name}", await town.count(name, COLLECTION.get(name, "letters")), number)
+    token = town.token("mayor-clerk", "mayor", "clerk")
+    path = "/intake/mailboxes/mayor/letters?order=newest&limit=1"
+    status, body = await Pool(town.port("intake"), 1).send(
+        request("GET", path, headers={"authorization": f"Bearer {token}"})
+    )
+    check("the mayor's list", (status, b'"letter_id"' in body), (200, True))
