@@ -61,9 +61,9 @@ async def page(
 ) -> list[Stored[Letter]]:
     """Return letters of a mailbox in one stage, from the position `after` on ("": from the first).
 
-    The index is scanned in order only with a range on its last field, which is therefore always given.
+    The index is scanned in order only with both ends of a range on its last field, which are therefore always given.
     """
-    beyond = {"$lt": after or "~"} if newest_first else {"$gt": after}
+    beyond = {"$gt": "", "$lt": after or "~"} if newest_first else {"$gt": after, "$lt": "~"}
     query = {"mailbox": mailbox, "stage": stage.value, "position": beyond}
     return await letters.find(query, sort=[("position", -1 if newest_first else 1)], limit=limit)
 
