@@ -109,8 +109,8 @@ def history(random: Random, letter_id: str, start: datetime, days: int = 35) -> 
         return facts
     for handoff_id in ("s1", "s2")[: 1 if random.random() < 0.8 else 2]:
         receiver = random.choice([code for code in MAILBOXES if code not in ("mayor", mailbox)])
-        ends = {"handoff_id": handoff_id, "sender": mailbox, "receiver": receiver}
-        common = {
+        ends: dict[str, Any] = {"handoff_id": handoff_id, "sender": mailbox, "receiver": receiver}
+        common: dict[str, Any] = {
             "opinion": "请核实",
             "requirements": "按时回复",
             "answer_by": AnswerBy.ASSIGNEE,
@@ -125,7 +125,12 @@ def history(random: Random, letter_id: str, start: datetime, days: int = 35) -> 
             add(ReplyDueSet, at=now, handoff_id=handoff_id, receiver=receiver, due_at=due, working_days=10)
         if random.random() < 0.9:
             add(HandoffCollected, handoff_id=handoff_id, receiver=receiver)
-        reply = {"reply_id": f"{handoff_id}-r1", "text": "已修复。", "author": actor, "answer_by": AnswerBy.ASSIGNEE}
+        reply: dict[str, Any] = {
+            "reply_id": f"{handoff_id}-r1",
+            "text": "已修复。",
+            "author": actor,
+            "answer_by": AnswerBy.ASSIGNEE,
+        }
         ending = random.random()
         if ending < 0.4:
             now = min(now, due - 2 * MILLISECOND)
@@ -205,8 +210,11 @@ def _of_letter(
         yield f"region {about[-1].region}"
     screened = [f.at for f in facts if isinstance(f, LetterRead | LetterRegistered | LetterDiscarded | LetterNoted)]
     for fact in facts:
-        unread_by = isinstance(fact, ReadingOverdue) and not [at for at in screened if at < fact.due_at]
-        if unread_by and start < fact.due_at <= end:
+        if (
+            isinstance(fact, ReadingOverdue)
+            and not [at for at in screened if at < fact.due_at]
+            and start < fact.due_at <= end
+        ):
             yield "read_late"
     for name, kind in (
         ("registered", LetterRegistered),

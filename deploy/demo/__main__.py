@@ -100,9 +100,8 @@ class Demo:
                     ended = services.ended()
                     if ended:
                         say(ended)
-                    say(
-                        f"{'全部步骤均已看到 every step was seen' if good else '没有走完 not every step was seen'} ({time.monotonic() - began:.0f} s)"
-                    )
+                    outcome = "全部步骤均已看到 every step was seen" if good else "没有走完 not every step was seen"
+                    say(f"{outcome} ({time.monotonic() - began:.0f} s)")
                     if not good or ended:
                         say(f"logs 日志: {self.folder / 'logs'}；重来 start over: make reset")
                         return 1
@@ -147,8 +146,11 @@ class Demo:
 
     def _stay(self, services: Services) -> int:
         """Stay until interrupted; end if a service does."""
-        while not (ended := services.ended()):
-            time.sleep(WATCH_SECONDS)
+        try:
+            while not (ended := services.ended()):
+                time.sleep(WATCH_SECONDS)
+        except KeyboardInterrupt:
+            return 0
         say(ended)
         return 1
 

@@ -66,8 +66,10 @@ async def run(story: Story) -> bool:
 async def look_again(story: Story) -> bool:
     """Look for every step of an earlier run; return whether all can still be seen."""
     for number, step in enumerate(STEPS, 1):
+        began = time.monotonic()
         try:
-            say(f"{number:2}/{len(STEPS)} ✓ {step.chinese} {step.english}: {await step.seen(story)}")
+            seen = await step.seen(story)
+            say(f"{number:2}/{len(STEPS)} ✓ {step.chinese} {step.english}: {seen}  ({time.monotonic() - began:.1f} s)")
         except Exception as error:  # noqa: BLE001 - whatever a step met is what it shows
             progress("")
             say(f"{number:2}/{len(STEPS)} ✗ {step.chinese} {step.english}: {_flat(error)}")

@@ -70,7 +70,6 @@ class Written(Value):
     key: str
     sample: dict[str, Any]
     receipt: str = ""
-    received_at: datetime | None = None
     letter_id: str = ""
     mailbox: str = ""
     """The mailbox that received it."""
@@ -148,12 +147,12 @@ class Story:
     async def pass_until(self, moment: datetime) -> None:
         """Let the time run fast until a moment, then at working speed again; says which day it is."""
         write_clock_file(self.clock_file, None, WAITING_RATE)
-        clock, day = Clock(self.clock_file), None
+        clock, day = Clock(self.clock_file), self.now.astimezone(SHANGHAI).date()
         while (now := clock.now()) < moment:
             local = now.astimezone(SHANGHAI)
             if local.date() != day:
                 day = local.date()
-                progress(f"{day} 星期{WEEKDAYS[day.weekday()]}")
+                progress(f"{day} 星期{WEEKDAYS[day.weekday()]}", in_logs=True)
             await asyncio.sleep(min(0.1, clock.real_seconds_until(moment)))
         write_clock_file(self.clock_file, None, SCREENING_RATE)
         progress("")
@@ -184,12 +183,12 @@ def say(line: str = "") -> None:
     print(line, flush=True)
 
 
-def progress(line: str) -> None:
-    """Show what is going on: over itself on a terminal, in a log as lines of their own."""
+def progress(line: str, *, in_logs: bool = False) -> None:
+    """Show what is going on: over itself on a terminal; elsewhere only what is worth a line of its own."""
     if sys.stdout.isatty():
         sys.stdout.write(f"\r\033[K    {line}" if line else "\r\033[K")
         sys.stdout.flush()
-    elif line:
+    elif line and in_logs:
         say(f"    {line}")
 
 

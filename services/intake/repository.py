@@ -215,7 +215,7 @@ class Register:
 
     async def confirm(self, letter_ids: Iterable[str]) -> None:
         """Note that these letters are registered under their lines."""
-        writes = [UpdateOne({"letter_id": i}, {"$unset": {"open": ""}}) for i in letter_ids]
+        writes = [UpdateOne({"letter_id": i}, {"$unset": {"open": ""}}) for i in sorted(letter_ids)]
         if writes:
             with translated():
                 await self.collection.bulk_write(writes, ordered=False)

@@ -4,7 +4,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from time import monotonic
+from time import monotonic, perf_counter, thread_time
 
 from services.reporting.domain import ON, Row
 from services.reporting.figures import cells_of, changed_cells
@@ -19,10 +19,10 @@ from shared.observability import metrics
 log = logging.getLogger(__name__)
 
 COOLING = 10
-"""A cell that took t to recount rests for ten times t, so that a busy one takes at most a tenth of a core."""
+"""A cell whose recount took t of processor time rests for ten times t, so that a busy one takes at most a tenth of a core."""
 DIRTY_AT_ONCE = 400
-LETTERS_AT_ONCE = 2_000
-"""Cells are recounted together up to about so many letters; a larger one by itself."""
+TALLIES_AT_ONCE = 8_000
+"""Cells are recounted together up to about so much that is counted in them; a larger one by itself."""
 
 _COUNTED = frozenset(TYPE_OF[model] for model in ON)
 
@@ -91,6 +91,8 @@ class Recounting:
     rows: Rows
     cells: Cells
     elapsed: Callable[[], float] = monotonic
+    spent: Callable[[], float] = thread_time
+    """Processor time, since waiting on a busy machine is no reason to rest."""
     _rests_until: dict[str, float] = field(default_factory=dict)
 
     async def sweep(self) -> None:
@@ -108,13 +110,13 @@ class Recounting:
         cells = await self.cells.still_dirty([cell.key for cell in together])
         if not cells:
             return
-        began = self.elapsed()
-        letters = await self.cells.recount(cells, self.rows.aggregates)
-        ended = self.elapsed()
-        metrics.recount_seconds.labels(self.rows.domain.source).observe(ended - began)
-        everything = sum(letters.values()) + len(letters)
-        for key, number in letters.items():
-            self._rests_until[key] = ended + COOLING * (ended - began) * (number + 1) / everything
+        began, spent = perf_counter(), self.spent()
+        tallies = await self.cells.recount(cells, self.rows.aggregates)
+        metrics.recount_seconds.labels(self.rows.domain.source).observe(perf_counter() - began)
+        rest, now = COOLING * (self.spent() - spent), self.elapsed()
+        everything = sum(tallies.values()) + len(tallies)
+        for key, number in tallies.items():
+            self._rests_until[key] = now + rest * (number + 1) / everything
 
     async def measure(self) -> None:
         """Set the gauges of cells that wait."""
@@ -126,10 +128,10 @@ class Recounting:
 def _portions(dirty: Sequence[Dirty]) -> list[list[Dirty]]:
     """Return the cells in portions that are worth one query each."""
     portions: dict[int, list[Dirty]] = defaultdict(list)
-    portion = letters = 0
+    portion = tallies = 0
     for cell in dirty:
-        if portions[portion] and letters + cell.letters > LETTERS_AT_ONCE:
-            portion, letters = portion + 1, 0
+        if portions[portion] and tallies + cell.tallies > TALLIES_AT_ONCE:
+            portion, tallies = portion + 1, 0
         portions[portion].append(cell)
-        letters += cell.letters + 1
+        tallies += cell.tallies + 1
     return [cells for cells in portions.values() if cells]

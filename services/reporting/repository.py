@@ -49,8 +49,8 @@ class Dirty:
     """A cell that waits to be recounted."""
 
     key: str
-    letters: int
-    """How many letters it had when it was last counted: what a recount will cost."""
+    tallies: int
+    """How much was counted in it last time: about what a recount will cost."""
     stamp: str
     """Of the last mark."""
     made: str | None
@@ -116,36 +116,34 @@ class Cells:
         return await self._read({"_id": {"$in": list(keys)}, "dirty": _WAITS}, len(keys))
 
     async def _read(self, query: Mapping[str, Any], limit: int) -> list[Dirty]:
-        fields = {"letters": 1, "stamp": 1, "made": 1}
+        fields = {"tallies": 1, "stamp": 1, "made": 1}
         with translated():
             cursor = self.collection.find(dict(query), fields).sort([("dirty", 1)]).limit(limit)
-            return [Dirty(d["_id"], d.get("letters", 0), d["stamp"], d.get("made")) async for d in cursor]
+            return [Dirty(d["_id"], d.get("tallies", 0), d["stamp"], d.get("made")) async for d in cursor]
 
     async def recount(self, cells: Sequence[Dirty], rows: Aggregates[Row]) -> dict[str, int]:
-        """Count cells anew from their rows and write them; return how many letters each has."""
+        """Count cells anew from their rows and write them; return how much was counted in each."""
+        began = datetime.now(UTC)
         counts: dict[str, Counts] = {cell.key: Counter() for cell in cells}
-        letters: Counter[str] = Counter()
         with translated():
-            found = rows.collection.find({"cells": {"$in": list(counts)}}, {"state": 1, "cells": 1})
+            found = rows.collection.find({"cells": {"$in": list(counts)}}, {"_id": 0, "state": 1})
             async for document in found.batch_size(ROWS_AT_ONCE):
-                letters.update(key for key in document["cells"] if key in counts)
                 count([rows.load(document["state"])], counts)
+        tallies = {key: counted.total() for key, counted in counts.items()}
         made = token_hex(8)
-        cells = sorted(cells, key=lambda cell: cell.key)  # in the order of `mark`
-        writes = [
-            UpdateOne(
-                {"_id": cell.key, "made": cell.made},
-                {"$set": {"counts": _dump(counts[cell.key]), "letters": letters[cell.key], "made": made}},
-            )
-            for cell in cells
-        ]
-        clears = [
-            UpdateOne({"_id": cell.key, "made": made, "stamp": cell.stamp}, {"$unset": {"dirty": ""}}) for cell in cells
-        ]
+        writes: list[Any] = []
+        clears: list[Any] = []
+        for cell in sorted(cells, key=lambda cell: cell.key):  # in the order of `mark`
+            stored = {"counts": _dump(counts[cell.key]), "tallies": tallies[cell.key], "made": made}
+            writes.append(UpdateOne({"_id": cell.key, "made": cell.made}, {"$set": stored}))
+            mine = {"_id": cell.key, "made": made}
+            clears.append(UpdateOne({**mine, "stamp": cell.stamp}, {"$unset": {"dirty": ""}}))
+            # What was marked before the rows were read is counted: from now on the cell has waited only since then.
+            clears.append(UpdateOne({**mine, "stamp": {"$ne": cell.stamp}}, {"$set": {"dirty": began}}))
         with translated():
             await self.collection.bulk_write(writes, ordered=False)
             await self.collection.bulk_write(clears, ordered=False)
-        return {cell.key: letters[cell.key] for cell in cells}
+        return tallies
 
     async def sum(self, mailbox: str | None, period: Period) -> Sum:
         """Add up the cells of a mailbox (none: of all) in a period."""
@@ -172,9 +170,9 @@ class Cells:
         with translated():
             async for document in self.collection.find(
                 _of(mailbox, {"$gte": since.isoformat()}),
-                {"day": 1, "counts.letters.received": 1, "counts.assigned.assigned": 1, "letters": 1},
+                {"day": 1, "counts.letters.received": 1, "counts.assigned.assigned": 1, "tallies": 1},
             ):
-                if document.get("letters"):
+                if document.get("tallies"):
                     _add(document["counts"], found.setdefault(date.fromisoformat(document["day"]), Counter()))
         return found
 

@@ -97,7 +97,7 @@ async def page(letters: Aggregates[State], mailbox: str, name: ListName, after: 
     Lists of work begin with what has waited longest, the finished ones with the newest.
     """
     newest_first = name is ListName.FINISHED
-    beyond = {"$lt": after or "~"} if newest_first else {"$gt": after}
+    beyond = {"$gt": "", "$lt": after or "~"} if newest_first else {"$gt": after, "$lt": "~"}
     direction = -1 if newest_first else 1
     found = await asyncio.gather(
         *(

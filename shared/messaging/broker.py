@@ -15,8 +15,25 @@ from aiokafka import ConsumerRecord, TopicPartition
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
+from faststream.message import StreamMessage
 
 Record: TypeAlias = ConsumerRecord
+
+
+class _Batch(KafkaAckableMessage):
+    """A batch whose refusal rewinds the partitions that are still ours; the others are read again by whoever has them now."""
+
+    async def nack(self) -> None:
+        if not self.committed:
+            earliest: dict[TopicPartition, int] = {}
+            for record in self.raw_message:
+                partition = TopicPartition(record.topic, record.partition)
+                earliest[partition] = min(record.offset, earliest.get(partition, record.offset))
+            for partition in earliest.keys() & self.consumer.assignment():  # type: ignore[attr-defined]
+                self.consumer.seek(partition=partition, offset=earliest[partition])
+        await StreamMessage.nack(self)
+
+
 BatchHandler = Callable[[Sequence[Record]], Awaitable[None]]
 
 MAX_RECORDS = 500
@@ -54,8 +71,8 @@ def subscribe(
     The batch is committed after the handler returned, and comes again if it raised.
     """
 
-    async def parse(records: tuple[Record, ...]) -> KafkaAckableMessage:
-        return KafkaAckableMessage(
+    async def parse(records: tuple[Record, ...]) -> _Batch:
+        return _Batch(
             body=b"", headers={}, message_id="", correlation_id="", raw_message=records, consumer=subscriber.consumer
         )
 

@@ -198,7 +198,7 @@ class Parking:
 
         `removed` are origins that were replayed or dropped outside of any letter's queue.
         """
-        writes: list[Any] = [DeleteOne({"_id": origin}) for origin in removed]
+        writes: dict[str, Any] = {origin: DeleteOne({"_id": origin}) for origin in removed}
         for letter_id, queue in queues.items():
             for message in queue.parked:
                 log.error(
@@ -208,15 +208,16 @@ class Parking:
                 if record:
                     await self._record(message)
             now = {message.origin: message for message in queue.items}
-            writes += [DeleteOne({"_id": origin}) for origin in queue.stored if origin not in now]
-            writes += [
-                ReplaceOne({"_id": origin}, _document(letter_id, message), upsert=True)
+            writes |= {origin: DeleteOne({"_id": origin}) for origin in queue.stored if origin not in now}
+            writes |= {
+                origin: ReplaceOne({"_id": origin}, _document(letter_id, message), upsert=True)
                 for origin, message in now.items()
                 if queue.stored.get(origin) != message.why or message in queue.parked
-            ]
+            }
         if writes:
             with translated():
-                await self.collection.bulk_write(writes, ordered=False)
+                # in one order for everybody, so that two replicas never wait for each other
+                await self.collection.bulk_write([writes[origin] for origin in sorted(writes)], ordered=False)
 
     async def _record(self, message: Message) -> None:
         await self.broker.publish(

@@ -12,7 +12,7 @@ from motor.motor_asyncio import (
     AsyncIOMotorDatabase,
     AsyncIOMotorGridFSBucket,
 )
-from pymongo import IndexModel, InsertOne
+from pymongo import IndexModel, InsertOne, timeout
 from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
 
 Collection = AsyncIOMotorCollection
@@ -20,11 +20,24 @@ Database = AsyncIOMotorDatabase
 
 DUPLICATE_KEY = 11000
 
+TIME_LIMIT_FACTOR = 4
+"""An operation may take this many times as long as the store may take to be found; the store itself then ends it, so that none
+holds its locks for ever after the service gave up."""
+LONG_SECONDS = 3_600
+"""The limit of what is rare and may take long: making an index, throwing a database away."""
+
+
+def _sqlstate(text: str) -> int:
+    """Return the number under which DocumentDB passes on an error of PostgreSQL in the middle of a batch."""
+    return sum((ord(character) - ord("0") & 0x3F) << 6 * place for place, character in enumerate(text))
+
+
 _UNAVAILABLE_CODES = frozenset(
     {
-        1,  # InternalError: what FerretDB answers while its PostgreSQL is away
+        1,  # InternalError: FerretDB's only answer while its PostgreSQL is killed, stopping, starting or unreachable
         6,  # HostUnreachable
         7,  # HostNotFound
+        50,  # MaxTimeMSExpired: it took longer than TIME_LIMIT_FACTOR allows
         89,  # NetworkTimeout
         91,  # ShutdownInProgress
         189,  # PrimarySteppedDown
@@ -32,7 +45,14 @@ _UNAVAILABLE_CODES = frozenset(
         10107,  # NotWritablePrimary
         11600,  # InterruptedAtShutdown
         11602,  # InterruptedDueToReplStateChange
-        16908292,  # DocumentDB: two batches waited for each other's documents, and this one was chosen to give way
+        _sqlstate("40001"),  # serialization failure
+        _sqlstate("40P01"),  # two batches waited for each other's documents, and this one was chosen to give way
+        _sqlstate("53300"),  # too many connections
+        _sqlstate("55P03"),  # a lock was not to be had in time
+        _sqlstate("57014"),  # cancelled
+        _sqlstate("57P01"),  # PostgreSQL is shut down
+        _sqlstate("57P02"),  # PostgreSQL crashed
+        _sqlstate("57P03"),  # PostgreSQL is starting or stopping
     }
 )
 
@@ -71,18 +91,23 @@ def translated() -> Iterator[None]:
 async def insert_missing(collection: Any, documents: Sequence[Mapping[str, Any]], *, ordered: bool = False) -> set[int]:
     """Insert documents in one round trip; return the positions of those whose key was taken (they are not written).
 
-    With `ordered`, writing stops at the first that is taken, and only that position is returned.
+    With `ordered`, writing stops at the first that is taken, and only that position is returned. Otherwise documents are
+    written in the order of their `_id`: a bulk write is one transaction in the store, and two that take the same keys in
+    different orders block each other.
     """
     if not documents:
         return set()
+    positions = list(range(len(documents)))
+    if not ordered:
+        positions.sort(key=lambda position: documents[position]["_id"])
     with translated():
         try:
-            await collection.bulk_write([InsertOne(document) for document in documents], ordered=ordered)
+            await collection.bulk_write([InsertOne(documents[position]) for position in positions], ordered=ordered)
         except BulkWriteError as error:
             failures = error.details.get("writeErrors", [])
             if any(failure.get("code") != DUPLICATE_KEY for failure in failures):
                 raise
-            return {failure["index"] for failure in failures}
+            return {positions[failure["index"]] for failure in failures}
     return set()
 
 
@@ -115,7 +140,7 @@ class Store:
     url: str
     namespace: str = ""
     timeout_seconds: float = 5.0
-    """After this long without an answer an operation fails with `StoreUnavailable`."""
+    """After this long without a connection an operation fails with `StoreUnavailable`."""
     _client: Any = field(default=None, repr=False)
 
     @property
@@ -128,8 +153,7 @@ class Store:
                 tz_aware=True,
                 serverSelectionTimeoutMS=milliseconds,
                 connectTimeoutMS=milliseconds,
-                socketTimeoutMS=milliseconds * 6,
-                timeoutMS=None,
+                timeoutMS=milliseconds * TIME_LIMIT_FACTOR,
                 maxPoolSize=32,
                 retryWrites=False,
                 w="majority",
@@ -160,12 +184,12 @@ class Store:
     async def ensure(self, collection: Any, indexes: Sequence[Index]) -> None:
         """Create a collection's indexes where they are missing."""
         if indexes:
-            with translated():
+            with translated(), timeout(LONG_SECONDS):
                 await collection.create_indexes([index.model() for index in indexes])
 
     async def drop(self, service: str) -> None:
         """Throw a service's whole database away."""
-        with translated():
+        with translated(), timeout(LONG_SECONDS):
             await self.client.drop_database(self.database(service))
 
     def close(self) -> None:

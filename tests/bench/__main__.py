@@ -14,13 +14,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from types import FrameType
 
 from deploy.engines import EngineError, Engines
-from tests.bench import accept, sustained
+from tests.bench import accept, delay, journeys, rebuild, resources, sustained
 from tests.bench.results import FILE, Result, table, write
 from tests.bench.town import Town, tell
 
 MEASUREMENTS: dict[str, Callable[[Town], Awaitable[list[Result]]]] = {
     "accept": accept.measure,
     "sustained": sustained.measure,
+    "delay": delay.measure,
+    "journeys": journeys.measure,
+    "rebuild": rebuild.measure,
+    "memory": resources.memory,
+    "start": resources.start,
 }
 """Name → measurement, in the order in which they are made."""
 

@@ -12,6 +12,8 @@ from tests.bench.town import Town, per, tell, until
 CONNECTIONS = 64
 SECONDS = 30.0
 WARM_UP_SECONDS = 2.0
+COLLECTION = {"reporting": "rows"}
+"""Where a service keeps one document per letter; the others: `letters`."""
 ARRIVED = "xinxiang.LetterArrived.v1"
 
 
@@ -19,17 +21,17 @@ async def measure(town: Town, seconds: float = SECONDS) -> list[Result]:
     """Let 64 connections send letters as fast as they are taken; then wait until the last letter is everywhere."""
     await town.start()
     async with Records(town) as records:
-        taken = await _send(town, WARM_UP_SECONDS, 0)
+        taken = await send(town, WARM_UP_SECONDS, 0)
         warm = taken["accepted"]
-        await _everywhere(town, records, warm)
+        await everywhere(town, records, warm)
         tell(f"sustained: {CONNECTIONS} connections for {seconds:.0f} s")
         before, began = town.cpu(), time.perf_counter()
-        report = await _send(town, seconds, taken["next"])
+        report = await send(town, seconds, taken["next"])
         number = warm + report["accepted"]
         posted = time.perf_counter()
         tell(f"sustained: {report['accepted']:,} taken; waiting until the last one is everywhere")
         told = await _told(records, number)
-        stored = await _everywhere(town, records, number)
+        stored = await everywhere(town, records, number)
         spent = per(before, town.cpu(), report["accepted"], {"load": report["cpu_seconds"]})
         await _verify(town, records, number, report)
     letters = report["accepted"]
@@ -53,7 +55,8 @@ async def measure(town: Town, seconds: float = SECONDS) -> list[Result]:
     ]
 
 
-async def _send(town: Town, seconds: float, first: int) -> dict[str, Any]:
+async def send(town: Town, seconds: float, first: int) -> dict[str, Any]:
+    """Send letters as fast as they are taken; return the generator's report."""
     order = {
         "port": town.port("intake"),
         "run": "sustained",
@@ -71,7 +74,7 @@ async def _told(records: Records, number: int) -> float:
     return await until(told, pause=0.05)
 
 
-async def _everywhere(town: Town, records: Records, number: int) -> float:
+async def everywhere(town: Town, records: Records, number: int) -> float:
     """Wait until every service has every letter; return when that was."""
     await _told(records, number)
 
@@ -80,9 +83,6 @@ async def _everywhere(town: Town, records: Records, number: int) -> float:
         return min(counts) >= number
 
     return await until(everywhere)
-
-
-COLLECTION = {"reporting": "rows"}
 
 
 async def _verify(town: Town, records: Records, number: int, report: dict[str, Any]) -> None:

@@ -232,7 +232,7 @@ async def test_r7_1_urging_is_numbered_and_recorded_progress_holds_it_off(world:
         await assigned(world, "a")
         await until(world, "a", ReplyDueSet)
         world.move_clock(DUE)
-        before = [ReplyDueSet, ReplyReminded, ReplyOverdue, UrgingDue]
+        before: list[type[Fact]] = [ReplyDueSet, ReplyReminded, ReplyOverdue, UrgingDue]
         await until(world, "a", *before)
 
         world.move_clock(at("2026-03-20 09:00"))
@@ -300,7 +300,7 @@ async def test_stages_missed_while_the_service_was_down_are_each_declared_once(w
         await assigned(world, "a")
         await until(world, "a", ReplyDueSet)
     world.move_clock(DUE + timedelta(days=60))
-    stages = [ReplyDueSet, ReplyReminded, ReplyOverdue, UrgingDue]
+    stages: list[type[Fact]] = [ReplyDueSet, ReplyReminded, ReplyOverdue, UrgingDue]
     again = build(world.kit())
     async with world.running(again):
         *_, urging = await until(world, "a", *stages)

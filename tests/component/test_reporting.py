@@ -1,6 +1,7 @@
 """Reporting on real engines: facts in, figures out, the same however often and in what pieces the facts come."""
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
@@ -201,14 +202,8 @@ async def test_a_busy_cell_rests_ten_times_as_long_as_its_recount_took(world: Wo
     letters = histories(15, 30, START)
     service = build(world.kit())
     service.sweeps.clear()
-    now = 0.0
-
-    def elapsed() -> float:
-        nonlocal now
-        now += 0.5
-        return now
-
-    recounting = Recounting(service.letters, Cells(service.kit.store), elapsed)
+    now, spent = 0.0, itertools.count(step=0.5)
+    recounting = Recounting(service.letters, Cells(service.kit.store), lambda: now, lambda: next(spent))
     cells = recounting.cells
     async with world.running(service):
         await send(service, packed(letters))
@@ -219,10 +214,10 @@ async def test_a_busy_cell_rests_ten_times_as_long_as_its_recount_took(world: Wo
         await cells.mark(["mayor|2026-01-21"])
         await recounting.sweep()
         await cells.mark(["mayor|2026-01-21"])
-        now += 3
+        now += 4
         await recounting.sweep()
         assert [cell.key for cell in await cells.dirty(1)] == ["mayor|2026-01-21"]
-        now += 2
+        now += 1.1
         await recounting.sweep()
         assert await cells.dirty(1) == []
 

@@ -248,7 +248,12 @@ def a_whole_life() -> tuple[list[Fact], Case]:
 def test_the_order_between_services_does_not_matter(order: random.Random):
     own, live = a_whole_life()
     reclassified = LetterReclassified(letter_id="l1", at=NOW, before=KIND, after=KIND)
-    left = [[received(), reclassified, REGISTERED], [sent(), urged(), REPLIED, ANSWERED], [OVERDUE], own]
+    left: list[list[Fact]] = [
+        [received(), reclassified, REGISTERED],
+        [sent(), urged(), REPLIED, ANSWERED],
+        [OVERDUE],
+        own,
+    ]
     state: Case | None = None
     while left := [facts for facts in left if facts]:
         fact = order.choice(left).pop(0)

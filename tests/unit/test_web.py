@@ -12,6 +12,7 @@ import pytest
 from fastapi import APIRouter, Body, Header, HTTPException, Query, Request
 from pydantic import BaseModel, Field, field_validator
 from pydantic_core import PydanticCustomError
+from starlette.responses import HTMLResponse
 
 from shared.observability.metrics import metrics_page
 from shared.security import issue
@@ -108,8 +109,8 @@ def routes():
         raise HTTPException(418, "short and stout", {"X-Pot": "1"})
 
     @router.get("/page")
-    async def page() -> templates.HTMLResponse:
-        return templates.HTMLResponse("<p>信</p>")
+    async def page() -> HTMLResponse:
+        return HTMLResponse("<p>信</p>")
 
     return router
 

@@ -1,0 +1,109 @@
+"""`python -m deploy.check [fast]`: everything that a person or CI would check, by one command.
+
+First the quick checks, all of them, so that one run shows all that is wrong: format, lint, types, import rules, generated documents.
+Then, if they hold, the tests on real engines: unit, architecture, contract, component and, unless `fast`, e2e. The last line is pytest's.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+from deploy.engines import EngineError, Engines
+from deploy.engines.places import CHECKOUT
+
+PACKAGES = ("shared", "services", "deploy", "tests")
+QUICK: Mapping[str, Sequence[str]] = {
+    "format": ("ruff", "format", "--check", "."),
+    "lint": ("ruff", "check", "."),
+    "types": ("mypy", *(word for package in PACKAGES for word in ("-p", package))),
+    "import rules": ("importlinter", "--no-logo"),
+    "message documents": ("deploy.asyncapi", "--check"),
+}
+"""Name → module and arguments. Each says by itself what is wrong."""
+REPAIR: Mapping[str, str] = {
+    "format": ".venv/bin/ruff format .",
+    "lint": ".venv/bin/ruff check --fix .",
+    "message documents": ".venv/bin/python -m deploy.asyncapi",
+}
+"""Name → the command that repairs it, where there is one."""
+TESTS = ("tests/unit", "tests/architecture", "tests/contract", "tests/component")
+SLOW_TESTS = ("tests/e2e",)
+
+
+def tell(line: str) -> None:
+    """Print one line of progress."""
+    print(f"[check] {line}", flush=True)
+
+
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of the checks: no colours and no progress bars where CI is set, never a question."""
+    plain = {"NO_COLOR": "1", "TERM": "dumb", "FORCE_COLOR": ""} if environ.get("CI") else {}
+    return {**environ, **plain, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def run(module: str, arguments: Sequence[str]) -> int:
+    """Run a module of this Python; return its exit status."""
+    command = [sys.executable, "-m", module, *arguments]
+    if module == "importlinter":
+        command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as run; run()", *arguments]
+    return subprocess.run(
+        command, cwd=CHECKOUT, env=environment(os.environ), stdin=subprocess.DEVNULL, check=False
+    ).returncode
+
+
+def quick_checks() -> list[str]:
+    """Run all quick checks; return the names of those that failed."""
+    failed = []
+    for name, (module, *arguments) in QUICK.items():
+        tell(f"{name} …")
+        began = time.monotonic()
+        status = run(module, arguments)
+        tell(f"{name}: {'ok' if status == 0 else 'FAILED'} in {time.monotonic() - began:.1f} s")
+        if status:
+            failed.append(name)
+    return failed
+
+
+def tests(folders: Sequence[str]) -> int:
+    """Run the tests of these folders on one set of engines; return pytest's exit status."""
+    engines = Engines(os.environ.get("TEST_ENGINES", "test"), tell=lambda line: tell(f"engines: {line}"))
+    started = not engines.running()
+    engines.up()
+    tell(f"tests: {', '.join(folders)} …")
+    arguments = ["--color=no"] if os.environ.get("CI") else []
+    try:
+        return run("pytest", [*folders, *arguments])
+    finally:
+        if started:
+            Engines(engines.name, tell=lambda _: None).down()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Check; return 0 only if everything holds."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.check", description=__doc__)
+    parser.add_argument("extent", nargs="?", choices=["all", "fast"], default="all", help="fast: without the e2e tests")
+    extent = parser.parse_args(arguments).extent
+    began = time.monotonic()
+    failed = quick_checks()
+    if failed:
+        tell(f"{len(failed)} of {len(QUICK)} quick checks failed: {', '.join(failed)}; the tests were not run")
+        for name in failed:
+            if name in REPAIR:
+                tell(f"  {name}: repair with {REPAIR[name]}")
+        return 1
+    tell(f"all {len(QUICK)} quick checks hold, {time.monotonic() - began:.0f} s")
+    try:
+        return tests([*TESTS, *(SLOW_TESTS if extent == "all" else ())])
+    except EngineError as error:
+        tell(f"the engines for the tests could not be started:\n{error}")
+        return 1
+    except KeyboardInterrupt:
+        tell("interrupted")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
