@@ -15,10 +15,14 @@ from shared.contracts.types import (
     Attachment,
     Channel,
     Classification,
+    ExtensionOutcome,
+    FormalDocument,
     InvalidReason,
+    Medium,
     Moment,
     Number,
     Value,
+    Way,
     WithholdingGround,
 )
 
@@ -92,6 +96,13 @@ class LetterDiscarded(Fact):
     """For `repeated_or_empty`: the letter this one repeats."""
 
 
+class LetterErased(Fact):
+    """The text of an invalid letter was erased after its retention; the fact and the reason stay (R3.7)."""
+
+    source: ClassVar[str] = "intake"
+    reason: InvalidReason
+
+
 class LetterNoted(Fact):
     """The letter was archived for reference, without a number (掌握, R3.7)."""
 
@@ -103,7 +114,7 @@ class LetterNoted(Fact):
 
 
 class SlipPrepared(Fact):
-    """A clerk drafted an assignment slip (交办单, R4.2); it waits for the head."""
+    """A clerk drafted a slip (处理单, 交办单, 转阅单 or 呈办单, R4.1–R4.4); it waits for the head."""
 
     source: ClassVar[str] = "routing"
     slip_id: str
@@ -117,6 +128,12 @@ class SlipPrepared(Fact):
     answer_by: AnswerBy
     written_reply: bool = False
     """Whether a written reply (承办回复) is required (R6.2)."""
+    way: Way = Way.ASSIGN
+    medium: Medium = Medium.SYSTEM
+    working_days: Annotated[int, Field(ge=1, le=60)] | None = None
+    """The limit set by the assigner; none: the regulation's (R6.1)."""
+    parent: str | None = None
+    """The hand-off under which this one is made: a second assignment (R4.2b), or a 呈办单 turned into a 交办单 (R4.4b)."""
 
 
 class SlipRefused(Fact):
@@ -141,6 +158,10 @@ class HandoffSent(Fact):
     written_reply: bool
     prepared_by: Actor
     number: Number
+    way: Way = Way.ASSIGN
+    medium: Medium = Medium.SYSTEM
+    working_days: Annotated[int, Field(ge=1, le=60)] | None = None
+    parent: str | None = None
 
 
 class HandoffCollected(Fact):
@@ -149,6 +170,42 @@ class HandoffCollected(Fact):
     source: ClassVar[str] = "routing"
     handoff_id: str
     receiver: str
+    by_hand: bool = False
+    """True: it travelled by fax or post, and the sender recorded the receipt (R4.2)."""
+
+
+class SlipWithdrawn(Fact):
+    """The sender took back a slip that was sent in error, before it was collected; the letter is pending there again."""
+
+    source: ClassVar[str] = "routing"
+    handoff_id: str
+    sender: str
+    receiver: str
+    reason: Remark
+
+
+class HandoffReturned(Fact):
+    """The receiver returned what it got in error, with the reason (退件, R5.1); the sender has it in its pending list again."""
+
+    source: ClassVar[str] = "routing"
+    handoff_id: str
+    sender: str
+    receiver: str
+    reason: Remark
+    count: Annotated[int, Field(ge=1)]
+    """How often this letter has been returned."""
+    flagged: bool
+    """True: returned a second time, or by a mailbox that had returned it before; the duty office sees it."""
+
+
+class CitizenTold(Fact):
+    """The sender told the citizen where the letter went (R4.3)."""
+
+    source: ClassVar[str] = "routing"
+    handoff_id: str
+    mailbox: str
+    channel: Channel
+    text: Text
 
 
 class ProgressRecorded(Fact):
@@ -166,6 +223,9 @@ class ReplySubmitted(Fact):
     handoff_id: str
     reply_id: str
     text: Text
+    document: FormalDocument | None = None
+    """Where the reply is a formal document (R6.2); `text` then sums it up."""
+    attachments: tuple[Attachment, ...] = ()
 
 
 class ReplyRefused(Fact):
@@ -190,6 +250,85 @@ class ReplyApproved(Fact):
     text: Text
     author: Actor
     answer_by: AnswerBy
+    document: FormalDocument | None = None
+    attachments: tuple[Attachment, ...] = ()
+    by_hand: bool = False
+    """True: it came by fax or post, and the assigner recorded it (R4.2)."""
+
+
+class ReplySentBack(Fact):
+    """The assigner sent the reply back to be done again (退办, 附表8, R7.3)."""
+
+    source: ClassVar[str] = "routing"
+    handoff_id: str
+    reply_id: str
+    sender: str
+    receiver: str
+    reason: Remark
+    requirements: Text
+    count: Annotated[int, Field(ge=1)]
+    """第一次, 第二次 …"""
+    working_days: Annotated[int, Field(ge=1, le=60)] | None = None
+    """The new limit; none: the regulation's ten (R7.3)."""
+
+
+class ExtensionRequested(Fact):
+    """The assignee explained why it cannot answer in time and applied for more (R6.4); no urging while it is undecided."""
+
+    source: ClassVar[str] = "routing"
+    handoff_id: str
+    extension_id: str
+    sender: str
+    receiver: str
+    reason: Remark
+    wanted_due_at: Moment
+    oral: bool = False
+    """True: applied for by word of mouth and recorded by the duty office."""
+
+
+class ExtensionDecided(Fact):
+    """The assigner decided on an application for more time (R6.4)."""
+
+    source: ClassVar[str] = "routing"
+    handoff_id: str
+    extension_id: str
+    sender: str
+    receiver: str
+    outcome: ExtensionOutcome
+    due_at: Moment | None = None
+    """The new limit, where granted in whole or in part."""
+    reason: Remark = ""
+    """Required where it is refused or granted in part."""
+
+
+class InstructionGiven(Fact):
+    """A leader gave an instruction (批示) on the letter (R4.4, R8.1)."""
+
+    source: ClassVar[str] = "routing"
+    instruction_id: str
+    mailbox: str
+    leader: Actor
+    text: Text
+    report_by: Moment
+    """When staff are reminded to report to the leader."""
+
+
+class InstructionFollowedUp(Fact):
+    """Staff recorded how an instruction is carried out (R8.1)."""
+
+    source: ClassVar[str] = "routing"
+    instruction_id: str
+    mailbox: str
+    text: Text
+
+
+class InstructionEnded(Fact):
+    """The instruction is carried out and the leader has the report (R8.1)."""
+
+    source: ClassVar[str] = "routing"
+    instruction_id: str
+    mailbox: str
+    text: Text
 
 
 class CitizenAnswered(Fact):
@@ -255,6 +394,36 @@ class ReplyOverdue(Fact):
     handoff_id: str
     sender: str
     receiver: str
+    due_at: Moment
+
+
+class ReplyDueChanged(Fact):
+    """An open due date was recomputed, and why: an extension, a send-back, or a changed schedule (R6.1, R6.4, R7.3)."""
+
+    source: ClassVar[str] = "deadline"
+    handoff_id: str
+    receiver: str
+    before: Moment
+    due_at: Moment
+    why: Annotated[str, Field(pattern=r"^(extension|sent_back|schedule)$")]
+    detail: Remark = ""
+    provisional: bool = False
+
+
+class InstructionReminded(Fact):
+    """Staff were reminded that an open instruction must be reported on (R8.1)."""
+
+    source: ClassVar[str] = "deadline"
+    instruction_id: str
+    mailbox: str
+    report_by: Moment
+
+
+class DispositionOverdue(Fact):
+    """A registered letter was not disposed of within the set working days (R1.4)."""
+
+    source: ClassVar[str] = "deadline"
+    mailbox: str
     due_at: Moment
 
 

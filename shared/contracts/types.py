@@ -3,7 +3,7 @@
 The English terms are the ones of the regulation's table «Who is who»; `label` gives the Chinese one for pages and slips.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -58,6 +58,31 @@ class InvalidReason(Labelled):
     MALICIOUS = "malicious", "恶意攻击"
     REPEATED_OR_EMPTY = "repeated_or_empty", "重复、空白或无实际内容的邮件"
     ADVERTISING = "advertising", "广告"
+
+
+class Way(Labelled):
+    """The ways of disposition that hand a letter on (R4.1–R4.4); noting is intake's."""
+
+    DIRECT = "direct", "直办"
+    ASSIGN = "assign", "交办"
+    FORWARD = "forward", "转阅"
+    SUBMIT_UP = "submit_up", "呈办"
+
+
+class Medium(Labelled):
+    """How a hand-off travels (R4.2); by fax or post the sender records receipt and reply by hand."""
+
+    SYSTEM = "system", "系统"
+    FAX = "fax", "传真"
+    POST = "post", "邮寄"
+
+
+class ExtensionOutcome(Labelled):
+    """What became of an application for more time (R6.4)."""
+
+    GRANTED = "granted", "同意延期"
+    PARTLY = "partly", "同意部分延期"
+    REFUSED = "refused", "不同意延期"
 
 
 class AnswerBy(Labelled):
@@ -127,6 +152,15 @@ class Attachment(Value):
     size: Annotated[int, Field(ge=1)]
     """Bytes."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class FormalDocument(Value):
+    """A reply by formal document (正式行文, R6.2): what is recorded instead of its text."""
+
+    number: Annotated[str, Field(min_length=1, max_length=100)]
+    """Document number (发文字号)."""
+    dated: date
+    scan: Attachment | None = None
 
 
 class Contact(Value):
