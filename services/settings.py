@@ -1,12 +1,21 @@
 """Settings, all from the environment; a wrong one is refused at start with its name and what it may be."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 SAMPLE = Path("deploy/sample/directory.yaml")
+
+
+def _numbers(value: Any) -> Any:
+    """Read `3,1` as (3, 1), and 0 or nothing as ()."""
+    if isinstance(value, str):
+        value = tuple(part.strip() for part in value.split(",") if part.strip())
+    if isinstance(value, int):
+        value = (value,)
+    return () if value in (("0",), (0,)) else value
 
 
 class Settings(BaseSettings):
@@ -38,8 +47,12 @@ class Settings(BaseSettings):
     """SWEEP_SECONDS: real seconds between two looks at what is due."""
     reply_working_days: Annotated[int, Field(ge=1, le=60)] = 10
     """REPLY_WORKING_DAYS: the limit of R6.1."""
-    remind_working_days: Annotated[int, Field(ge=0, le=30)] = 2
-    """REMIND_WORKING_DAYS: how many working days before the limit the assignee is reminded."""
+    remind_working_days: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=30)], ...], NoDecode, BeforeValidator(_numbers), Field(max_length=5)
+    ] = (2,)
+    """REMIND_WORKING_DAYS: how many working days before the limit the assignee is reminded, e.g. `2` or `3,1`; `0`: never."""
+    disposition_working_days: Annotated[int, Field(ge=1, le=60)] = 3
+    """DISPOSITION_WORKING_DAYS: within how many working days of its registration a letter must be disposed of (R1.4)."""
     urge_every_working_days: Annotated[int, Field(ge=1, le=60)] = 3
     """URGE_EVERY_WORKING_DAYS: interval between urgings while nothing happens (R7.1)."""
     attachment_max_bytes: Annotated[int, Field(ge=1, le=100_000_000)] = 10_000_000

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.deadline import repository
-from services.deadline.domain import Clock, Clocks, Condition, Kind, Rules, condition, foremost, known, limit
+from services.deadline.domain import Condition, Rules, condition, known, limit
+from services.deadline.state import Clock, Clocks, Kind, Why
 from shared.calendar.zone import business_date
 from shared.directory import Directory
 from shared.messaging.letters import Letters
@@ -26,7 +27,7 @@ class Filter(StrEnum):
     RUNNING = "running"
     """All of them."""
     DUE_SOON = "due-soon"
-    """Not overdue, and within the days before the limit on which the assignee is reminded."""
+    """Not overdue, and within the days before the limit in which the assignee is reminded."""
     OVERDUE = "overdue"
 
 
@@ -40,10 +41,17 @@ class ClockView(BaseModel):
     kind: Kind
     label: str = Field(description="the kind in Chinese")
     state: Condition
-    mailbox: str = Field(description="who must act: the receiving mailbox, or the assignee")
+    mailbox: str = Field(
+        description="who must act: the receiving mailbox, the assignee, or whose leader gave the instruction"
+    )
     sender: str | None = Field(description="the assigner, for a reply")
     handoff_id: str | None
-    started_at: datetime | None
+    parent: str | None = Field(description="the hand-off under which this one was made (R4.2b)")
+    instruction_id: str | None
+    redo: int = Field(description="how often the reply was sent back (R7.3)")
+    extended: int = Field(description="how often more time was granted (R6.4)")
+    extension_asked: bool = Field(description="an application for more time waits, which holds off urging (R6.4)")
+    started_at: datetime | None = Field(description="for a redo: when the reply was sent back")
     due_at: datetime | None = Field(description="from this moment it is overdue: 24:00 Asia/Shanghai of `last_day`")
     last_day: date | None = Field(description="the last day in time")
     provisional: bool = Field(description="a year without a known State Council schedule was counted")
@@ -76,8 +84,11 @@ class FiguresView(BaseModel):
 
     mailbox: str
     at: datetime
-    unread: int = Field(description="letters not read yet")
-    running: int = Field(description="all running clocks, the two below included")
+    unread: int = Field(description="letters not read yet (R3.1)")
+    undisposed: int = Field(description="registered letters not disposed of yet")
+    replies: int = Field(description="assignments to be answered, redone ones included (R6.1, R7.3)")
+    instructions: int = Field(description="leaders' instructions to be reported on (R8.1)")
+    running: int = Field(description="all running clocks")
     due_soon: int
     overdue: int
     oldest_due_at: datetime | None
@@ -85,27 +96,33 @@ class FiguresView(BaseModel):
 
 def clock_view(state: Clocks, clock: Clock, rules: Rules, now: datetime) -> ClockView:
     """Show a clock as it stands, or as it stood when it stopped."""
-    due, stopped = limit(clock, rules), state.stopped_at(clock)
+    due, stopped = limit(clock, rules), clock.stopped_at
+    sent_back = [move.at for move in clock.moves if move.why is Why.SENT_BACK]
     moment = stopped or now
     late = due is not None and due.at <= moment
     days = rules.days_left(moment, due.at) if due is not None else 0
     return ClockView(
         letter_id=state.letter_id,
         number=state.number.text if state.number else None,
-        kind=clock.kind,
-        label=clock.kind.label,
-        state=condition(state, clock, rules, now),
+        kind=clock.name,
+        label=clock.name.label,
+        state=condition(clock, rules, now),
         mailbox=clock.mailbox,
         sender=clock.sender or None,
-        handoff_id=clock.id if clock.kind is not Kind.READING else None,
-        started_at=clock.started_at,
+        handoff_id=clock.id if clock.kind is Kind.REPLY else None,
+        parent=clock.parent,
+        instruction_id=clock.id if clock.kind is Kind.INSTRUCTION else None,
+        redo=len(sent_back),
+        extended=len(clock.moves) - len(sent_back),
+        extension_asked=clock.asked is not None,
+        started_at=sent_back[-1] if sent_back else clock.started_at,
         due_at=due.at if due else None,
         last_day=business_date(due.at - _INSTANT) if due else None,
         provisional=due is not None and due.provisional,
         working_days_left=0 if late else max(0, days),
         working_days_late=-min(0, days) if late else 0,
         overdue_since=due.at if due is not None and late else None,
-        reminded=clock.reminded_for is not None,
+        reminded=clock.reminded_at is not None,
         urged=clock.urged,
         urged_at=clock.urged_at,
         explained_at=clock.explained_at,
@@ -129,28 +146,25 @@ def router(letters: Letters[Clocks], directory: Directory, rules: Rules) -> APIR
         code: Annotated[str, Path(description="code of the mailbox that must act")],
         state: Annotated[Filter, Query(description="which clocks")] = Filter.RUNNING,
         cursor: Annotated[str | None, Query(description="`next` of the page before")] = None,
-        limit: Annotated[int, Query(ge=1, le=200, description="letters on a page")] = 50,
+        limit: Annotated[int, Query(ge=1, le=200, description="clocks on a page")] = 50,
     ) -> Page[ClockView]:
         hidden = enter(caller, code)
-        after = decode_cursor(cursor, datetime, str)
+        after = decode_cursor(cursor, str)
         now = letters.clock.now()
         found = await repository.page(
             letters.aggregates,
             code,
             Condition(state.value),
-            None if after is None else (after[0], after[1]),
+            after[0] if after else None,
             limit + 1,
             now=now,
             soon=rules.due_soon(now),
         )
-        shown = [
-            (stored.state, *first)
-            for stored in found[:limit]
-            if stored.state is not None and (first := foremost(stored.state, rules)) is not None
+        shown = found[:limit]
+        visible = [
+            clock_view(one.state, one.clock, rules, now) for one in shown if one.state.reported_mailbox not in hidden
         ]
-        more = encode_cursor(shown[-1][2].at, shown[-1][0].letter_id) if len(found) > limit and shown else None
-        visible = [clock_view(s, clock, rules, now) for s, clock, _ in shown if s.reported_mailbox not in hidden]
-        return Page(items=visible, next=more)
+        return Page(items=visible, next=encode_cursor(shown[-1].place) if len(found) > limit else None)
 
     @api.get("/mailboxes/{code}/figures", summary="Live figures of a mailbox (R1.4)")
     async def figures(
@@ -162,7 +176,10 @@ def router(letters: Letters[Clocks], directory: Directory, rules: Rules) -> APIR
         return FiguresView(
             mailbox=code,
             at=now,
-            unread=counted.unread,
+            unread=counted.kinds[Kind.READING],
+            undisposed=counted.kinds[Kind.DISPOSITION],
+            replies=counted.kinds[Kind.REPLY] + counted.kinds[Kind.REDO],
+            instructions=counted.kinds[Kind.INSTRUCTION],
             running=counted.running,
             due_soon=counted.due_soon,
             overdue=counted.overdue,
@@ -187,7 +204,7 @@ def router(letters: Letters[Clocks], directory: Directory, rules: Rules) -> APIR
             version=stored.version,
             number=state.number.text if state.number else None,
             mailbox=state.mailbox,
-            clocks=[clock_view(state, clock, rules, now) for clock in state.clocks],
+            clocks=[clock_view(state, c, rules, now) for c in state.clocks if c.measures and c.started_at is not None],
         )
 
     return api

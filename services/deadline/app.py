@@ -1,19 +1,27 @@
 """Deadline, wired.
 
-letters ──▶ handlers ──▶ domain ──▶ store ──▶ outbox ──▶ letters    starts and stops clocks, sets due moments (R6.1)
+letters ──▶ handlers ──▶ domain ──▶ store ──▶ outbox ──▶ letters    starts and stops clocks, sets due moments (R6.1, R6.4, R7.3)
                            ▲  └─ next_at ─┐
-clock, every second ──▶ sweep ◀───────────┘                         reminders, overdue, urging (R3.1, R6.1, R7.1)
+clock, every second ──▶ sweep ◀───────────┘                         reminders, overdue, urging (R1.4, R3.1, R6.1, R7.1, R8.1)
+schedules, at start ──▶ schedule ──▶ domain                         open due dates counted again (R6.1)
 staff ──HTTP──▶ api ──▶ repository                                  clocks and live figures of a mailbox (R1.4)
 """
+
+from time import monotonic
 
 from services.deadline import handlers, repository
 from services.deadline.api import router
 from services.deadline.lookout import Lookout
+from services.deadline.schedule import Schedule
+from services.deadline.state import Clocks, Kind
 from services.deadline.sweep import Sweep
 from services.deadline.working_time import rules_of
-from services.runtime import Kit, Service
+from services.runtime import Job, Kit, Service
 from shared.messaging.letters import LETTERS, Letters
 from shared.observability import metrics
+
+REST = 200
+"""Counting all open clocks reads them all: after t seconds of it, this many times t pass until the next."""
 
 
 def build(kit: Kit) -> Service:
@@ -27,18 +35,36 @@ def build(kit: Kit) -> Service:
     subscriber = handlers.register(
         service.broker, letters, group=kit.group(repository.SERVICE), namespace=kit.namespace
     )
+    schedule = Schedule(letters, rules, kit.calendar.fingerprint)
+    sweep = Sweep(letters, Lookout(subscriber, kit.namespace + LETTERS, kit.clock), rules)
 
-    async def measure() -> None:
-        totals = await repository.totals(aggregates, kit.clock.now())
-        for kind in ("reading", "reply"):
-            for late in (False, True):
-                state = f"{kind} overdue" if late else f"{kind} running"
-                metrics.letters.labels(service.name, state).set(totals.get((kind, late), 0))
+    async def clocks() -> None:
+        await schedule.follow()
+        await sweep()
 
     service.letters = letters
     service.subscribers.append(subscriber)
     service.prepare.append(aggregates.ensure)
-    service.sweeps["clocks"] = Sweep(letters, Lookout(subscriber, kit.namespace + LETTERS, kit.clock), rules)
-    service.measures.append(measure)
+    service.sweeps["clocks"] = clocks
+    service.measures.append(_measure(letters))
     service.routers.append(router(letters, kit.directory, rules))
     return service
+
+
+def _measure(letters: Letters[Clocks]) -> Job:
+    """Return what sets the gauges of open clocks, at most a small part of the time."""
+    next_at = 0.0
+
+    async def measure() -> None:
+        nonlocal next_at
+        began = monotonic()
+        if began < next_at:
+            return
+        totals = await repository.totals(letters.aggregates, letters.clock.now())
+        next_at = monotonic() + REST * (monotonic() - began)
+        for kind in Kind:
+            for late in (False, True):
+                state = f"{kind.value} {'overdue' if late else 'running'}"
+                metrics.letters.labels(repository.SERVICE, state).set(totals.get((kind.value, late), 0))
+
+    return measure

@@ -1,49 +1,35 @@
-"""The clocks of a letter: started and stopped by facts, declared stage by stage as they fall due.
+"""The clocks of a letter: started, moved and stopped by facts, declared stage by stage as they fall due.
 
-    clock     starts with       due                              stops with                                 stages
-    reading   LetterReceived    that or the next working day     read, registered, discarded, noted         overdue
-    reply     HandoffSent       the tenth working day            ReplyApproved, CitizenAnswered             reminder, overdue, urging
+    clock         starts with         due                                  stops with                             stages
+    reading       LetterReceived      that or the next working day         read, registered, discarded, noted     overdue
+    disposition   LetterRegistered    the third working day                the first hand-off, answer or note     overdue
+    reply, redo   HandoffSent         the tenth working day, or what       reply, return, withdrawal, the         reminders, overdue,
+                  ReplySentBack       the assigner set or granted          citizen's answer                       urging
+    instruction   InstructionGiven    what the leader said                 InstructionEnded                       reminders
 
-Each stage is declared once for a due moment; urgings go on, numbered, while nothing happens (R7.1). However long nobody looked, each stage
-that passed meanwhile is declared once, and missed urgings are one. `STAGES` is the table; a further kind of clock is a row in it.
+Each stage is declared once for a due moment; urgings go on, numbered, while nothing happens (R7.1), and so do reminders of an open
+instruction (R8.1). However long nobody looked, each stage that passed meanwhile is declared once, and missed urgings are one. `STAGES` is
+the table; `state.py` tells how facts are remembered.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
+from services.deadline.state import Clock, Clocks, Kind, Move, Why
 from shared.contracts.errors import NotFound
 from shared.contracts.facts import (
-    CitizenAnswered,
+    DispositionOverdue,
     Fact,
-    HandoffSent,
-    LetterDiscarded,
-    LetterNoted,
-    LetterRead,
-    LetterReceived,
-    LetterReclassified,
-    LetterRegistered,
-    ProgressRecorded,
+    InstructionReminded,
     ReadingOverdue,
-    ReplyApproved,
+    ReplyDueChanged,
     ReplyDueSet,
     ReplyOverdue,
     ReplyReminded,
     UrgingDue,
 )
-from shared.contracts.types import Labelled, Moment, Number, Value
-
-READING = "reading"
-"""Id of a letter's one reading clock; other clocks are named after their hand-off."""
-
-
-class Kind(Labelled):
-    """What a clock measures."""
-
-    READING = "reading", "阅读"
-    REPLY = "reply", "承办回复"
 
 
 class Condition(StrEnum):
@@ -71,11 +57,13 @@ class Rules:
 
     reading_due: Callable[[datetime], Limit]
     """Arrival → limit (R3.1)."""
-    reply_due: Callable[[datetime], Limit]
-    """Receipt by the assignee → limit (R6.1)."""
+    disposition_due: Callable[[datetime], Limit]
+    """Registration → limit (R1.4)."""
+    reply_due: Callable[[datetime, int], Limit]
+    """Receipt by the assignee or send-back, working days → limit (R6.1, R7.3)."""
     reply_working_days: int
-    remind_at: Callable[[datetime], datetime | None]
-    """Due moment → when to remind; none: never."""
+    remind_at: Callable[[datetime], tuple[datetime, ...]]
+    """Due moment → when to remind, the earliest first."""
     urge_again: Callable[[datetime], datetime]
     """Last urging → when the next is due (R7.1)."""
     hold_off: Callable[[datetime], datetime]
@@ -84,61 +72,8 @@ class Rules:
     """Now → the latest due moment that counts as soon."""
     days_left: Callable[[datetime, datetime], int]
     """Now, due moment → working days that are left, today included; negative: that many late."""
-
-
-class Clock(Value):
-    """One clock. Every fact sets fields of its own, so the order of facts of different services does not matter."""
-
-    kind: Kind
-    id: str
-    """`reading`, or the hand-off's id."""
-    mailbox: str = ""
-    """Who must act in time: the receiving mailbox, or the assignee."""
-    sender: str = ""
-    """The assigner, who urges."""
-    started_at: Moment | None = None
-    due_at: Moment | None = None
-    """As it was declared; before that, `limit` computes it."""
-    provisional: bool = False
-    stopped_at: Moment | None = None
-    explained_at: Moment | None = None
-    """The last time that progress was recorded (R7.1)."""
-    reminded_for: Moment | None = None
-    """The due moment for which the reminder was declared."""
-    overdue_for: Moment | None = None
-    """The due moment for which it was declared overdue."""
-    urged: int = 0
-    """How many urgings were declared."""
-    urged_at: Moment | None = None
-
-
-class Clocks(Value):
-    """The state of one letter."""
-
-    letter_id: str
-    mailbox: str | None = None
-    """The mailbox that received it."""
-    number: Number | None = None
-    reported_mailbox: str | None = None
-    answered_at: Moment | None = None
-    clocks: tuple[Clock, ...] = ()
-    """In the order of kind and id, whatever came first."""
-
-    def running(self) -> list[Clock]:
-        """Return the clocks that have started and not stopped."""
-        return [c for c in self.clocks if c.started_at is not None and self.stopped_at(c) is None]
-
-    def stopped_at(self, clock: Clock) -> datetime | None:
-        """Return when a clock stopped; the citizen's answer ends every reply clock (R8.3)."""
-        if clock.kind is not Kind.REPLY or self.answered_at is None:
-            return clock.stopped_at
-        return min(clock.stopped_at or self.answered_at, self.answered_at)
-
-    @property
-    def parties(self) -> frozenset[str]:
-        """The mailboxes whose letter this is: where it arrived, and both ends of each hand-off (R10.2)."""
-        codes = {self.mailbox, *(c.mailbox for c in self.clocks), *(c.sender for c in self.clocks)}
-        return frozenset(code for code in codes if code)
+    schedules: Callable[[datetime, datetime], str]
+    """Two moments → in words, whose years' schedules say which days between them are worked."""
 
 
 # ── what is due ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -148,15 +83,17 @@ def limit(clock: Clock, rules: Rules) -> Limit | None:
     """Return when a clock is due; none while that has not been decided."""
     if clock.due_at is not None:
         return Limit(clock.due_at, clock.provisional)
-    if clock.kind is Kind.READING and clock.started_at is not None:
+    if clock.started_at is not None and clock.kind is Kind.READING:
         return rules.reading_due(clock.started_at)
+    if clock.started_at is not None and clock.kind is Kind.DISPOSITION:
+        return rules.disposition_due(clock.started_at)
     return None
 
 
-def condition(state: Clocks, clock: Clock, rules: Rules, now: datetime) -> Condition:
+def condition(clock: Clock, rules: Rules, now: datetime) -> Condition:
     """Return how a clock stands."""
     due = limit(clock, rules)
-    if state.stopped_at(clock) is not None:
+    if clock.stopped_at is not None:
         return Condition.STOPPED
     if due is None:
         return Condition.RUNNING
@@ -165,15 +102,15 @@ def condition(state: Clocks, clock: Clock, rules: Rules, now: datetime) -> Condi
     return Condition.DUE_SOON if due.at <= rules.due_soon(now) else Condition.RUNNING
 
 
-def foremost(state: Clocks, rules: Rules) -> tuple[Clock, Limit] | None:
-    """Return the running clock that is due first, with its limit."""
-    timed = [(clock, due) for clock in state.running() if (due := limit(clock, rules)) is not None]
-    return min(timed, key=lambda pair: pair[1].at, default=None)
+def timed(state: Clocks, rules: Rules) -> list[tuple[Clock, Limit]]:
+    """Return the running clocks with their limits, the one that is due first in front."""
+    found = [(clock, due) for clock in state.running() if (due := limit(clock, rules)) is not None]
+    return sorted(found, key=lambda pair: pair[1].at)
 
 
 def next_at(state: Clocks, rules: Rules) -> datetime | None:
     """Return when this letter must be looked at next; none: nothing runs, or nothing is left to declare."""
-    moments = [c.started_at for c in state.running() if c.started_at is not None and limit(c, rules) is None]
+    moments = [clock.started_at for clock in state.running() if clock.started_at and limit(clock, rules) is None]
     moments += [moment for moment, _, _ in _stages(state, rules)]
     return min(moments, default=None)
 
@@ -187,11 +124,14 @@ def declare(state: Clocks | None, until: datetime, now: datetime, rules: Rules) 
 
 
 def follow(state: Clocks, now: datetime, rules: Rules) -> list[Fact]:
-    """Decide when a hand-off must be answered, once, from the moment at which it was sent (R6.1)."""
+    """Decide when each hand-off must be answered: once when it was sent (R6.1), and anew for each move of its limit (R6.4, R7.3)."""
     facts: list[Fact] = []
     for clock in state.clocks:
-        if clock.kind is Kind.REPLY and clock.due_at is None and clock.started_at is not None:
-            due = rules.reply_due(clock.started_at)
+        if clock.kind is not Kind.REPLY or not clock.measures or clock.started_at is None:
+            continue
+        if clock.due_at is None:
+            days = clock.working_days or rules.reply_working_days
+            due = rules.reply_due(clock.started_at, days)
             facts.append(
                 ReplyDueSet(
                     letter_id=state.letter_id,
@@ -199,11 +139,62 @@ def follow(state: Clocks, now: datetime, rules: Rules) -> list[Fact]:
                     handoff_id=clock.id,
                     receiver=clock.mailbox,
                     due_at=due.at,
-                    working_days=rules.reply_working_days,
+                    working_days=days,
                     provisional=due.provisional,
                 )
             )
+        elif clock.followed < len(clock.moves):
+            facts.append(_moved(state.letter_id, clock, clock.moves[clock.followed], now, rules))
     return facts
+
+
+def _moved(letter_id: str, clock: Clock, move: Move, now: datetime, rules: Rules) -> Fact:
+    days = None if move.due_at is not None else move.working_days or rules.reply_working_days
+    due = Limit(move.due_at) if move.due_at is not None else rules.reply_due(move.at, days or 0)
+    return _changed(letter_id, clock, due, move.why, move.detail, days, now)
+
+
+def recompute(state: Clocks | None, now: datetime, rules: Rules) -> list[Fact]:
+    """Count the open due dates again, after the State Council's schedule of a year became known or changed (R6.1).
+
+    What was granted stays as it was granted (R6.4).
+    """
+    facts: list[Fact] = []
+    if state is None:
+        return facts
+    for clock in state.running():
+        began = _counted_from(clock)
+        if clock.kind is not Kind.REPLY or clock.due_at is None or clock.days is None or began is None:
+            continue
+        due = rules.reply_due(began, clock.days)
+        if due != Limit(clock.due_at, clock.provisional):
+            detail = rules.schedules(began, max(due.at, clock.due_at))
+            facts.append(_changed(state.letter_id, clock, due, Why.SCHEDULE, detail, clock.days, now))
+    return facts
+
+
+def _counted_from(clock: Clock) -> datetime | None:
+    """Return the moment whose day the limit in force is counted from."""
+    followed = clock.moves[: clock.followed]
+    return followed[-1].at if followed else clock.started_at
+
+
+def _changed(
+    letter_id: str, clock: Clock, due: Limit, why: Why, detail: str, days: int | None, now: datetime
+) -> ReplyDueChanged:
+    assert clock.due_at is not None
+    return ReplyDueChanged(
+        letter_id=letter_id,
+        at=now,
+        handoff_id=clock.id,
+        receiver=clock.mailbox,
+        before=clock.due_at,
+        due_at=due.at,
+        why=why.value,
+        detail=detail,
+        provisional=due.provisional,
+        working_days=days,
+    )
 
 
 def known(state: Clocks | None) -> Clocks:
@@ -231,16 +222,20 @@ class Stage:
 
 
 def _remind_at(clock: Clock, due_at: datetime, rules: Rules) -> datetime | None:
-    moment = None if clock.reminded_for == due_at else rules.remind_at(due_at)
     # A limit that is near from the beginning needs no reminder: the assignee has just been told of it.
-    return moment if moment is not None and clock.started_at is not None and moment > clock.started_at else None
+    told = clock.moves[-1].at if clock.moves else clock.started_at
+    if clock.reminded_for == due_at:
+        told = clock.reminded_at
+    return next((moment for moment in rules.remind_at(due_at) if told is not None and moment > told), None)
 
 
 def _overdue_at(clock: Clock, due_at: datetime, _: Rules) -> datetime | None:
-    return None if clock.overdue_for == due_at else due_at
+    return None if due_at in clock.overdue_for else due_at
 
 
-def _urge_at(clock: Clock, due_at: datetime, rules: Rules) -> datetime:
+def _urge_at(clock: Clock, due_at: datetime, rules: Rules) -> datetime | None:
+    if clock.asked is not None or clock.sender == clock.mailbox:
+        return None  # an application waits (R6.4); or a unit answers by itself (R4.1), and nobody is there to urge it
     moments = [due_at]
     if clock.urged_at is not None:
         moments.append(rules.urge_again(clock.urged_at))
@@ -249,8 +244,22 @@ def _urge_at(clock: Clock, due_at: datetime, rules: Rules) -> datetime:
     return max(moments)
 
 
+def _remind_of_instruction_at(clock: Clock, due_at: datetime, rules: Rules) -> datetime:
+    return due_at if clock.reminded_at is None else rules.urge_again(clock.reminded_at)
+
+
 def _reading_overdue(letter_id: str, clock: Clock, rules: Rules, now: datetime) -> Fact:
     return ReadingOverdue(letter_id=letter_id, at=now, mailbox=clock.mailbox, due_at=_due(clock, rules))
+
+
+def _disposition_overdue(letter_id: str, clock: Clock, rules: Rules, now: datetime) -> Fact:
+    return DispositionOverdue(letter_id=letter_id, at=now, mailbox=clock.mailbox, due_at=_due(clock, rules))
+
+
+def _instruction_reminded(letter_id: str, clock: Clock, rules: Rules, now: datetime) -> Fact:
+    return InstructionReminded(
+        letter_id=letter_id, at=now, instruction_id=clock.id, mailbox=clock.mailbox, report_by=_due(clock, rules)
+    )
 
 
 def _reminded(letter_id: str, clock: Clock, rules: Rules, now: datetime) -> Fact:
@@ -296,20 +305,25 @@ def _due(clock: Clock, rules: Rules) -> datetime:
 
 STAGES: Mapping[Kind, tuple[Stage, ...]] = {
     Kind.READING: (Stage("overdue", _overdue_at, _reading_overdue),),
+    Kind.DISPOSITION: (Stage("overdue", _overdue_at, _disposition_overdue),),
     Kind.REPLY: (
         Stage("reminder", _remind_at, _reminded),
         Stage("overdue", _overdue_at, _reply_overdue),
         Stage("urging", _urge_at, _urging_due),
     ),
+    Kind.INSTRUCTION: (Stage("reminder", _remind_of_instruction_at, _instruction_reminded),),
 }
 """Kind of clock → its stages; those of one moment are declared in this order."""
 
 DECLARED: Mapping[type[Fact], str] = {
     ReadingOverdue: "reading overdue",
+    DispositionOverdue: "disposition overdue",
     ReplyReminded: "reply reminder",
     ReplyOverdue: "reply overdue",
     UrgingDue: "urging",
+    InstructionReminded: "instruction reminder",
     ReplyDueSet: "reply due",
+    ReplyDueChanged: "reply due changed",
 }
 """Fact → the name under which it is counted."""
 
@@ -322,77 +336,3 @@ def _stages(state: Clocks, rules: Rules) -> list[tuple[datetime, Clock, Stage]]:
         for stage in STAGES[clock.kind]
         if (moment := stage.at(clock, due.at, rules)) is not None
     ]
-
-
-# ── what happened ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _state(state: Clocks | None, fact: Fact) -> Clocks:
-    return state or Clocks(letter_id=fact.letter_id)
-
-
-def _letter(**changes: Callable[[Any], Any]) -> Callable[[Clocks | None, Any], Clocks]:
-    """Make an `evolve` function that sets fields of the letter."""
-
-    def evolve(state: Clocks | None, fact: Fact) -> Clocks:
-        return _state(state, fact).model_copy(update={name: value(fact) for name, value in changes.items()})
-
-    return evolve
-
-
-def _clock(kind: Kind, **changes: Callable[[Clock, Any], Any]) -> Callable[[Clocks | None, Any], Clocks]:
-    """Make an `evolve` function that sets fields of one clock, which need not be known yet."""
-
-    def evolve(state: Clocks | None, fact: Any) -> Clocks:
-        letter = _state(state, fact)
-        name = READING if kind is Kind.READING else fact.handoff_id
-        clock = next((c for c in letter.clocks if (c.kind, c.id) == (kind, name)), Clock(kind=kind, id=name))
-        moved = clock.model_copy(update={field: value(clock, fact) for field, value in changes.items()})
-        others = [c for c in letter.clocks if (c.kind, c.id) != (kind, name)]
-        ordered = sorted([*others, moved], key=lambda c: (c.kind.value, c.id))
-        return letter.model_copy(update={"clocks": tuple(ordered)})
-
-    return evolve
-
-
-def _both(*evolves: Callable[[Clocks | None, Any], Clocks]) -> Callable[[Clocks | None, Any], Clocks]:
-    def evolve(state: Clocks | None, fact: Fact) -> Clocks:
-        for part in evolves:
-            state = part(state, fact)
-        return _state(state, fact)
-
-    return evolve
-
-
-def _first(clock: Clock, fact: Fact) -> datetime:
-    return clock.stopped_at or fact.at
-
-
-_stop_reading = _clock(Kind.READING, stopped_at=_first)
-
-ON: Mapping[type[Fact], Callable[[Clocks | None, Any], Clocks | None]] = {
-    LetterReceived: _both(
-        _letter(mailbox=lambda f: f.mailbox, reported_mailbox=lambda f: f.classification.reported_mailbox),
-        _clock(Kind.READING, mailbox=lambda _, f: f.mailbox, started_at=lambda _, f: f.at),
-    ),
-    LetterReclassified: _letter(reported_mailbox=lambda f: f.after.reported_mailbox),
-    LetterRead: _stop_reading,
-    LetterRegistered: _both(_stop_reading, _letter(number=lambda f: f.number)),
-    LetterDiscarded: _stop_reading,
-    LetterNoted: _stop_reading,
-    HandoffSent: _clock(
-        Kind.REPLY,
-        mailbox=lambda _, f: f.receiver,
-        sender=lambda _, f: f.sender,
-        started_at=lambda _, f: f.at,
-    ),
-    ProgressRecorded: _clock(Kind.REPLY, explained_at=lambda _, f: f.at),
-    ReplyApproved: _clock(Kind.REPLY, stopped_at=_first),
-    CitizenAnswered: _letter(answered_at=lambda f: f.at),
-    ReadingOverdue: _clock(Kind.READING, due_at=lambda _, f: f.due_at, overdue_for=lambda _, f: f.due_at),
-    ReplyDueSet: _clock(Kind.REPLY, due_at=lambda _, f: f.due_at, provisional=lambda _, f: f.provisional),
-    ReplyReminded: _clock(Kind.REPLY, reminded_for=lambda _, f: f.due_at),
-    ReplyOverdue: _clock(Kind.REPLY, overdue_for=lambda _, f: f.due_at),
-    UrgingDue: _clock(Kind.REPLY, urged=lambda _, f: f.count, urged_at=lambda _, f: f.at),
-}
-"""Every fact that moves a clock, in the order of a letter's life; the last five are this service's own."""

@@ -3,8 +3,9 @@
 from functools import partial
 from typing import Any
 
-from services.deadline.domain import ON, Clocks, Rules, follow
+from services.deadline.domain import Rules, follow
 from services.deadline.repository import SERVICE
+from services.deadline.state import ON, Clocks
 from shared.messaging.broker import subscribe
 from shared.messaging.kafka import KafkaBroker
 from shared.messaging.letters import LETTERS, Domain, Letters

@@ -1,35 +1,51 @@
-"""Deadline's collection: one document per letter, with the moment at which it must be looked at next."""
+"""Deadline's collection: one document per letter, with the moment at which it must be looked at next, and its running clocks in slots.
 
+Several clocks of a letter may run at once, for several mailboxes: an assignment and the second one under it (R4.2b), instructions of
+leaders. The store walks an index in order only over plain top-level fields, never over arrays or parts of a subdocument. So the running
+clocks stand in numbered slots, the one that is due first in slot 0, each slot with an index of its own; a mailbox's list is merged from one
+short scan per slot.
+"""
+
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from heapq import merge
+from itertools import islice
+from operator import attrgetter
 from typing import Any
 
-from services.deadline.domain import Clocks, Condition, Kind, Rules, foremost, next_at
-from shared.storage import Aggregates, Index, Store, Stored, translated
+from services.deadline.domain import Condition, Rules, next_at, timed
+from services.deadline.state import Clock, Clocks, Kind
+from shared.storage import Aggregates, Index, Store, translated
 
 SERVICE = "deadline"
+SLOTS = 6
+"""How many running clocks of one letter are listed and counted: those due first. Hand-offs follow the tree of mailboxes, so no more than
+three run at once; more than three open instructions on one letter are seen on the letter itself."""
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 """Before every moment. The store walks a partial index in its order only for a range that is closed below; else it sorts, or reads all."""
+_INSTANT = timedelta(milliseconds=1)
 
 
 def letters(store: Store, rules: Rules) -> Aggregates[Clocks]:
     """Return the collection of letters.
 
-    `next_at` is there while something is left to declare. `holder`, `due_at` and `kind` describe the running clock that is due first;
-    letters on which nothing runs are in no index.
+    `next_at` is there while something is left to declare. `holder0`, `place0` and `kind0` are the first slot. A letter on which nothing
+    runs is in no index.
     """
 
     def fields(state: Clocks) -> dict[str, Any]:
-        first = foremost(state, rules)
-        clock, due = first or (None, None)
-        return {
-            "next_at": next_at(state, rules),
-            "holder": clock.mailbox if clock else None,
-            "due_at": due.at if due else None,
-            "kind": clock.kind.value if clock else None,
-            "reported": state.reported_mailbox if clock else None,
-        }
+        running = timed(state, rules)[:SLOTS]
+        found: dict[str, Any] = dict.fromkeys(_FIELDS)
+        for slot, (clock, due) in zip(_SLOTS, running, strict=False):
+            found[slot.holder] = clock.mailbox
+            found[slot.place] = _place(due.at, state.letter_id, clock)
+            found[slot.kind] = clock.name.value
+        found["next_at"] = next_at(state, rules)
+        found["reported"] = state.reported_mailbox if running else None
+        return found
 
     return Aggregates(
         store,
@@ -40,9 +56,48 @@ def letters(store: Store, rules: Rules) -> Aggregates[Clocks]:
         fields=fields,
         indexes=[
             Index([("next_at", 1)], only_where={"next_at": {"$exists": True}}),
-            Index([("holder", 1), ("due_at", 1), ("_id", 1)], only_where={"holder": {"$exists": True}}),
+            *(
+                Index([(slot.holder, 1), (slot.place, 1)], only_where={slot.holder: {"$exists": True}})
+                for slot in _SLOTS
+            ),
         ],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """The names of a slot's fields."""
+
+    number: int
+
+    @property
+    def holder(self) -> str:
+        """Who must act."""
+        return f"holder{self.number}"
+
+    @property
+    def place(self) -> str:
+        """Where the clock stands in the list of its mailbox."""
+        return f"place{self.number}"
+
+    @property
+    def kind(self) -> str:
+        """What the clock measures."""
+        return f"kind{self.number}"
+
+
+_SLOTS = [_Slot(number) for number in range(SLOTS)]
+_FIELDS = [name for slot in _SLOTS for name in (slot.holder, slot.place, slot.kind)]
+
+
+def _mark(moment: datetime) -> str:
+    """Return a moment so that its order as text is its order in time."""
+    return f"{int(moment.timestamp() * 1000):015d}"
+
+
+def _place(due_at: datetime, letter_id: str, clock: Clock) -> str:
+    """Return a clock's place in the lists: one text, unique, in the order in which clocks are due."""
+    return f"{_mark(due_at)}/{letter_id}/{clock.kind.value}/{clock.id}"
 
 
 async def due(letters: Aggregates[Clocks], until: datetime, *, skip: int = 0, limit: int) -> list[str]:
@@ -53,51 +108,81 @@ async def due(letters: Aggregates[Clocks], until: datetime, *, skip: int = 0, li
         return [document["_id"] async for document in cursor]
 
 
-def _range(condition: Condition, now: datetime, soon: datetime) -> dict[str, datetime]:
-    if condition is Condition.OVERDUE:
-        return {"$gt": BEGINNING, "$lte": now}
-    return {"$gt": now, "$lte": soon} if condition is Condition.DUE_SOON else {"$gt": BEGINNING}
+async def open_letters(letters: Aggregates[Clocks], after: str, limit: int) -> list[str]:
+    """Return the ids of letters on which a clock runs, in the order of their ids, beyond `after`."""
+    with translated():
+        query = letters.collection.find({"_id": {"$gt": after}, _SLOTS[0].place: {"$exists": True}}, {"_id": 1})
+        return [document["_id"] async for document in query.sort([("_id", 1)]).limit(limit)]
+
+
+def _range(condition: Condition, now: datetime, soon: datetime, after: str | None) -> dict[str, str]:
+    late, near = _mark(now + _INSTANT), _mark(soon + _INSTANT)
+    first, last = {Condition.OVERDUE: ("", late), Condition.DUE_SOON: (late, near)}.get(condition, ("", "~"))
+    return {"$gt": max(first, after or ""), "$lt": last}
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A running clock in a mailbox's list."""
+
+    place: str
+    state: Clocks
+    clock: Clock
 
 
 async def page(
     letters: Aggregates[Clocks],
     mailbox: str,
     condition: Condition,
-    after: tuple[datetime, str] | None,
+    after: str | None,
     limit: int,
     *,
     now: datetime,
     soon: datetime,
-) -> list[Stored[Clocks]]:
-    """Return letters whose clock runs for a mailbox, soonest due first, from `after` (due_at, id) on.
+) -> list[Listed]:
+    """Return the clocks that run for a mailbox, soonest due first, beyond the place `after`.
 
     Args:
         letters: the collection.
         mailbox: who must act.
         condition: `running` is all; else only those overdue, or due by `soon`.
-        after: due moment and id of the last letter of the page before.
+        after: place of the last clock of the page before.
         limit: at most so many.
         now: the moment.
         soon: the latest due moment that counts as soon.
     """
-    bounds = _range(condition, now, soon)
-    query: dict[str, Any] = {"holder": mailbox, "due_at": bounds}
-    if after is not None:
-        moment, letter_id = after
-        query["due_at"] = bounds | {"$gte": moment}
-        query["$or"] = [{"due_at": {"$gt": moment}}, {"due_at": moment, "_id": {"$gt": letter_id}}]
-    return await letters.find(query, sort=[("due_at", 1), ("_id", 1)], limit=limit)
+    bounds = _range(condition, now, soon, after)
+
+    async def scan(slot: _Slot) -> list[Listed]:
+        with translated():
+            query = {slot.holder: mailbox, slot.place: bounds}
+            cursor = letters.collection.find(query, {"outbox": 0}).sort([(slot.place, 1)]).limit(limit)
+            found = [(document[slot.place], letters.stored(document).state) async for document in cursor]
+        return [
+            Listed(place, state, clock)
+            for place, state in found
+            if state is not None and (clock := _clock_at(place, state)) is not None
+        ]
+
+    scans = await asyncio.gather(*(scan(slot) for slot in _SLOTS))
+    return list(islice(merge(*scans, key=attrgetter("place")), limit))
+
+
+def _clock_at(place: str, state: Clocks) -> Clock | None:
+    _, kind, name = place.rsplit("/", 2)
+    return state.find(kind, name)
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
     """The live figures of one mailbox's clocks (R1.4)."""
 
-    unread: int = 0
-    running: int = 0
-    due_soon: int = 0
-    overdue: int = 0
-    oldest_due_at: datetime | None = None
+    kinds: dict[Kind, int]
+    """Running clocks of each kind."""
+    running: int
+    due_soon: int
+    overdue: int
+    oldest_due_at: datetime | None
 
 
 async def figures(
@@ -107,38 +192,58 @@ async def figures(
 
     Letters that report on one of the mailboxes `hidden` do not count (architecture rule 4).
     """
+    late, near = _mark(now + _INSTANT), _mark(soon + _INSTANT)
 
-    def number(condition: Any) -> dict[str, Any]:
-        return {"$sum": {"$cond": [condition, 1, 0]}}
+    async def counted(slot: _Slot) -> list[dict[str, Any]]:
+        match: dict[str, Any] = {slot.holder: mailbox, slot.place: {"$gt": "", "$lt": "~"}}
+        if hidden:
+            match["reported"] = {"$nin": list(hidden)}
+        steps = [
+            {"$match": match},
+            {
+                "$group": {
+                    "_id": f"${slot.kind}",
+                    "running": {"$sum": 1},
+                    "overdue": _number({"$lt": [f"${slot.place}", late]}),
+                    "soon": _number({"$lt": [f"${slot.place}", near]}),
+                    "oldest": {"$min": f"${slot.place}"},
+                }
+            },
+        ]
+        with translated():
+            return [group async for group in letters.collection.aggregate(steps)]
 
-    late = {"$lte": ["$due_at", now]}
-    steps = [
-        {"$match": {"holder": mailbox, **({"reported": {"$nin": list(hidden)}} if hidden else {})}},
-        {
-            "$group": {
-                "_id": None,
-                "unread": number({"$eq": ["$kind", Kind.READING.value]}),
-                "running": {"$sum": 1},
-                "due_soon": number({"$and": [{"$gt": ["$due_at", now]}, {"$lte": ["$due_at", soon]}]}),
-                "overdue": number(late),
-                "oldest_due_at": {"$min": "$due_at"},
-            }
-        },
-        {"$project": {"_id": 0}},
-    ]
-    with translated():
-        async for found in letters.collection.aggregate(steps):
-            return Figures(**found)
-    return Figures()
+    groups = [group for found in await asyncio.gather(*map(counted, _SLOTS)) for group in found]
+    overdue = _total(groups, "overdue")
+    oldest = min((group["oldest"] for group in groups), default=None)
+    return Figures(
+        kinds={kind: _total([g for g in groups if g["_id"] == kind.value], "running") for kind in Kind},
+        running=_total(groups, "running"),
+        due_soon=_total(groups, "soon") - overdue,
+        overdue=overdue,
+        oldest_due_at=None if oldest is None else BEGINNING + timedelta(milliseconds=int(oldest.partition("/")[0])),
+    )
+
+
+def _number(condition: Any) -> dict[str, Any]:
+    return {"$sum": {"$cond": [condition, 1, 0]}}
+
+
+def _total(groups: Sequence[dict[str, Any]], name: str) -> int:
+    return sum(group[name] for group in groups)
 
 
 async def totals(letters: Aggregates[Clocks], now: datetime) -> dict[tuple[str, bool], int]:
     """Count all running clocks by kind and whether they are overdue."""
-    late = {"$lte": ["$due_at", now]}
-    steps = [
-        {"$match": {"holder": {"$exists": True}}},
-        {"$group": {"_id": {"kind": "$kind", "late": late}, "count": {"$sum": 1}}},
-    ]
-    with translated():
-        groups = [group async for group in letters.collection.aggregate(steps)]
-    return {(group["_id"]["kind"], group["_id"]["late"]): group["count"] for group in groups}
+    late = _mark(now + _INSTANT)
+    found: dict[tuple[str, bool], int] = {}
+    for slot in _SLOTS:
+        steps = [
+            {"$match": {slot.holder: {"$exists": True}}},
+            {"$group": {"_id": {"kind": f"${slot.kind}", "late": {"$lt": [f"${slot.place}", late]}}, "n": {"$sum": 1}}},
+        ]
+        with translated():
+            async for group in letters.collection.aggregate(steps):
+                key = (group["_id"]["kind"], group["_id"]["late"])
+                found[key] = found.get(key, 0) + group["n"]
+    return found

@@ -6,8 +6,9 @@ from datetime import datetime
 from time import perf_counter
 
 from services.deadline import repository
-from services.deadline.domain import DECLARED, Clocks, Rules, declare
+from services.deadline.domain import DECLARED, Rules, declare
 from services.deadline.lookout import Lookout, Outlook
+from services.deadline.state import Clocks
 from shared.contracts.facts import Fact
 from shared.messaging.letters import Letters
 from shared.observability import metrics

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
+from hashlib import sha256
+from importlib.metadata import version
 
 import chinese_calendar
 
@@ -89,6 +91,21 @@ class WorkingCalendar:
         if last < first:
             return -self._counted_between(last, first)
         return self._counted_between(first, last)
+
+    def schedule_years(self, first: date, last: date) -> tuple[int, ...]:
+        """Return the years whose schedules say which days from ``first`` to ``last`` are worked.
+
+        Those that came as files, where there are any: they are what can have changed.
+        """
+        years = range(first.year, (last + REACH_BACK).year + 1)
+        return tuple(year for year in years if year in self._scheduled) or tuple(years)
+
+    @property
+    def fingerprint(self) -> str:
+        """A short text that is another one whenever the schedules are other ones."""
+        listed = "".join(f"{day}{'+' if works else '-'}" for day, works in sorted(self._listed.items()))
+        known = f"{version('chinesecalendar')}|{sorted(self._scheduled)}|{listed}"
+        return sha256(known.encode()).hexdigest()[:16]
 
     def reply_due(self, received_at: datetime, working_days: int = REPLY_WORKING_DAYS) -> Due:
         """Return when a reply to something received at a moment (aware) is due (R6.1).

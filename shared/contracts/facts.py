@@ -254,6 +254,8 @@ class ReplyApproved(Fact):
     attachments: tuple[Attachment, ...] = ()
     by_hand: bool = False
     """True: it came by fax or post, and the assigner recorded it (R4.2)."""
+    approver_name: str = ""
+    """Where it came by fax or post: who approved it there, by the paper (R6.2); `by` recorded it."""
 
 
 class ReplySentBack(Fact):
@@ -407,7 +409,10 @@ class ReplyDueChanged(Fact):
     due_at: Moment
     why: Annotated[str, Field(pattern=r"^(extension|sent_back|schedule)$")]
     detail: Remark = ""
+    """In words: which extension or send-back, or which years' schedules."""
     provisional: bool = False
+    working_days: int | None = None
+    """The working days that make `due_at`; none: it was granted (R6.4)."""
 
 
 class InstructionReminded(Fact):
@@ -479,13 +484,15 @@ class PublicationWithheld(Fact):
 
 
 class NoticePosted(Fact):
-    """An urged letter was put on the public notice board (公示栏, R7.2)."""
+    """An urged letter, or one whose reply was sent back, was put on the public notice board (公示栏, R7.2, R7.4)."""
 
     source: ClassVar[str] = "publication"
     handoff_id: str
     receiver: str
     number: Number
     due_at: Moment
+    for_what: Annotated[str, Field(pattern=r"^(urged|sent_back)$")] = "urged"
+    """Why it stands there: the assignee was urged (催办), or its reply was sent back (退办)."""
 
 
 class NoticeRemoved(Fact):

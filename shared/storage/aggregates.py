@@ -184,6 +184,30 @@ class Aggregates(Generic[State]):
             won = {d["_id"] async for d in self.collection.find({"_id": {"$in": ids}, "token": token}, {"_id": 1})}
         return {letter_id for letter_id in ids if letter_id not in won}
 
+    async def refresh(self, letter_ids: Iterable[str]) -> int:
+        """Compute the top-level fields anew, where what they depend on besides the state has changed; return how many letters that moved.
+
+        A letter that was written meanwhile is left: its fields are new.
+        """
+        writes = []
+        with translated():
+            documents = [d async for d in self.collection.find({"_id": {"$in": list(letter_ids)}}, {"outbox": 0})]
+        for document in sorted(documents, key=lambda document: document["_id"]):  # in the order of `save`
+            stored = self.stored(document)
+            fields = {} if stored.state is None else self.fields(stored.state)
+            wanted = {name: value for name, value in fields.items() if value != document.get(name)}
+            change = {
+                "$set": {name: value for name, value in wanted.items() if value is not None},
+                "$unset": {name: "" for name, value in wanted.items() if value is None},
+            }
+            if wanted:
+                which = {"_id": stored.id, "version": stored.version}
+                writes.append(UpdateOne(which, {name: part for name, part in change.items() if part}))
+        if writes:
+            with translated():
+                await self.collection.bulk_write(writes, ordered=False)
+        return len(writes)
+
     async def clear_outbox(self, versions: Mapping[str, int]) -> None:
         """Empty the outbox of each letter that still has the version whose messages were all acknowledged.
 

@@ -1,11 +1,12 @@
 """Whole stories of letters, made by the services' own domain code: what each of them would say, in an order in which it could be said."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 from services.deadline import domain as deadline
+from services.deadline.state import ON as DEADLINE
 from services.deadline.working_time import rules_of
 from services.intake.domain import ON as INTAKE
 from services.publication import domain as publication
@@ -46,10 +47,10 @@ class Story:
         self.letter_id = letter_id
         self.facts: list[Fact] = []
         self.now = start
-        self._domains = {
+        self._domains: dict[str, tuple[Mapping[type[Fact], Callable[..., Any]], Callable[..., Any]]] = {
             "intake": (INTAKE, lambda _state, _now: ()),
             "routing": (ROUTING, routing.follow),
-            "deadline": (deadline.ON, partial(deadline.follow, rules=rules)),
+            "deadline": (DEADLINE, partial(deadline.follow, rules=rules)),
             "publication": (publication.ON, partial(publication.follow, mayor="mayor")),
         }
         self._rules = rules

@@ -1,154 +1,49 @@
-"""The clocks, pure: what starts and stops them, and what is declared when (R3.1, R6.1, R7.1)."""
+"""The clocks, pure: what starts and stops them, and what is declared when (R1.4, R3.1, R6.1, R7.1)."""
 
 import random
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from services.deadline.domain import ON, READING, Clocks, Condition, Kind, condition, declare, follow, limit, next_at
+from services.deadline.domain import Condition, follow, limit, next_at
 from services.deadline.repository import letters
+from services.deadline.state import ON, Clocks, Kind
 from services.deadline.working_time import rules_of
 from services.settings import Settings
 from shared.calendar.working_days import WorkingCalendar
 from shared.contracts.facts import (
-    CitizenAnswered,
+    DispositionOverdue,
     Fact,
     HandoffSent,
     LetterDiscarded,
     LetterNoted,
     LetterRead,
-    LetterReceived,
     LetterReclassified,
-    LetterRegistered,
-    ProgressRecorded,
     ReadingOverdue,
-    ReplyApproved,
     ReplyDueSet,
     ReplyOverdue,
     ReplyReminded,
     UrgingDue,
 )
-from shared.contracts.types import Actor, AnswerBy, Channel, Classification, InvalidReason, Nature, Number
+from shared.contracts.types import InvalidReason, Nature, Way
 from shared.storage import Store
-
-LETTER = "0198c0de-0000-8000-8000-000000000001"
-CLERK = Actor(subject="yuzhong-clerk", name="乙经办", mailbox="yuzhong")
-RULES = rules_of(WorkingCalendar(), Settings())
-
-
-def at(text: str) -> datetime:
-    """A moment in Chongqing, e.g. `2026-03-02 09:30`."""
-    return datetime.fromisoformat(f"{text}+08:00")
-
-
-SENT = at("2026-03-02 10:00")
-DUE = at("2026-03-17 00:00")
-"""Monday 2 March + 10 working days: Monday 16 March, 24:00."""
-
-CLASSIFICATION = Classification(nature=Nature.COMPLAINT, domain="utilities-water", region="500103")
-NUMBER = Number(mailbox="mayor", prefix="渝府信", ascii_prefix="YFX", year=2026, serial=1)
-
-
-def received(moment: datetime = SENT - timedelta(minutes=40)) -> LetterReceived:
-    return LetterReceived(
-        letter_id=LETTER,
-        at=moment,
-        mailbox="mayor",
-        chosen_mailbox="mayor",
-        subject="停水",
-        body="停水三天",
-        classification=CLASSIFICATION,
-        may_publish=True,
-    )
-
-
-def registered(moment: datetime = SENT - timedelta(minutes=20)) -> LetterRegistered:
-    return LetterRegistered(letter_id=LETTER, at=moment, number=NUMBER)
-
-
-def sent(moment: datetime = SENT) -> HandoffSent:
-    return HandoffSent(
-        letter_id=LETTER,
-        at=moment,
-        handoff_id="s1",
-        sender="mayor",
-        receiver="yuzhong",
-        opinion="请办理",
-        requirements="按时回复",
-        answer_by=AnswerBy.ASSIGNEE,
-        written_reply=False,
-        prepared_by=CLERK,
-        number=NUMBER,
-    )
-
-
-def explained(moment: datetime) -> ProgressRecorded:
-    return ProgressRecorded(letter_id=LETTER, at=moment, handoff_id="s1", text="正在抢修")
-
-
-def approved(moment: datetime) -> ReplyApproved:
-    return ReplyApproved(
-        letter_id=LETTER,
-        at=moment,
-        handoff_id="s1",
-        reply_id="r1",
-        sender="mayor",
-        receiver="yuzhong",
-        text="已恢复",
-        author=CLERK,
-        answer_by=AnswerBy.ASSIGNEE,
-    )
-
-
-def answered(moment: datetime) -> CitizenAnswered:
-    return CitizenAnswered(
-        letter_id=LETTER, at=moment, mailbox="yuzhong", channel=Channel.ONLINE, text="已恢复", author=CLERK
-    )
-
-
-class Story:
-    """A letter to which things happen, as `Letters` lets them."""
-
-    def __init__(self, *facts: Fact) -> None:
-        self.state: Clocks | None = None
-        self.own: list[Fact] = []
-        self.happens(*facts)
-
-    def happens(self, *facts: Fact) -> "Story":
-        for fact in facts:
-            self.state = ON[type(fact)](self.state, fact)
-            self._follow(fact.at)
-        return self
-
-    def _follow(self, now: datetime) -> None:
-        assert self.state is not None
-        while facts := follow(self.state, now, RULES):
-            self._record(facts)
-
-    def _record(self, facts: list[Fact]) -> None:
-        for fact in facts:
-            self.state = ON[type(fact)](self.state, fact)
-            self.own.append(fact)
-
-    def swept(self, now: datetime) -> list[Fact]:
-        facts = declare(self.state, now, now, RULES)
-        self._record(facts)
-        return facts
-
-    @property
-    def next_at(self) -> datetime | None:
-        assert self.state is not None
-        return next_at(self.state, RULES)
-
-    def stands(self, now: datetime) -> Condition:
-        assert self.state is not None
-        return condition(self.state, self.state.clocks[-1], RULES, now)
-
-
-def kinds(facts: list[Fact]) -> list[type[Fact]]:
-    return [type(fact) for fact in facts]
-
+from tests.deadline_stories import (
+    CLASSIFICATION,
+    DUE,
+    LETTER,
+    RULES,
+    SENT,
+    Story,
+    answered,
+    approved,
+    at,
+    explained,
+    kinds,
+    received,
+    registered,
+    sent,
+)
 
 # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -178,7 +73,7 @@ def test_r3_1_an_unread_letter_is_declared_overdue_only_once() -> None:
     assert kinds(story.swept(at("2026-03-05 00:00"))) == [ReadingOverdue]
     assert story.swept(at("2026-04-05 00:00")) == []
     assert story.next_at is None
-    assert story.stands(at("2026-04-05 00:00")) is Condition.OVERDUE
+    assert story.stands(at("2026-04-05 00:00"), "reading") is Condition.OVERDUE
 
 
 @pytest.mark.parametrize(
@@ -193,9 +88,44 @@ def test_r3_1_an_unread_letter_is_declared_overdue_only_once() -> None:
 )
 def test_r3_1_reading_registering_discarding_or_noting_stops_the_reading_clock(fact: Fact) -> None:
     story = Story(received(), fact)
+    assert ReadingOverdue not in kinds(story.swept(at("2026-06-01 00:00")))
+    assert story.stands(at("2026-06-01 00:00"), "reading") is Condition.STOPPED
+
+
+# ── disposition ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_r1_4_a_registered_letter_must_be_disposed_of_within_three_working_days() -> None:
+    story = Story(received(), registered(at("2026-03-02 10:00")))
+    assert story.next_at == at("2026-03-06 00:00")
+    assert story.swept(at("2026-03-05 23:59")) == []
+    (fact,) = story.swept(at("2026-03-06 00:00"))
+    assert isinstance(fact, DispositionOverdue)
+    assert (fact.mailbox, fact.due_at) == ("mayor", at("2026-03-06 00:00"))
+    assert story.swept(at("2026-05-06 00:00")) == []
     assert story.next_at is None
-    assert story.swept(at("2026-06-01 00:00")) == []
-    assert story.stands(at("2026-06-01 00:00")) is Condition.STOPPED
+
+
+def test_r1_4_the_days_for_disposing_of_a_letter_can_be_set() -> None:
+    rules = rules_of(WorkingCalendar(), Settings(disposition_working_days=1))
+    assert Story(received(), registered(at("2026-03-06 17:00")), rules=rules).next_at == at("2026-03-10 00:00")
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [sent(), answered(SENT), LetterNoted(letter_id=LETTER, at=SENT), sent(way=Way.FORWARD), sent(way=Way.SUBMIT_UP)],
+    ids=["assigned", "answered", "noted", "forwarded", "submitted up"],
+)
+def test_r1_4_the_first_disposition_stops_the_clock(fact: Fact) -> None:
+    story = Story(received(), registered(), fact)
+    assert DispositionOverdue not in kinds(story.swept(at("2026-06-01 00:00")))
+    assert story.stands(at("2026-06-01 00:00"), "disposition") is Condition.STOPPED
+
+
+def test_r1_4_of_two_ends_told_by_different_services_the_earlier_counts() -> None:
+    noted, handed = LetterNoted(letter_id=LETTER, at=SENT), sent(SENT + timedelta(hours=1))
+    for ends in ((noted, handed), (handed, noted)):
+        assert Story(received(), registered(), *ends).clock("disposition").stopped_at == SENT
 
 
 # ── the reply ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -228,6 +158,25 @@ def test_r6_1_the_assignee_is_reminded_once_two_working_days_before_the_limit() 
     assert isinstance(fact, ReplyReminded)
     assert (fact.working_days_left, fact.due_at) == (2, DUE)
     assert story.swept(at("2026-03-16 12:00")) == []
+    assert story.next_at == DUE
+
+
+def test_r6_1_reminders_can_be_several_and_those_missed_are_one() -> None:
+    rules = rules_of(WorkingCalendar(), Settings(remind_working_days=(3, 1)))
+    story = Story(sent(), rules=rules)
+    assert [(kinds(story.swept(at(f"2026-03-{day} 00:00"))), day) for day in (11, 12, 13, 16)] == [
+        ([], 11),
+        ([ReplyReminded], 12),
+        ([], 13),
+        ([ReplyReminded], 16),
+    ]
+    late = Story(sent(), rules=rules)
+    assert kinds(late.swept(at("2026-03-16 12:00"))) == [ReplyReminded]
+    assert late.next_at == DUE
+
+
+def test_r6_1_no_reminder_where_none_is_set() -> None:
+    story = Story(sent(), rules=rules_of(WorkingCalendar(), Settings(remind_working_days=())))
     assert story.next_at == DUE
 
 
@@ -377,8 +326,9 @@ def test_a_letter_on_which_nothing_runs_is_in_no_index() -> None:
     running, done = Story(sent()).state, Story(sent(), approved(SENT + timedelta(days=1))).state
     assert running is not None
     assert done is not None
-    assert stored.fields(running)["holder"] == "yuzhong"
-    assert stored.fields(running)["due_at"] == DUE
+    fields = stored.fields(running)
+    assert (fields["holder0"], fields["kind0"], fields["holder1"]) == ("yuzhong", "reply", None)
+    assert fields["place0"] == f"{int(DUE.timestamp() * 1000):015d}/{LETTER}/reply/s1"
     assert set(stored.fields(done).values()) == {None}
 
 
@@ -392,7 +342,7 @@ def test_the_reading_limit_is_computed_until_it_is_declared() -> None:
     state = Story(received()).state
     assert state is not None
     (clock,) = state.clocks
-    assert (clock.kind, clock.id, clock.due_at) == (Kind.READING, READING, None)
+    assert (clock.kind, clock.id, clock.due_at) == (Kind.READING, "reading", None)
     due = limit(clock, RULES)
     assert due is not None
     assert due.at == at("2026-03-03 00:00")
