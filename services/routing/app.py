@@ -1,9 +1,9 @@
 """Routing, wired.
 
-letters ──▶ state ◀── moves ◀── HTTP (staff)                     slips, hand-offs, replies, the citizen's answer (R4.2, R6, R8.3)
+letters ──▶ state ◀── moves ◀── HTTP (staff)                     slips, hand-offs, returns, replies, extensions, answers (R4–R8)
               │         ▲
               │         └── actions.<code> (units' systems)      one effect for each action id; refusals with the rule
-              └──▶ outbox ──▶ letters, mailbox.<code>            assignments, due moments, reminders, urging slips, replies
+              └──▶ outbox ──▶ letters, mailbox.<code>            what each mailbox must know at once (R6.3)
 """
 
 from functools import partial
@@ -12,7 +12,8 @@ from services.routing import handlers, repository
 from services.routing.api import router
 from services.routing.domain import follow
 from services.routing.handlers import Actions
-from services.routing.state import ON, State
+from services.routing.models import State
+from services.routing.state import ON
 from services.routing.telling import Teller
 from services.runtime import Kit, Service
 from shared.messaging.broker import subscribe

@@ -3,18 +3,19 @@
 import asyncio
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 from pydantic import ValidationError
 
-from services.routing import domain
+from services.routing.actions import USE_CASES
 from services.routing.domain import Tree, Who
-from services.routing.state import ON, State, action_key
-from shared.contracts.actions import Action, ApproveReply, CollectLetter, RecordProgress, RefuseReply, SubmitReply
+from services.routing.models import State
+from services.routing.state import ON, action_key
+from shared.contracts.actions import Action
 from shared.contracts.catalogue import UnknownMessageType, parse
 from shared.contracts.envelope import Attributes, BadEnvelope, event_id, pack
 from shared.contracts.errors import RuleBroken
@@ -31,19 +32,8 @@ from shared.observability import metrics
 SOURCE: Final = "routing"
 TOPIC: Final = "actions."
 LONGEST_ID: Final = 100
-VOUCHED: Final = frozenset({"clerk", "head"})
+VOUCHED: Final = frozenset({"clerk", "head", "leader"})
 """A unit's system answers for the role of the person it names; who approves must still be another person than the author."""
-
-Decide: TypeAlias = Callable[[State | None, Who, Tree, Any, datetime], list[Fact]]
-
-DECIDE: Final[Mapping[type[Action], Decide]] = {
-    CollectLetter: lambda s, w, t, a, now: domain.collect(s, w, t, a.handoff_id, now),
-    RecordProgress: lambda s, w, t, a, now: domain.record_progress(s, w, t, a.handoff_id, a.text, now),
-    SubmitReply: lambda s, w, t, a, now: domain.submit_reply(s, w, t, a.handoff_id, a.text, now),
-    ApproveReply: lambda s, w, t, a, now: domain.approve_reply(s, w, t, a.handoff_id, None, now),
-    RefuseReply: lambda s, w, t, a, now: domain.refuse_reply(s, w, t, a.handoff_id, None, a.reason, now),
-}
-"""Action → decision."""
 
 
 @dataclass(slots=True)
@@ -160,7 +150,7 @@ class Actions:
                 one.outcome = "duplicate"
                 continue
             try:
-                decided = DECIDE[type(one.action)](state, one.who, self.tree, one.action, now)
+                decided = USE_CASES[type(one.action)].decide(state, one.who, self.tree, one.action, now)
                 after = state
                 for fact in decided:
                     after = ON[type(fact)](after, fact)

@@ -1,243 +1,70 @@
-"""A letter's handling: what is known of it, in three parts that three services write.
+"""How facts are remembered: one function per fact, and the table `ON`.
 
 `letter` comes from intake's facts, `clocks` from deadline's, the rest from routing's own. No fact writes into another service's part, so
-the state does not depend on how facts of different services interleave. Where the letter stands is computed, never stored.
+the state does not depend on how facts of different services interleave.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from services.routing.models import (
+    KEPT_ACTIONS,
+    KEPT_TEXTS,
+    Answer,
+    Clock,
+    Decision,
+    Extension,
+    Handoff,
+    Instruction,
+    Letter,
+    Note,
+    Reply,
+    SentBack,
+    Slip,
+    State,
+    Told,
+)
 from shared.contracts.facts import (
     CitizenAnswered,
+    CitizenTold,
+    DispositionOverdue,
+    ExtensionDecided,
+    ExtensionRequested,
     Fact,
     HandoffCollected,
+    HandoffReturned,
     HandoffSent,
+    InstructionEnded,
+    InstructionFollowedUp,
+    InstructionGiven,
+    InstructionReminded,
     LetterDiscarded,
+    LetterErased,
     LetterNoted,
     LetterReceived,
     LetterReclassified,
     LetterRegistered,
     ProgressRecorded,
     ReplyApproved,
+    ReplyDueChanged,
     ReplyDueSet,
     ReplyOverdue,
     ReplyRefused,
     ReplyReminded,
+    ReplySentBack,
     ReplySubmitted,
     SlipPrepared,
     SlipRefused,
+    SlipWithdrawn,
     UrgingDue,
     UrgingSent,
 )
-from shared.contracts.types import (
-    Actor,
-    AnswerBy,
-    Attachment,
-    Channel,
-    Classification,
-    Labelled,
-    Moment,
-    Number,
-    Value,
-)
+from shared.contracts.types import Actor, Way
 
-KEPT_TEXTS: Final = 20
-"""Notes of progress and drafts per hand-off that the state keeps; all of them are in the history."""
-KEPT_ACTIONS: Final = 1_000
-"""Actions that took effect on one letter and are recognised when they come again."""
-
-
-class Stage(Labelled):
-    """Where a letter stands."""
-
-    ARRIVED = "arrived", "待登记"
-    PENDING = "pending", "拟办"
-    SLIP = "slip", "交办单待审批"
-    SENT = "sent", "已交办待签收"
-    COLLECTED = "collected", "承办中"
-    DRAFTED = "drafted", "承办回复待审核"
-    REPLIED = "replied", "待答复来信人"
-    FINISHED = "finished", "办结"
-    DISCARDED = "discarded", "不予受理"
-    NOTED = "noted", "掌握"
-
-
-class Letter(Value):
-    """The letter as intake tells of it."""
-
-    mailbox: str
-    """The first-receiving mailbox, which disposes of it (R3.8)."""
-    subject: str
-    body: str
-    classification: Classification
-    attachments: tuple[Attachment, ...] = ()
-    received_at: Moment
-    number: Number | None = None
-    registered_at: Moment | None = None
-    discarded: bool = False
-    noted: bool = False
-
-
-class Decision(Value):
-    """What a head or leader decided on a slip or a draft."""
-
-    by: Actor
-    at: Moment
-    reason: str | None = None
-    """Why it was refused; none: it was approved."""
-
-
-class Slip(Value):
-    """An assignment slip (交办单, R4.2)."""
-
-    id: str
-    sender: str
-    receiver: str
-    opinion: str
-    requirements: str
-    answer_by: AnswerBy
-    written_reply: bool
-    prepared_by: Actor
-    prepared_at: Moment
-    decision: Decision | None = None
-
-
-class Progress(Value):
-    """An explanation of progress (R7.1)."""
-
-    text: str
-    by: Actor
-    at: Moment
-
-
-class Reply(Value):
-    """A draft of the assignee's reply (承办回复, R6.2), and what its head decided."""
-
-    id: str
-    text: str
-    author: Actor
-    at: Moment
-    decision: Decision | None = None
-
-
-class Handoff(Value):
-    """A letter that was handed out (R4.2)."""
-
-    id: str
-    sender: str
-    receiver: str
-    opinion: str
-    requirements: str
-    answer_by: AnswerBy
-    written_reply: bool
-    prepared_by: Actor
-    approved_by: Actor
-    sent_at: Moment
-    collected_by: Actor | None = None
-    collected_at: Moment | None = None
-    progress: tuple[Progress, ...] = ()
-    replies: tuple[Reply, ...] = ()
-    replied_at: Moment | None = None
-    urged: int = 0
-    """The ordinal of the last urging slip that went out (R7.1)."""
-
-    @property
-    def draft(self) -> Reply | None:
-        """The draft that waits for the head: only the newest can."""
-        last = self.replies[-1] if self.replies else None
-        return last if last is not None and last.decision is None else None
-
-
-class Clock(Value):
-    """What deadline told of one hand-off (R6.1, R7.1)."""
-
-    due_at: Moment | None = None
-    provisional: bool = False
-    reminded_at: Moment | None = None
-    overdue_at: Moment | None = None
-    urging: int = 0
-    """The ordinal of the last urging that fell due."""
-    urging_due_at: Moment | None = None
-
-
-class Answer(Value):
-    """The citizen's answer (R8.3)."""
-
-    mailbox: str
-    channel: Channel
-    text: str
-    author: Actor
-    at: Moment
-
-
-class State(Value):
-    """The handling of one letter."""
-
-    letter_id: str
-    letter: Letter | None = None
-    slips: tuple[Slip, ...] = ()
-    handoffs: tuple[Handoff, ...] = ()
-    drafted: int = 0
-    """How many replies were drafted: the next is `r<drafted + 1>`."""
-    answer: Answer | None = None
-    actions: tuple[str, ...] = ()
-    """The `action_key` of each unit's action that took effect, so that the same one again has none."""
-    clocks: Mapping[str, Clock] = {}
-    """Hand-off id → its clock."""
-
-    @property
-    def slip(self) -> Slip | None:
-        """The slip that waits for the head."""
-        last = self.slips[-1] if self.slips else None
-        return last if last is not None and last.decision is None else None
-
-    @property
-    def handoff(self) -> Handoff | None:
-        """The hand-off under which the letter is, or was last, handled."""
-        return self.handoffs[-1] if self.handoffs else None
-
-    @property
-    def stage(self) -> Stage:  # noqa: PLR0911 - one line for each stage
-        """Where the letter stands. A number counts more than a discard or note made at the same moment (R3.6)."""
-        if self.answer is not None:
-            return Stage.FINISHED
-        if self.slip is not None:
-            return Stage.SLIP
-        if self.handoff is not None:
-            return _stage_of(self.handoff)
-        if self.letter is not None and self.letter.number is not None:
-            return Stage.PENDING
-        if self.letter is not None and self.letter.discarded:
-            return Stage.DISCARDED
-        if self.letter is not None and self.letter.noted:
-            return Stage.NOTED
-        return Stage.ARRIVED
-
-    @property
-    def since(self) -> Moment | None:
-        """Since when it stands there; none before it is registered."""
-        handoff, draft = self.handoff, self.handoff.draft if self.handoff else None
-        found = {
-            Stage.PENDING: self.letter.registered_at if self.letter else None,
-            Stage.SLIP: self.slip.prepared_at if self.slip else None,
-            Stage.SENT: handoff.sent_at if handoff else None,
-            Stage.COLLECTED: handoff.collected_at if handoff else None,
-            Stage.DRAFTED: draft.at if draft else None,
-            Stage.REPLIED: handoff.replied_at if handoff else None,
-            Stage.FINISHED: self.answer.at if self.answer else None,
-        }
-        return found.get(self.stage)
-
-
-def _stage_of(handoff: Handoff) -> Stage:
-    if handoff.replied_at is not None:
-        return Stage.REPLIED
-    if handoff.draft is not None:
-        return Stage.DRAFTED
-    return Stage.SENT if handoff.collected_at is None else Stage.COLLECTED
-
-
-# ── what happened ────────────────────────────────────────────────────────────────────────────────────────────────────
+Change = dict[str, Any]
+"""Field → its new value."""
+ERASED: Final = ""
+"""What stands in place of the text of an invalid letter after its retention (R3.7)."""
 
 
 def action_key(mailbox: str, action_id: str) -> str:
@@ -249,8 +76,104 @@ class NotThere(Exception):
     """A fact is about a letter, slip, hand-off or draft that no earlier fact tells of; it is parked."""
 
 
+# ── whose part a fact writes ─────────────────────────────────────────────────────────────────────────────────────────
+
+
 def _state(state: State | None, fact: Fact) -> State:
     return state or State(letter_id=fact.letter_id)
+
+
+def _letter(change: Callable[[Any], Change]) -> Callable[[State | None, Any], State]:
+    """Make an `evolve` function for a fact of intake."""
+
+    def evolve(state: State | None, fact: Fact) -> State:
+        if state is None or state.letter is None:
+            raise NotThere(f"{type(fact).__name__} came, but no LetterReceived before it")
+        return state.model_copy(update={"letter": state.letter.model_copy(update=change(fact))})
+
+    return evolve
+
+
+def _own(change: Callable[[State, Any], Change]) -> Callable[[State | None, Any], State]:
+    """Make an `evolve` function for a fact of routing; it also notes a change of place and the action that asked for it."""
+
+    def evolve(state: State | None, fact: Fact) -> State:
+        known = _state(state, fact)
+        update = change(known, fact)
+        if fact.caused_by is not None:
+            key = action_key(_who(fact).mailbox, fact.caused_by)
+            if key not in known.actions:
+                update["actions"] = (*known.actions, key)[-KEPT_ACTIONS:]
+        after = known.model_copy(update=update)
+        return after if _place(after) == _place(known) else after.model_copy(update={"moved_at": fact.at})
+
+    return evolve
+
+
+def _place(state: State) -> tuple[Any, ...]:
+    """Return all that a move changes; the same moment brings it about whatever intake has told by then."""
+    current = state.current
+    draft = current.draft if current else None
+    return state.stage, state.slip and state.slip.id, current and current.id, draft and draft.id
+
+
+def _clock(change: Callable[[Any], Change]) -> Callable[[State | None, Any], State]:
+    """Make an `evolve` function for a fact of deadline on one hand-off."""
+
+    def evolve(state: State | None, fact: Any) -> State:
+        known = _state(state, fact)
+        moved = known.clocks.get(fact.handoff_id, Clock()).model_copy(update=change(fact))
+        return known.model_copy(update={"clocks": {**known.clocks, fact.handoff_id: moved}})
+
+    return evolve
+
+
+def _handoff(change: Callable[[Handoff, Any], Change]) -> Callable[[State | None, Any], State]:
+    """Make an `evolve` function for a fact of routing that changes one hand-off."""
+    return _own(lambda state, fact: _on_handoff(state, fact, lambda handoff: change(handoff, fact)))
+
+
+def _on_handoff(state: State, fact: Any, change: Callable[[Handoff], Change]) -> Change:
+    if not any(handoff.id == fact.handoff_id for handoff in state.handoffs):
+        raise NotThere(f"{type(fact).__name__} came, but no HandoffSent {fact.handoff_id}")
+    moved = (h.model_copy(update=change(h)) if h.id == fact.handoff_id else h for h in state.handoffs)
+    return {"handoffs": tuple(moved)}
+
+
+def _instruction(change: Callable[[Instruction, Any], Change]) -> Callable[[State | None, Any], State]:
+    """Make an `evolve` function for a fact of routing that changes one instruction."""
+
+    def evolve(state: State, fact: Any) -> Change:
+        if not any(one.id == fact.instruction_id for one in state.instructions):
+            raise NotThere(f"{type(fact).__name__} came, but no InstructionGiven {fact.instruction_id}")
+        moved = (
+            one.model_copy(update=change(one, fact)) if one.id == fact.instruction_id else one
+            for one in state.instructions
+        )
+        return {"instructions": tuple(moved)}
+
+    return _own(evolve)
+
+
+def _who(fact: Fact) -> Actor:
+    if fact.by is None:
+        raise NotThere(f"{type(fact).__name__} does not say by whom")
+    return fact.by
+
+
+def _decision(fact: Fact, reason: str | None) -> Decision:
+    return Decision(by=_who(fact), at=fact.at, reason=reason)
+
+
+def _note(fact: Any) -> Note:
+    return Note(text=fact.text, by=_who(fact), at=fact.at)
+
+
+def _kept(texts: tuple[Any, ...], text: Any) -> tuple[Any, ...]:
+    return (*texts, text)[-KEPT_TEXTS:]
+
+
+# ── what happened ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _received(state: State | None, fact: LetterReceived) -> State:
@@ -265,45 +188,7 @@ def _received(state: State | None, fact: LetterReceived) -> State:
     return _state(state, fact).model_copy(update={"letter": letter})
 
 
-def _letter(change: Callable[[Any], dict[str, Any]]) -> Callable[[State | None, Any], State]:
-    """Make an `evolve` function for a fact of intake."""
-
-    def evolve(state: State | None, fact: Fact) -> State:
-        if state is None or state.letter is None:
-            raise NotThere(f"{type(fact).__name__} came, but no LetterReceived before it")
-        return state.model_copy(update={"letter": state.letter.model_copy(update=change(fact))})
-
-    return evolve
-
-
-def _own(change: Callable[[State, Any], dict[str, Any]]) -> Callable[[State | None, Any], State]:
-    """Make an `evolve` function for a fact of routing; it also remembers the action that asked for it."""
-
-    def evolve(state: State | None, fact: Fact) -> State:
-        known = _state(state, fact)
-        update = change(known, fact)
-        if fact.caused_by is not None:
-            key = action_key(_who(fact).mailbox, fact.caused_by)
-            if key not in known.actions:
-                update["actions"] = (*known.actions, key)[-KEPT_ACTIONS:]
-        return known.model_copy(update=update)
-
-    return evolve
-
-
-def _clock(change: Callable[[Clock, Any], dict[str, Any]]) -> Callable[[State | None, Any], State]:
-    """Make an `evolve` function for a fact of deadline on one hand-off."""
-
-    def evolve(state: State | None, fact: Any) -> State:
-        known = _state(state, fact)
-        clock = known.clocks.get(fact.handoff_id, Clock())
-        moved = clock.model_copy(update=change(clock, fact))
-        return known.model_copy(update={"clocks": {**known.clocks, fact.handoff_id: moved}})
-
-    return evolve
-
-
-def _prepared(state: State, fact: SlipPrepared) -> dict[str, Any]:
+def _prepared(state: State, fact: SlipPrepared) -> Change:
     slip = Slip(
         id=fact.slip_id,
         sender=fact.sender,
@@ -312,26 +197,24 @@ def _prepared(state: State, fact: SlipPrepared) -> dict[str, Any]:
         requirements=fact.requirements,
         answer_by=fact.answer_by,
         written_reply=fact.written_reply,
+        way=fact.way,
+        medium=fact.medium,
+        working_days=fact.working_days,
+        parent=fact.parent,
         prepared_by=_who(fact),
         prepared_at=fact.at,
     )
     return {"slips": (*state.slips, slip)}
 
 
-def _who(fact: Fact) -> Actor:
-    if fact.by is None:
-        raise NotThere(f"{type(fact).__name__} does not say by whom")
-    return fact.by
-
-
 def _decided(state: State, slip_id: str, fact: Fact, reason: str | None) -> tuple[Slip, ...]:
-    decision = Decision(by=_who(fact), at=fact.at, reason=reason)
     if not any(slip.id == slip_id for slip in state.slips):
         raise NotThere(f"{type(fact).__name__} came, but no SlipPrepared {slip_id}")
-    return tuple(s.model_copy(update={"decision": decision}) if s.id == slip_id else s for s in state.slips)
+    decided = {"decision": _decision(fact, reason)}
+    return tuple(s.model_copy(update=decided) if s.id == slip_id else s for s in state.slips)
 
 
-def _sent(state: State, fact: HandoffSent) -> dict[str, Any]:
+def _sent(state: State, fact: HandoffSent) -> Change:
     handoff = Handoff(
         id=fact.handoff_id,
         sender=fact.sender,
@@ -340,6 +223,10 @@ def _sent(state: State, fact: HandoffSent) -> dict[str, Any]:
         requirements=fact.requirements,
         answer_by=fact.answer_by,
         written_reply=fact.written_reply,
+        way=fact.way,
+        medium=fact.medium,
+        working_days=fact.working_days,
+        parent=fact.parent,
         prepared_by=fact.prepared_by,
         approved_by=_who(fact),
         sent_at=fact.at,
@@ -347,29 +234,87 @@ def _sent(state: State, fact: HandoffSent) -> dict[str, Any]:
     return {"slips": _decided(state, fact.handoff_id, fact, None), "handoffs": (*state.handoffs, handoff)}
 
 
-def _with_handoff(state: State, fact: Any, change: Callable[[Handoff], dict[str, Any]]) -> dict[str, Any]:
-    if not any(handoff.id == fact.handoff_id for handoff in state.handoffs):
-        raise NotThere(f"{type(fact).__name__} came, but no HandoffSent {fact.handoff_id}")
-    moved = (h.model_copy(update=change(h)) if h.id == fact.handoff_id else h for h in state.handoffs)
-    return {"handoffs": tuple(moved)}
+def _told(_: Handoff, fact: CitizenTold) -> Change:
+    return {"told": Told(channel=fact.channel, text=fact.text, by=_who(fact), at=fact.at)}
 
 
-def _progress(handoff: Handoff, fact: ProgressRecorded) -> dict[str, Any]:
-    return {"progress": (*handoff.progress, Progress(text=fact.text, by=_who(fact), at=fact.at))[-KEPT_TEXTS:]}
-
-
-def _drafted(state: State, fact: ReplySubmitted) -> dict[str, Any]:
-    draft = Reply(id=fact.reply_id, text=fact.text, author=_who(fact), at=fact.at)
-    update = _with_handoff(state, fact, lambda h: {"replies": (*h.replies, draft)[-KEPT_TEXTS:]})
+def _drafted(state: State, fact: ReplySubmitted) -> Change:
+    draft = Reply(
+        id=fact.reply_id,
+        text=fact.text,
+        document=fact.document,
+        attachments=fact.attachments,
+        author=_who(fact),
+        at=fact.at,
+    )
+    update = _on_handoff(state, fact, lambda h: {"replies": _kept(h.replies, draft)})
     return {**update, "drafted": state.drafted + 1}
 
 
-def _judged(handoff: Handoff, fact: ReplyApproved | ReplyRefused) -> dict[str, Any]:
+def _judged(handoff: Handoff, fact: ReplyApproved | ReplyRefused) -> Change:
     """Note the head's decision on a draft."""
     reason = fact.reason if isinstance(fact, ReplyRefused) else None
-    decision = Decision(by=_who(fact), at=fact.at, reason=reason)
-    judged = tuple(r.model_copy(update={"decision": decision}) if r.id == fact.reply_id else r for r in handoff.replies)
+    decided: Change = {"decision": _decision(fact, reason)}
+    if isinstance(fact, ReplyApproved):
+        decided["author"] = fact.author
+    judged = tuple(r.model_copy(update=decided) if r.id == fact.reply_id else r for r in handoff.replies)
     return {"replies": judged} if reason is not None else {"replies": judged, "replied_at": fact.at}
+
+
+def _sent_back(state: State, fact: ReplySentBack) -> Change:
+    back = SentBack(
+        reply_id=fact.reply_id,
+        reason=fact.reason,
+        requirements=fact.requirements,
+        count=fact.count,
+        working_days=fact.working_days,
+        by=_who(fact),
+        at=fact.at,
+    )
+    update = _on_handoff(state, fact, lambda h: {"sent_back": _kept(h.sent_back, back), "replied_at": None})
+    return {**update, "reopened": bool(state.answers)}
+
+
+def _answered(state: State, fact: CitizenAnswered) -> Change:
+    answer = Answer.model_validate(fact, from_attributes=True)
+    return {"answers": _kept(state.answers, answer), "reopened": False}
+
+
+def _applied(state: State, fact: ExtensionRequested) -> Change:
+    extension = Extension(
+        id=fact.extension_id,
+        reason=fact.reason,
+        wanted_due_at=fact.wanted_due_at,
+        oral=fact.oral,
+        by=_who(fact),
+        at=fact.at,
+    )
+    update = _on_handoff(state, fact, lambda h: {"extensions": _kept(h.extensions, extension)})
+    return {**update, "applied": state.applied + 1}
+
+
+def _extended(handoff: Handoff, fact: ExtensionDecided) -> Change:
+    decided = {"outcome": fact.outcome, "due_at": fact.due_at, "decision": _decision(fact, fact.reason or None)}
+    moved = (e.model_copy(update=decided) if e.id == fact.extension_id else e for e in handoff.extensions)
+    return {"extensions": tuple(moved)}
+
+
+def _instructed(state: State, fact: InstructionGiven) -> Change:
+    """Note the instruction; one that the staff had asked their own leader for brings the letter back to them (R4.4)."""
+    given = Instruction(
+        id=fact.instruction_id,
+        mailbox=fact.mailbox,
+        leader=fact.leader,
+        text=fact.text,
+        report_by=fact.report_by,
+        at=fact.at,
+    )
+    update: Change = {"instructions": (*state.instructions, given)}
+    current = state.current
+    if current is not None and current.way is Way.SUBMIT_UP and current.is_kept and current.sender == fact.mailbox:
+        back = current.model_copy(update={"instructed_at": fact.at})
+        update["handoffs"] = tuple(back if h.id == current.id else h for h in state.handoffs)
+    return update
 
 
 ON: Final[Mapping[type[Fact], Callable[[State | None, Any], State | None]]] = {
@@ -377,20 +322,33 @@ ON: Final[Mapping[type[Fact], Callable[[State | None, Any], State | None]]] = {
     LetterReclassified: _letter(lambda f: {"classification": f.after}),
     LetterRegistered: _letter(lambda f: {"number": f.number, "registered_at": f.at}),
     LetterDiscarded: _letter(lambda _: {"discarded": True}),
+    LetterErased: _letter(lambda _: {"subject": ERASED, "body": ERASED, "attachments": ()}),
     LetterNoted: _letter(lambda _: {"noted": True}),
     SlipPrepared: _own(_prepared),
     SlipRefused: _own(lambda s, f: {"slips": _decided(s, f.slip_id, f, f.reason)}),
     HandoffSent: _own(_sent),
-    HandoffCollected: _own(lambda s, f: _with_handoff(s, f, lambda _: {"collected_by": _who(f), "collected_at": f.at})),
-    ProgressRecorded: _own(lambda s, f: _with_handoff(s, f, lambda h: _progress(h, f))),
+    SlipWithdrawn: _handoff(lambda _, f: {"withdrawn": _decision(f, f.reason)}),
+    HandoffCollected: _handoff(lambda _, f: {"collected_by": _who(f), "collected_at": f.at}),
+    HandoffReturned: _handoff(lambda _, f: {"returned": _decision(f, f.reason)}),
+    CitizenTold: _handoff(_told),
+    ProgressRecorded: _handoff(lambda h, f: {"progress": _kept(h.progress, _note(f))}),
     ReplySubmitted: _own(_drafted),
-    ReplyRefused: _own(lambda s, f: _with_handoff(s, f, lambda h: _judged(h, f))),
-    ReplyApproved: _own(lambda s, f: _with_handoff(s, f, lambda h: _judged(h, f))),
-    CitizenAnswered: _own(lambda _, f: {"answer": Answer.model_validate(f, from_attributes=True)}),
-    UrgingSent: _own(lambda s, f: _with_handoff(s, f, lambda h: {"urged": max(h.urged, f.count)})),
-    ReplyDueSet: _clock(lambda _, f: {"due_at": f.due_at, "provisional": f.provisional}),
-    ReplyReminded: _clock(lambda _, f: {"reminded_at": f.at}),
-    ReplyOverdue: _clock(lambda _, f: {"overdue_at": f.at}),
-    UrgingDue: _clock(lambda c, f: {"urging": max(c.urging, f.count), "urging_due_at": f.due_at}),
+    ReplyRefused: _handoff(_judged),
+    ReplyApproved: _handoff(_judged),
+    ReplySentBack: _own(_sent_back),
+    ExtensionRequested: _own(_applied),
+    ExtensionDecided: _handoff(_extended),
+    InstructionGiven: _own(_instructed),
+    InstructionFollowedUp: _instruction(lambda i, f: {"follow_ups": _kept(i.follow_ups, _note(f))}),
+    InstructionEnded: _instruction(lambda _, f: {"ended": _note(f)}),
+    CitizenAnswered: _own(_answered),
+    UrgingSent: _handoff(lambda h, f: {"urged": max(h.urged, f.count)}),
+    ReplyDueSet: _clock(lambda f: {"due_at": f.due_at, "provisional": f.provisional}),
+    ReplyDueChanged: _clock(lambda f: {"due_at": f.due_at, "provisional": f.provisional, "overdue_at": None}),
+    ReplyReminded: _clock(lambda f: {"reminded_at": f.at}),
+    ReplyOverdue: _clock(lambda f: {"overdue_at": f.at}),
+    UrgingDue: _clock(lambda f: {"urging": f.count, "urging_due_at": f.due_at}),
+    InstructionReminded: _state,
+    DispositionOverdue: _state,
 }
-"""Every fact that changes what routing knows of a letter."""
+"""Every fact that changes what routing knows of a letter; the last two are passed on to a mailbox only."""

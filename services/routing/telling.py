@@ -1,134 +1,154 @@
 """What routing tells mailboxes on `mailbox.<code>`, at once when it happens (R6.3)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias, TypeVar
 
-from services.routing.domain import Tree, hidden_from
-from services.routing.state import Handoff, Letter, State
-from shared.contracts.actions import Action, ApproveReply, CollectLetter, RecordProgress, RefuseReply, SubmitReply
+from services.routing.access import Tree, hidden_from, unit_of
+from services.routing.actions import asked_for
+from services.routing.models import Handoff, Letter, State
 from shared.contracts.facts import (
+    CitizenAnswered,
+    DispositionOverdue,
+    ExtensionDecided,
+    ExtensionRequested,
     Fact,
-    HandoffCollected,
+    HandoffReturned,
     HandoffSent,
-    ProgressRecorded,
+    InstructionGiven,
+    InstructionReminded,
     ReplyApproved,
+    ReplyDueChanged,
     ReplyDueSet,
-    ReplyRefused,
     ReplyReminded,
-    ReplySubmitted,
+    ReplySentBack,
+    SlipRefused,
+    SlipWithdrawn,
     UrgingSent,
 )
 from shared.contracts.mailbox import (
     ActionDone,
     AssignmentArrived,
+    DispositionDue,
+    DueMoved,
     DueSet,
+    ExtensionAnswered,
+    ExtensionAsked,
+    ForwardArrived,
+    InstructionArrived,
+    InstructionDue,
     MailboxMessage,
     ReminderArrived,
     ReplyArrived,
+    ResultArrived,
+    ReturnArrived,
+    SendBackArrived,
+    SlipGivenBack,
+    SubmissionArrived,
     UrgingArrived,
+    WithdrawalArrived,
 )
-from shared.contracts.types import Number
+from shared.contracts.types import Medium, Number, Way
 from shared.messaging.letters import Step, Telling
 
-ASKED_BY: Final[Mapping[type[Fact], type[Action]]] = {
-    HandoffCollected: CollectLetter,
-    ProgressRecorded: RecordProgress,
-    ReplySubmitted: SubmitReply,
-    ReplyApproved: ApproveReply,
-    ReplyRefused: RefuseReply,
-}
-"""The first fact of an action → the action."""
+Message = TypeVar("Message", bound=MailboxMessage)
 
 
 @dataclass(frozen=True, slots=True)
 class _About:
     """What a message may need besides the fact."""
 
+    state: State
     letter: Letter
     number: Number
-    handoff: Handoff
+    tree: Tree
+
+    def handoff(self, handoff_id: str) -> Handoff | None:
+        return next((handoff for handoff in self.state.handoffs if handoff.id == handoff_id), None)
 
 
-def _assignment(fact: HandoffSent, about: _About) -> MailboxMessage:
+def _make(kind: type[Message], fact: Fact, mailbox: str, **more: Any) -> Message:
+    """Make a message of a fact: fields of the same name are taken over."""
+    taken = {name: getattr(fact, name) for name in kind.model_fields if hasattr(fact, name)}
+    return kind(**{**taken, "mailbox": mailbox, **more})
+
+
+def _to(kind: type[MailboxMessage], side: str) -> Callable[[Any, _About], Iterable[MailboxMessage]]:
+    """Return how one side of a fact, named by its field, is told."""
+
+    def make(fact: Any, about: _About) -> Iterable[MailboxMessage]:
+        handoff = about.handoff(getattr(fact, "handoff_id", ""))
+        unconnected = handoff is not None and handoff.by_hand and side == "receiver"
+        if not unconnected:
+            yield _make(kind, fact, getattr(fact, side), number=about.number)
+
+    return make
+
+
+def _handed_on(fact: HandoffSent, about: _About) -> Iterable[MailboxMessage]:
+    """Tell the receiver, unless the letter stays in the mailbox or travels by fax or post (R4.2)."""
+    kind = {Way.FORWARD: ForwardArrived, Way.SUBMIT_UP: SubmissionArrived}.get(fact.way, AssignmentArrived)
+    mailbox = fact.receiver
+    if fact.way is Way.SUBMIT_UP and fact.receiver == fact.sender:
+        mailbox = unit_of(fact.receiver, about.tree)
+    elif fact.receiver == fact.sender or fact.medium is not Medium.SYSTEM:
+        return
     letter = about.letter
-    return AssignmentArrived(
-        letter_id=fact.letter_id,
-        at=fact.at,
-        mailbox=fact.receiver,
-        handoff_id=fact.handoff_id,
-        sender=fact.sender,
-        number=fact.number,
+    yield _make(
+        kind,
+        fact,
+        mailbox,
         subject=letter.subject,
         body=letter.body,
         classification=letter.classification,
         attachments=letter.attachments,
-        opinion=fact.opinion,
-        requirements=fact.requirements,
-        answer_by=fact.answer_by,
-        written_reply=fact.written_reply,
-        approved_by=about.handoff.approved_by,
+        approved_by=fact.by,
     )
 
 
-def _due(fact: ReplyDueSet, _: _About) -> MailboxMessage:
-    return DueSet(
-        letter_id=fact.letter_id,
-        at=fact.at,
-        mailbox=fact.receiver,
-        handoff_id=fact.handoff_id,
-        due_at=fact.due_at,
-        provisional=fact.provisional,
-    )
+def _reminder(fact: ReplyReminded, about: _About) -> Iterable[MailboxMessage]:
+    """Remind, unless the hand-off ended while the reminder was under way."""
+    handoff = about.handoff(fact.handoff_id)
+    if handoff is not None and not handoff.ended:
+        yield from _to(ReminderArrived, "receiver")(fact, about)
 
 
-def _reminder(fact: ReplyReminded, about: _About) -> MailboxMessage | None:
-    """Remind, unless the reply was approved while the reminder was under way."""
-    if about.handoff.replied_at is not None:
-        return None
-    return ReminderArrived(
-        letter_id=fact.letter_id,
-        at=fact.at,
-        mailbox=fact.receiver,
-        handoff_id=fact.handoff_id,
-        due_at=fact.due_at,
-        working_days_left=fact.working_days_left,
-    )
+def _result(fact: CitizenAnswered, about: _About) -> Iterable[MailboxMessage]:
+    """Tell the first-receiving mailbox and whoever handed the letter on; who got the reply itself knows (R8.2, R8.4)."""
+    replied = about.state.replied
+    knows = {fact.mailbox, replied.sender if replied else ""}
+    hands = [about.letter.mailbox, *(h.sender for h in about.state.handoffs if not (h.withdrawn or h.returned))]
+    for mailbox in dict.fromkeys(hands):
+        if mailbox not in knows:
+            yield _make(ResultArrived, fact, mailbox, number=about.number, answered_by=fact.mailbox)
 
 
-def _urging(fact: UrgingSent, about: _About) -> MailboxMessage:
-    return UrgingArrived(
-        letter_id=fact.letter_id,
-        at=fact.at,
-        mailbox=fact.receiver,
-        handoff_id=fact.handoff_id,
-        number=about.number,
-        count=fact.count,
-        due_at=fact.due_at,
-    )
+def _given_back(fact: SlipRefused, about: _About) -> Iterable[MailboxMessage]:
+    slip = next(slip for slip in about.state.slips if slip.id == fact.slip_id)
+    yield _make(SlipGivenBack, fact, slip.sender, number=about.number)
 
 
-def _reply(fact: ReplyApproved, about: _About) -> MailboxMessage:
-    return ReplyArrived(
-        letter_id=fact.letter_id,
-        at=fact.at,
-        mailbox=fact.sender,
-        handoff_id=fact.handoff_id,
-        number=about.number,
-        receiver=fact.receiver,
-        text=fact.text,
-        answer_by=fact.answer_by,
-    )
+Tell: TypeAlias = Callable[[Any, _About], Iterable[MailboxMessage]]
 
-
-TOLD: Final[Mapping[type[Fact], Callable[[Any, _About], MailboxMessage | None]]] = {
-    HandoffSent: _assignment,
-    ReplyDueSet: _due,
+TOLD: Final[Mapping[type[Fact], Tell]] = {
+    SlipRefused: _given_back,
+    HandoffSent: _handed_on,
+    SlipWithdrawn: _to(WithdrawalArrived, "receiver"),
+    HandoffReturned: _to(ReturnArrived, "sender"),
+    ReplyApproved: _to(ReplyArrived, "sender"),
+    ReplySentBack: _to(SendBackArrived, "receiver"),
+    CitizenAnswered: _result,
+    ExtensionRequested: _to(ExtensionAsked, "sender"),
+    ExtensionDecided: _to(ExtensionAnswered, "receiver"),
+    InstructionGiven: _to(InstructionArrived, "mailbox"),
+    UrgingSent: _to(UrgingArrived, "receiver"),
+    ReplyDueSet: _to(DueSet, "receiver"),
+    ReplyDueChanged: _to(DueMoved, "receiver"),
     ReplyReminded: _reminder,
-    UrgingSent: _urging,
-    ReplyApproved: _reply,
+    InstructionReminded: _to(InstructionDue, "mailbox"),
+    DispositionOverdue: _to(DispositionDue, "mailbox"),
 }
-"""Fact → what a mailbox is told of it."""
+"""Fact → what mailboxes are told of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,45 +159,36 @@ class Teller:
 
     async def __call__(self, steps: Sequence[Step[State]]) -> Sequence[Telling]:
         """Return the messages that follow from steps."""
-        told = [telling for step in steps if (telling := self._told(step)) is not None]
+        told = [telling for step in steps for telling in self._told(step)]
         return told + _done(steps)
 
-    def _told(self, step: Step[State]) -> Telling | None:
-        make, state = TOLD.get(type(step.fact)), step.after
-        if make is None or state is None or state.letter is None or state.letter.number is None:
-            return None
-        handoff_id = getattr(step.fact, "handoff_id", "")
-        handoff = next((handoff for handoff in state.handoffs if handoff.id == handoff_id), None)
-        if handoff is None:
-            return None
-        message = make(step.fact, _About(state.letter, state.letter.number, handoff))
-        if message is None or hidden_from(state.letter.classification, message.mailbox, self.tree):
-            return None
-        return Telling(f"mailbox.{message.mailbox}", message, step.fact)
+    def _told(self, step: Step[State]) -> Iterable[Telling]:
+        tell, state = TOLD.get(type(step.fact)), step.after
+        if tell is None or state is None or state.letter is None or state.letter.number is None:
+            return
+        for message in tell(step.fact, _About(state, state.letter, state.letter.number, self.tree)):
+            if not hidden_from(state.letter.classification, message.mailbox, self.tree):
+                yield Telling(f"mailbox.{message.mailbox}", message, step.fact)
 
 
 def _done(steps: Sequence[Step[State]]) -> list[Telling]:
     """Tell units' systems which of their actions took effect, once for each, with the version after it."""
-    first: dict[tuple[str, str], Fact] = {}
-    versions: dict[tuple[str, str], int] = {}
+    made: dict[tuple[str, str, str], list[Step[State]]] = {}
     for step in steps:
         if step.fact.caused_by is not None and step.fact.by is not None:
-            key = (step.letter_id, step.fact.caused_by)
-            first.setdefault(key, step.fact)
-            versions[key] = step.version
+            made.setdefault((step.letter_id, step.fact.by.mailbox, step.fact.caused_by), []).append(step)
     return [
         Telling(
-            f"mailbox.{fact.by.mailbox}",
+            f"mailbox.{mailbox}",
             ActionDone(
-                letter_id=fact.letter_id,
-                at=fact.at,
-                mailbox=fact.by.mailbox,
+                letter_id=letter_id,
+                at=group[0].fact.at,
+                mailbox=mailbox,
                 action_id=action_id,
-                action=ASKED_BY[type(fact)].__name__,
-                letter_version=versions[letter_id, action_id],
+                action=asked_for([step.fact for step in group]).__name__,
+                letter_version=group[-1].version,
             ),
-            fact,
+            group[0].fact,
         )
-        for (letter_id, action_id), fact in first.items()
-        if fact.by is not None
+        for (letter_id, mailbox, action_id), group in made.items()
     ]

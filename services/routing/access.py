@@ -1,0 +1,181 @@
+"""Who may see a letter and who may make a move: the checks that all decisions share."""
+
+from datetime import datetime
+from typing import Any, Protocol
+
+from services.routing.models import Handoff, Letter, Stage, State
+from services.routing.moves import HINTS, MOVES, On
+from shared.contracts.errors import BadInput, Forbidden, NotFound, RuleBroken
+from shared.contracts.facts import Fact, ReplySentBack
+from shared.contracts.types import Actor, Classification, Value, Way
+
+
+class Tree(Protocol):
+    """The directory of mailboxes (R1.1), as far as routing asks it."""
+
+    def __contains__(self, code: object, /) -> bool: ...
+    def is_below(self, code: str, ancestor: str) -> bool: ...  # noqa: D102
+    def same_unit(self, code: str) -> frozenset[str]: ...  # noqa: D102
+
+
+class Who(Value):
+    """Who asks for something, and by which message."""
+
+    actor: Actor
+    roles: frozenset[str]
+    caused_by: str | None = None
+    """Id of a unit's action."""
+
+
+# ── the tree ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def unit_of(code: str, tree: Tree) -> str:
+    """Return the unit that a department belongs to; any other mailbox is its own unit."""
+    inside = tree.same_unit(code)
+    above = (one for one in sorted(inside) if all(one == other or tree.is_below(other, one) for other in inside))
+    return next(above, code) if code in tree else code
+
+
+def hidden_from(classification: Classification, code: str, tree: Tree) -> bool:
+    """Whether a report (举报) is about the unit that this mailbox is, or is part of: then it must never see the letter."""
+    reported = classification.reported_mailbox
+    return reported is not None and reported in tree.same_unit(code)
+
+
+# ── who may see ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def visible(state: State | None, code: str, tree: Tree) -> tuple[State, Letter]:
+    """Return the state and its letter for somebody of the mailbox `code`.
+
+    Raises:
+        NotFound: there is no such letter, it was discarded, or it is a report about that mailbox.
+    """
+    if (
+        state is None
+        or state.letter is None
+        or state.stage is Stage.DISCARDED
+        or hidden_from(state.letter.classification, code, tree)
+    ):
+        raise NotFound("R10.2", "没有这封来信，或您无权查看 / There is no such letter, or it is not for you to see")
+    return state, state.letter
+
+
+def parties(state: State, tree: Tree) -> frozenset[str]:
+    """Return the mailboxes that the letter belongs to or was handed to (R10.2).
+
+    A slip that was withdrawn gives its receiver no right to see the letter; what a department submits to its leader, its unit sees.
+    """
+    own = {state.letter.mailbox} if state.letter else set()
+    for handoff in state.handoffs:
+        own.add(handoff.sender)
+        if handoff.withdrawn is None:
+            own.add(handoff.receiver)
+        if handoff.is_kept and handoff.way is Way.SUBMIT_UP:
+            own.add(unit_of(handoff.receiver, tree))
+    return frozenset(own)
+
+
+def chain(state: State) -> frozenset[str]:
+    """Return the mailboxes through whose hands the letter is going now."""
+    own = {state.letter.mailbox} if state.letter else set()
+    return frozenset(own.union(*({handoff.sender, handoff.receiver} for handoff in state.open_handoffs)))
+
+
+# ── who may act ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def find_handoff(state: State, handoff_id: str) -> Handoff:
+    """Return a hand-off by its id.
+
+    Raises:
+        NotFound: the letter has none.
+    """
+    for handoff in state.handoffs:
+        if handoff.id == handoff_id:
+            return handoff
+    raise NotFound("R4.2", f"该件没有编号为 {handoff_id[:20]} 的交办 / This letter has no hand-off {handoff_id[:20]!r}")
+
+
+def acting_receiver(handoff: Handoff) -> str:
+    """Return who makes the receiver's moves: the sender records them by hand for an office that is not connected (R4.2)."""
+    return handoff.sender if handoff.by_hand else handoff.receiver
+
+
+def check(state: State, kind: type[Fact], who: Who, owner: str, handoff: Handoff | None = None) -> None:
+    """Check a move against the table.
+
+    Raises:
+        Forbidden: another mailbox's move, or the caller lacks the role.
+        RuleBroken: the letter, or the hand-off, does not stand where the move starts.
+    """
+    move = MOVES[kind]
+    chinese, english = move.name.split(" / ")
+    if who.actor.mailbox != owner:
+        raise Forbidden(
+            "R10.2",
+            f"不能{chinese}：应由信箱 {owner} 办理 / Cannot {english}: it is for the mailbox {owner} to do, not {who.actor.mailbox}",
+        )
+    check_role(kind, who)
+    whole = state.stage
+    stage = handoff.stage if handoff is not None and move.on is On.HANDOFF and whole is not Stage.FINISHED else whole
+    if stage not in move.at:
+        rule = {Stage.ARRIVED: "R3.6", Stage.SENT: "R6.3"}.get(stage, move.rule)
+        hint = HINTS[stage]
+        raise RuleBroken(rule, f"不能{chinese}：{hint[0]} / Cannot {english}: {hint[1]}")
+    if handoff is not None and move.on is On.LETTER:
+        _check_innermost(state, kind, handoff, chinese, english)
+
+
+def check_role(kind: type[Fact], who: Who) -> None:
+    """Check that the caller has one of the roles that a move needs.
+
+    Raises:
+        Forbidden: they have none.
+    """
+    move = MOVES[kind]
+    chinese, english = move.name.split(" / ")
+    if who.roles.isdisjoint(move.roles):
+        needed = " / ".join(sorted(move.roles))
+        raise Forbidden(move.rule, f"不能{chinese}：需要角色 {needed} / Cannot {english}: this needs the role {needed}")
+
+
+def _check_innermost(state: State, kind: type[Fact], handoff: Handoff, chinese: str, english: str) -> None:
+    """Check that the letter is under this hand-off; a reply is sent back while it is the last thing that came back."""
+    rule, current = MOVES[kind].rule, state.current
+    meant = state.replied if kind is ReplySentBack else current
+    if meant is not None and meant.id == handoff.id:
+        return
+    if handoff.ended or current is None:
+        raise RuleBroken(
+            rule,
+            f"不能{chinese}：{handoff.id} 已退回、撤回或已回复 / "
+            f"Cannot {english}: the hand-off {handoff.id} was returned, withdrawn or replied to",
+        )
+    raise RuleBroken(
+        rule,
+        f"不能{chinese}：来信现由 {current.receiver} 办理（{current.id}） / "
+        f"Cannot {english}: {current.receiver} has the letter now ({current.id}); it must reply, return it or have it withdrawn first",
+    )
+
+
+def required(text: str, rule: str, field: str) -> str:
+    """Return a text that may not be blank.
+
+    Raises:
+        BadInput: it is blank.
+    """
+    if not text.strip():
+        raise BadInput(rule, "此项必填，不能只有空白 / This is required and may not be blank", field)
+    return text
+
+
+def same_person(one: Actor, other: Actor) -> bool:
+    """Whether two actors are one person."""
+    return one.subject.strip().casefold() == other.subject.strip().casefold()
+
+
+def base(state: State, who: Who, now: datetime) -> dict[str, Any]:
+    """Return the fields that every fact of routing has."""
+    return {"letter_id": state.letter_id, "at": now, "by": who.actor, "caused_by": who.caused_by}

@@ -1,0 +1,197 @@
+"""How routing shows letters over HTTP: each mailbox sees what concerns it."""
+
+from typing import Any, TypeVar
+
+from services.routing.models import Clock, Extension, Handoff, Reply, Slip, State
+from services.routing.repository import ListName
+from services.routing.views import (
+    AnswerView,
+    EndView,
+    ExtensionView,
+    HandoffView,
+    InstructionView,
+    LetterRow,
+    LetterView,
+    NoteView,
+    ReplyState,
+    ReplyView,
+    SentBackView,
+    SlipState,
+    SlipView,
+    ToldView,
+    View,
+)
+from shared.security.tokens import Caller
+
+Made = TypeVar("Made", bound=View)
+
+
+def _view(kind: type[Made], part: Any, **more: Any) -> Made:
+    """Make a view of a part of the state: fields of the same name are taken over."""
+    taken = {name: getattr(part, name) for name in kind.model_fields if hasattr(part, name)}
+    return kind(**{**taken, **more})
+
+
+def letter_view(state: State, version: int, caller: Caller) -> LetterView:
+    """Show a letter to somebody who may see it; it must have been received."""
+    letter = state.letter
+    assert letter is not None
+    return _view(
+        LetterView,
+        letter,
+        letter_id=state.letter_id,
+        version=version,
+        stage=state.stage.value,
+        stage_label=state.stage.label,
+        since=state.since,
+        holder=state.holder,
+        flagged=state.flagged,
+        number=letter.number.text if letter.number else None,
+        number_ascii=letter.number.ascii if letter.number else None,
+        attachments=list(letter.attachments),
+        slips=[_slip(slip) for slip in state.slips if _concerns(caller, slip.sender)],
+        handoffs=[_handoff(handoff, state.clocks.get(handoff.id, Clock()), caller) for handoff in state.handoffs],
+        instructions=[
+            _view(
+                InstructionView,
+                one,
+                instruction_id=one.id,
+                follow_ups=[_view(NoteView, note) for note in one.follow_ups],
+                ended=_view(NoteView, one.ended) if one.ended else None,
+            )
+            for one in state.instructions
+            if _concerns(caller, one.mailbox, one.leader.mailbox)
+        ],
+        answer=_view(AnswerView, state.answer) if state.answer else None,
+        answers=[_view(AnswerView, answer) for answer in state.answers],
+    )
+
+
+def _concerns(caller: Caller, *mailboxes: str) -> bool:
+    return caller.is_duty_officer or caller.mailbox in mailboxes
+
+
+def _meant(state: State, mailbox: str, name: ListName) -> Handoff | None:
+    """Return the hand-off for which a letter stands in a mailbox's list."""
+    sent = [handoff for handoff in state.handoffs if handoff.sender == mailbox]
+    if name is ListName.TO_TELL:
+        return next((handoff for handoff in sent if handoff.to_tell), None)
+    if name is ListName.EXTENSIONS:
+        return next((handoff for handoff in sent if handoff.undecided is not None), None)
+    if name is ListName.RETURNED:
+        return state.returned
+    ends = [handoff for handoff in state.open_handoffs if mailbox in {handoff.sender, handoff.receiver}]
+    return ends[-1] if ends else state.handoff
+
+
+def letter_row(state: State, version: int, mailbox: str, name: ListName) -> LetterRow | None:
+    """Show a letter in a list; none: it stands in no list."""
+    letter = state.letter
+    if letter is None or state.since is None:
+        return None
+    handoff = _meant(state, mailbox, name)
+    slip = state.slip if state.slip and state.slip.sender == mailbox else None
+    clock = state.clocks.get(handoff.id, Clock()) if handoff else Clock()
+    draft = handoff.draft if handoff else None
+    asked = handoff.undecided if handoff else None
+    instruction = next((one for one in state.instructions if one.mailbox == mailbox and one.ended is None), None)
+    return LetterRow(
+        letter_id=state.letter_id,
+        version=version,
+        number=letter.number.text if letter.number else None,
+        number_ascii=letter.number.ascii if letter.number else None,
+        subject=letter.subject,
+        nature=letter.classification.nature,
+        mailbox=letter.mailbox,
+        stage=state.stage.value,
+        stage_label=state.stage.label,
+        since=state.since,
+        holder=state.holder,
+        flagged=state.flagged,
+        slip_id=slip.id if slip else None,
+        handoff_id=handoff.id if handoff else None,
+        reply_id=draft.id if draft else None,
+        extension_id=asked.id if asked else None,
+        instruction_id=instruction.id if instruction else None,
+        report_by=instruction.report_by if instruction else None,
+        reason=handoff.returned.reason if handoff and handoff.returned else None,
+        due_at=clock.due_at,
+        overdue=clock.overdue_at is not None and handoff is not None and not handoff.ended,
+        urgings=handoff.urged if handoff else 0,
+        **_ends(slip or handoff),
+    )
+
+
+def _ends(way: Slip | Handoff | None) -> dict[str, Any]:
+    return {name: getattr(way, name, None) for name in ("way", "sender", "receiver")}
+
+
+def _decided(part: Slip | Reply | Extension) -> dict[str, Any]:
+    decision = part.decision
+    return {"decided_by": decision.by if decision else None, "decided_at": decision.at if decision else None}
+
+
+def _slip(slip: Slip) -> SlipView:
+    decision = slip.decision
+    state = SlipState.OPEN
+    if decision is not None:
+        state = SlipState.SENT if decision.reason is None else SlipState.REFUSED
+    return _view(
+        SlipView, slip, slip_id=slip.id, state=state, reason=decision.reason if decision else None, **_decided(slip)
+    )
+
+
+def _handoff(handoff: Handoff, clock: Clock, caller: Caller) -> HandoffView:
+    """Show a hand-off; how a unit works inside is its own business (R4.2b), and a draft that of the assignee."""
+    ends = _concerns(caller, handoff.sender, handoff.receiver)
+    drafts = _concerns(caller, handoff.sender if handoff.by_hand else handoff.receiver)
+    replies = [_reply(reply, handoff) for reply in handoff.replies if ends]
+    shown = {ReplyState.APPROVED, ReplyState.SENT_BACK}
+    return _view(
+        HandoffView,
+        handoff,
+        handoff_id=handoff.id,
+        state=handoff.stage.value,
+        withdrawn=_view(EndView, handoff.withdrawn) if handoff.withdrawn else None,
+        returned=_view(EndView, handoff.returned) if handoff.returned else None,
+        told=_view(ToldView, handoff.told) if handoff.told else None,
+        due_at=clock.due_at,
+        provisional=clock.provisional,
+        reminded_at=clock.reminded_at,
+        overdue_at=clock.overdue_at,
+        urgings=handoff.urged,
+        progress=[_view(NoteView, one) for one in handoff.progress if ends],
+        replies=[reply for reply in replies if drafts or reply.state in shown],
+        sent_back=[_view(SentBackView, one) for one in handoff.sent_back if ends],
+        extensions=[
+            _view(
+                ExtensionView,
+                one,
+                extension_id=one.id,
+                answer=one.decision.reason if one.decision else None,
+                **_decided(one),
+            )
+            for one in handoff.extensions
+            if ends
+        ],
+    )
+
+
+def _reply(reply: Reply, handoff: Handoff) -> ReplyView:
+    decision = reply.decision
+    if decision is None:
+        state = ReplyState.OPEN if reply == handoff.draft else ReplyState.REPLACED
+    elif decision.reason is not None:
+        state = ReplyState.REFUSED
+    else:
+        back = any(one.reply_id == reply.id for one in handoff.sent_back)
+        state = ReplyState.SENT_BACK if back else ReplyState.APPROVED
+    return _view(
+        ReplyView,
+        reply,
+        reply_id=reply.id,
+        state=state,
+        attachments=list(reply.attachments),
+        reason=decision.reason if decision else None,
+        **_decided(reply),
+    )
