@@ -267,7 +267,7 @@ def _view(stored: Stored[Case], response: Response) -> CaseView:
             channel=answer.channel,
             answered_at=answer.at,
         ),
-        prepared=_prepared(case.prepared),
+        prepared=_prepared(case.waiting),
         published=_published(case.approved),
         withheld=_withheld(case.withheld),
     )

@@ -7,9 +7,11 @@
                      └────────────the citizen did not agree──────────┘         (R2.2)
 
 A letter is finished when the citizen has an answer (R8.3); the case belongs to the mailbox that answered. A published letter may be
-prepared again: the approved text stays public until another text is approved or the letter is withheld on a ground.
+prepared again: the approved text stays public until another text is approved or the letter is withheld on a ground. A letter whose reply is
+sent back is not finished any more (R7.3): nothing is approved until the citizen is answered again, and what was prepared before is void.
 
-The board shows each hand-off that the mayor's mailbox urged, from the first urging until the reply (R7.2).
+The board shows each hand-off that the mayor's mailbox urged, from the first urging until the reply (R7.2), and each whose reply it sent
+back, until the next reply (R7.4).
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -18,10 +20,12 @@ from hashlib import sha256
 from json import dumps
 from typing import Any
 
+from services.publication.board import CHANGES, Handoff, notice
 from shared.contracts.errors import Forbidden, NotFound, RuleBroken
 from shared.contracts.facts import (
     CitizenAnswered,
     Fact,
+    HandoffReturned,
     HandoffSent,
     LetterPublished,
     LetterReceived,
@@ -32,10 +36,13 @@ from shared.contracts.facts import (
     PublicationPrepared,
     PublicationWithheld,
     ReplyApproved,
+    ReplyDueChanged,
     ReplyOverdue,
+    ReplySentBack,
+    SlipWithdrawn,
     UrgingSent,
 )
-from shared.contracts.types import Actor, Labelled, Moment, Number, Value, WithholdingGround
+from shared.contracts.types import Actor, Labelled, Number, Value, WithholdingGround
 
 
 class Status(Labelled):
@@ -79,21 +86,6 @@ class Received(Value):
     may_publish: bool
 
 
-class Handoff(Value):
-    """What the notice board needs to know of one hand-off."""
-
-    id: str
-    sender: str = ""
-    receiver: str = ""
-    due_at: Moment | None = None
-    """The latest due moment that passed without a reply."""
-    urged: int = 0
-    """How often it was urged (第几次催办)."""
-    replied: bool = False
-    posted_at: Moment | None = None
-    removed_at: Moment | None = None
-
-
 class Case(Value):
     """The state of one letter."""
 
@@ -105,18 +97,24 @@ class Case(Value):
     answer: CitizenAnswered | None = None
     """It opens the case (R8.3)."""
     prepared: PublicationPrepared | None = None
-    """The text that waits for a decision."""
+    """The last text prepared and not decided on."""
     approved: LetterPublished | None = None
     """The text that is public."""
     withheld: PublicationWithheld | None = None
     handoffs: tuple[Handoff, ...] = ()
 
     @property
+    def waiting(self) -> PublicationPrepared | None:
+        """The text that waits for a decision: prepared for the answer in force."""
+        prepared, answer = self.prepared, self.answer
+        return prepared if prepared is not None and answer is not None and prepared.at >= answer.at else None
+
+    @property
     def status(self) -> Status:
         """Where the case stands; a correction of a public text is `to-approve` while the approved text stays public."""
         if self.withheld is not None:
             return Status.WITHHELD
-        if self.prepared is not None:
+        if self.waiting is not None:
             return Status.TO_APPROVE
         if self.approved is not None:
             return Status.PUBLISHED
@@ -125,7 +123,7 @@ class Case(Value):
     @property
     def since(self) -> datetime | None:
         """When the case came to its status; none while it is not open."""
-        reached = self.withheld or self.prepared or self.approved or self.answer
+        reached = self.withheld or self.waiting or self.approved or self.answer
         return reached.at if reached else None
 
     @property
@@ -143,7 +141,7 @@ class Case(Value):
 
     def is_answered(self, handoff: Handoff) -> bool:
         """Whether nothing more is owed on a hand-off."""
-        return handoff.replied or self.answer is not None
+        return handoff.over or self.answer is not None
 
 
 # ── decisions ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -211,7 +209,7 @@ def approve(state: Case | None, text_hash: str, by: Actor, now: datetime) -> lis
         RuleBroken: another text is prepared by now, or there is a ground against publication.
     """
     case, answer = opened(state, "approve")
-    prepared = case.prepared
+    prepared = case.waiting
     assert prepared is not None
     assert prepared.by is not None
     if by.subject == prepared.by.subject:
@@ -251,8 +249,8 @@ def approve(state: Case | None, text_hash: str, by: Actor, now: datetime) -> lis
 def withhold(state: Case | None, grounds: Collection[WithholdingGround], by: Actor, now: datetime) -> list[Fact]:
     """Decide not to publish, on the grounds prepared and those that the approver adds (R9.1)."""
     case, answer = opened(state, "withhold")
-    assert case.prepared is not None
-    found = {*case.prepared.grounds, *grounds}
+    assert case.waiting is not None
+    found = {*case.waiting.grounds, *grounds}
     if not found:
         raise RuleBroken(
             "R9.1",
@@ -283,23 +281,9 @@ def follow(state: Case, now: datetime, *, mayor: str) -> Sequence[Fact]:
             PublicationWithheld(letter_id=state.letter_id, at=now, mailbox=state.answer.mailbox, consent_refused=True)
         )
     for handoff in state.handoffs:
-        answered = state.is_answered(handoff)
-        if handoff.posted_at is not None:
-            if answered and handoff.removed_at is None:
-                facts.append(
-                    NoticeRemoved(letter_id=state.letter_id, at=now, handoff_id=handoff.id, receiver=handoff.receiver)
-                )
-        elif handoff.urged and handoff.sender == mayor and not answered and state.number and handoff.due_at:
-            facts.append(
-                NoticePosted(
-                    letter_id=state.letter_id,
-                    at=now,
-                    handoff_id=handoff.id,
-                    receiver=handoff.receiver,
-                    number=state.number,
-                    due_at=handoff.due_at,
-                )
-            )
+        facts += notice(
+            state.letter_id, handoff, state.number, answered=state.is_answered(handoff), mayor=mayor, now=now
+        )
     return facts
 
 
@@ -310,17 +294,13 @@ def _case(state: Case | None, fact: Fact, **changes: Any) -> Case:
     return (state or Case(letter_id=fact.letter_id)).model_copy(update=changes)
 
 
-def _handoff(state: Case | None, fact: Any, change: Callable[[Handoff], Mapping[str, Any]]) -> Case:
-    """Change one hand-off, which is made when it is first heard of; the order of hand-offs is that of their ids."""
+def _handoff(state: Case | None, fact: Any) -> Case:
+    """Change what the board knows of one hand-off, which is made when it is first heard of; their order is that of their ids."""
     case = _case(state, fact)
     handoffs = {handoff.id: handoff for handoff in case.handoffs}
     before = handoffs.get(fact.handoff_id) or Handoff(id=fact.handoff_id)
-    handoffs[before.id] = before.model_copy(update=dict(change(before)))
+    handoffs[before.id] = before.model_copy(update=dict(CHANGES[type(fact)](before, fact)))
     return case.model_copy(update={"handoffs": tuple(handoffs[key] for key in sorted(handoffs))})
-
-
-def _later(one: datetime | None, other: datetime) -> datetime:
-    return other if one is None else max(one, other)
 
 
 def _received(state: Case | None, fact: LetterReceived) -> Case:
@@ -337,20 +317,11 @@ def _registered(state: Case | None, fact: LetterRegistered) -> Case:
 
 
 def _sent(state: Case | None, fact: HandoffSent) -> Case:
-    parties = {"sender": fact.sender, "receiver": fact.receiver}
-    return _handoff(_case(state, fact, number=fact.number), fact, lambda _: parties)
+    return _handoff(_case(state, fact, number=fact.number), fact)
 
 
-def _overdue(state: Case | None, fact: ReplyOverdue) -> Case:
-    return _handoff(state, fact, lambda h: {"due_at": _later(h.due_at, fact.due_at)})
-
-
-def _urged(state: Case | None, fact: UrgingSent) -> Case:
-    return _handoff(state, fact, lambda h: {"urged": max(h.urged, fact.count), "due_at": _later(h.due_at, fact.due_at)})
-
-
-def _replied(state: Case | None, fact: ReplyApproved) -> Case:
-    return _handoff(state, fact, lambda _: {"replied": True})
+def _sent_back(state: Case | None, fact: ReplySentBack) -> Case:
+    return _handoff(_case(state, fact, answer=None), fact)
 
 
 def _answered(state: Case | None, fact: CitizenAnswered) -> Case:
@@ -369,27 +340,23 @@ def _withheld(state: Case | None, fact: PublicationWithheld) -> Case:
     return _case(state, fact, withheld=fact, prepared=None, approved=None)
 
 
-def _posted(state: Case | None, fact: NoticePosted) -> Case:
-    return _handoff(state, fact, lambda h: {"posted_at": fact.at, "due_at": _later(h.due_at, fact.due_at)})
-
-
-def _removed(state: Case | None, fact: NoticeRemoved) -> Case:
-    return _handoff(state, fact, lambda _: {"removed_at": fact.at})
-
-
 ON: Mapping[type[Fact], Callable[[Case | None, Any], Case | None]] = {
     LetterReceived: _received,
     LetterReclassified: _reclassified,
     LetterRegistered: _registered,
     HandoffSent: _sent,
-    ReplyOverdue: _overdue,
-    UrgingSent: _urged,
-    ReplyApproved: _replied,
+    SlipWithdrawn: _handoff,
+    HandoffReturned: _handoff,
+    ReplyOverdue: _handoff,
+    UrgingSent: _handoff,
+    ReplyApproved: _handoff,
+    ReplySentBack: _sent_back,
+    ReplyDueChanged: _handoff,
     CitizenAnswered: _answered,
     PublicationPrepared: _prepared,
     LetterPublished: _published,
     PublicationWithheld: _withheld,
-    NoticePosted: _posted,
-    NoticeRemoved: _removed,
+    NoticePosted: _handoff,
+    NoticeRemoved: _handoff,
 }
 """Every fact that changes what publication knows of a letter."""

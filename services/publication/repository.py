@@ -40,7 +40,7 @@ class PublicLetter(PublicHead):
 
 
 class Notice(Value):
-    """An entry of the notice board: an urged letter that still has no reply (R7.2)."""
+    """An entry of the notice board: a letter that was urged, or whose reply was sent back, and still has no reply (R7.2, R7.4)."""
 
     number: str
     number_text: str
@@ -48,6 +48,9 @@ class Notice(Value):
     """Code of the mailbox that owes the reply."""
     due_at: Moment
     urged: int
+    sent_back: int = 0
+    for_what: str = "urged"
+    """Why it stands there: `urged` (催办) or `sent_back` (退办)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,8 @@ def _fields(case: Case) -> dict[str, Any]:
             mailbox=handoff.receiver,
             due_at=handoff.due_at,
             urged=handoff.urged,
+            sent_back=handoff.sent_back,
+            for_what=handoff.for_what,
         )
         for handoff in case.notices
         if handoff.due_at is not None and case.number is not None

@@ -70,7 +70,7 @@ class LetterList(BaseModel):
 
 
 class BoardEntry(Notice):
-    """An urged letter that still has no reply, with the time since it was due (R7.2)."""
+    """A letter that still has no reply after it was urged or its reply was sent back, with the time since it was due (R7.2, R7.4)."""
 
     unit: str
     overdue_seconds: int
@@ -198,12 +198,12 @@ def router(site: PublicSite, directory: Directory, calendar: WorkingCalendar, cl
         as_json = _wants_json(accept, wanted)
         return await answer(letter_page(number), "letter.html", _LETTERS_LAST | _BY_ACCEPT, as_json=as_json)
 
-    @routes.get("/board.json", response_model=Board, summary="The notice board (公示栏, R7.2)")
+    @routes.get("/board.json", response_model=Board, summary="The notice board (公示栏, R7.2, R7.4)")
     async def board_json() -> Response:
-        """Show the letters that the mayor's mailbox urged and that still have no reply."""
+        """Show the letters that the mayor's mailbox urged, or whose reply it sent back, and that still have no reply."""
         return await answer(board_now(), "", _BOARD_LASTS, as_json=True)
 
-    @routes.get("/board", response_class=HTMLResponse, summary="The notice board as a page (公示栏, R7.2)")
+    @routes.get("/board", response_class=HTMLResponse, summary="The notice board as a page (公示栏, R7.2, R7.4)")
     async def board(accept: Accept = "", wanted: Format = "") -> Response:
         """Show the board; its times tick."""
         as_json = _wants_json(accept, wanted)

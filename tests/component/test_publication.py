@@ -330,7 +330,7 @@ async def test_r7_2_the_board_counts_by_itself_from_the_urging_until_the_reply(w
     await world.publish(*late.handed(), *later.handed())
     async with world.running(build(world.kit())) as client:
         empty = await client.get("/public/board")
-        assert "目前没有催办未复的来信" in empty.text
+        assert "目前没有催办、退办未复的来信" in empty.text
         world.move_clock(DUE + timedelta(days=3, hours=2), rate=0)  # Friday 2026-03-20 02:00
         await world.publish(later.urged(due=DUE + timedelta(days=1)), late.urged(), late.urged(2))
 

@@ -12,6 +12,7 @@ from shared.contracts.errors import Forbidden, NotFound, RuleBroken
 from shared.contracts.facts import (
     CitizenAnswered,
     Fact,
+    HandoffReturned,
     HandoffSent,
     LetterReceived,
     LetterReclassified,
@@ -20,7 +21,10 @@ from shared.contracts.facts import (
     NoticeRemoved,
     PublicationWithheld,
     ReplyApproved,
+    ReplyDueChanged,
     ReplyOverdue,
+    ReplySentBack,
+    SlipWithdrawn,
     UrgingSent,
 )
 from shared.contracts.types import Actor, AnswerBy, Channel, Classification, Nature, Number, WithholdingGround
@@ -220,6 +224,88 @@ def test_r7_2_urging_by_a_unit_or_after_the_reply_is_not_shown():
     assert followed(told(received(), REGISTERED, sent(), REPLIED, urged())) == []
 
 
+REDO_DUE = datetime(2026, 3, 30, 16, 0, tzinfo=UTC)
+
+
+def sent_back(count=1) -> ReplySentBack:
+    return ReplySentBack(
+        letter_id="l1",
+        at=NOW,
+        handoff_id="s1",
+        reply_id="r1",
+        sender="mayor",
+        receiver="education",
+        reason="未答复所问",
+        requirements="逐项答复",
+        count=count,
+    )
+
+
+def redo_due(due=REDO_DUE, why="sent_back") -> ReplyDueChanged:
+    return ReplyDueChanged(
+        letter_id="l1", at=NOW, handoff_id="s1", receiver="education", before=DUE, due_at=due, why=why
+    )
+
+
+def test_r7_4_a_reply_sent_back_by_the_mayors_mailbox_is_on_the_board_until_the_next_reply():
+    state = told(received(), REGISTERED, sent(), REPLIED, sent_back())
+    assert followed(state) == [], "the new limit is not known yet"
+    state = told(redo_due(), state=state)
+    (posted,) = followed(state)
+    assert isinstance(posted, NoticePosted)
+    assert (posted.for_what, posted.due_at, posted.receiver) == ("sent_back", REDO_DUE, "education")
+    state = told(posted, state=state)
+    assert followed(state) == []
+    (removed,) = followed(told(REPLIED, state=state))
+    assert isinstance(removed, NoticeRemoved)
+
+
+def test_r7_4_what_was_urged_and_answered_comes_back_to_the_board_each_time_it_is_sent_back():
+    state = told(received(), REGISTERED, sent(), OVERDUE, urged())
+    shown = []
+    for count in (1, 2):
+        for fact in followed(state):
+            shown.append(fact)
+            state = told(fact, state=state)
+        state = told(REPLIED, state=state)
+        state = told(*followed(state), state=state)
+        assert state.notices == ()
+        state = told(sent_back(count), state=state)
+        assert followed(state) == []
+        state = told(redo_due(), state=state)
+    shown += followed(state)
+    assert [fact.for_what for fact in shown] == ["urged", "sent_back", "sent_back"]
+
+
+def test_r7_4_a_unit_s_own_send_back_and_other_moves_of_a_limit_are_not_shown():
+    assert followed(told(received(), REGISTERED, sent("education"), sent_back(), redo_due())) == []
+    assert followed(told(received(), REGISTERED, sent(), redo_due(why="extension"))) == []
+
+
+@pytest.mark.parametrize("fact", [HandoffReturned, SlipWithdrawn])
+def test_r5_1_a_letter_that_is_returned_or_taken_back_leaves_the_board(fact):
+    state = told(received(), REGISTERED, sent(), urged())
+    fields = {"count": 1, "flagged": False} if fact is HandoffReturned else {}
+    gone = fact(letter_id="l1", at=NOW, handoff_id="s1", sender="mayor", receiver="education", reason="误", **fields)
+    state = told(*followed(state), gone, state=state)
+    assert [type(f) for f in followed(state)] == [NoticeRemoved]
+
+
+def test_r7_3_a_letter_reopened_by_a_send_back_needs_a_new_answer_and_a_new_text():
+    case = told(sent_back(), state=prepared())
+    assert case.status is Status.OPEN
+    with pytest.raises(RuleBroken, match="not finished"):
+        approve(case, TEXT.hash, HEAD, NOW)
+    again = ANSWERED.model_copy(update={"at": NOW + timedelta(days=1)})
+    case = told(again, state=case)
+    assert case.status is Status.TO_PREPARE
+    with pytest.raises(RuleBroken, match="to-prepare"):
+        approve(case, TEXT.hash, HEAD, NOW + timedelta(days=1))
+    case = told(*prepare(case, OTHER, (), CLERK, NOW + timedelta(days=1)), state=case)
+    case = told(*approve(case, OTHER.hash, HEAD, NOW + timedelta(days=1)), state=case)
+    assert case.status is Status.PUBLISHED
+
+
 def test_two_texts_never_share_a_hash_by_moving_words_between_their_parts():
     assert PublicText(subject="a", body="bc", reply="d").hash != PublicText(subject="a", body="b", reply="cd").hash
     assert (
@@ -237,6 +323,9 @@ def a_whole_life() -> tuple[list[Fact], Case]:
 
     state = told(received(), REGISTERED, sent(), OVERDUE, urged())
     state = keep(followed(state), state)
+    state = told(REPLIED, state=state)
+    state = keep(followed(state), state)
+    state = keep(followed(told(sent_back(), redo_due(), state=state)), told(sent_back(), redo_due(), state=state))
     state = told(REPLIED, ANSWERED, state=state)
     state = keep(followed(state), state)
     state = keep(prepare(state, TEXT, (), CLERK, NOW), state)
@@ -250,8 +339,8 @@ def test_the_order_between_services_does_not_matter(order: random.Random):
     reclassified = LetterReclassified(letter_id="l1", at=NOW, before=KIND, after=KIND)
     left: list[list[Fact]] = [
         [received(), reclassified, REGISTERED],
-        [sent(), urged(), REPLIED, ANSWERED],
-        [OVERDUE],
+        [sent(), urged(), REPLIED, sent_back(), REPLIED, ANSWERED],
+        [OVERDUE, redo_due()],
         own,
     ]
     state: Case | None = None
