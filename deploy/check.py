@@ -21,12 +21,14 @@ QUICK: Mapping[str, Sequence[str]] = {
     "types": ("mypy", *(word for package in PACKAGES for word in ("-p", package))),
     "import rules": ("importlinter", "--no-logo"),
     "message documents": ("deploy.asyncapi", "--check"),
+    "state machine": ("deploy.state_machine", "--check"),
 }
 """Name → module and arguments. Each says by itself what is wrong."""
 REPAIR: Mapping[str, str] = {
     "format": ".venv/bin/ruff format .",
     "lint": ".venv/bin/ruff check --fix .",
     "message documents": ".venv/bin/python -m deploy.asyncapi",
+    "state machine": ".venv/bin/python -m deploy.state_machine",
 }
 """Name → the command that repairs it, where there is one."""
 TESTS = ("tests/unit", "tests/architecture", "tests/contract", "tests/component")

@@ -4,8 +4,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from services.intake.domain import Letter, Stage
-from shared.contracts.types import InvalidReason
+from services.intake.domain import Handoff, Letter, Stage
+from shared.contracts.types import InvalidReason, Way
 from shared.directory import Directory
 
 TURN_TO = "请向相应的党委、人大、政协、军队、法院或检察院反映"
@@ -55,16 +55,19 @@ def standing(letter: Letter, directory: Directory) -> Standing:
         history.append(Happening(at=letter.discarded.at, text=f"不予受理：{reason.label}{advice}"))
     if letter.stage is Stage.NOTED and letter.noted_at:
         history.append(Happening(at=letter.noted_at, text="已存档供参考，感谢您的来信"))
-    for handoff in letter.handoffs.values():
-        history.append(Happening(at=handoff.sent_at, text=f"已交{name(handoff.receiver)}办理"))
+    handoffs = _shown(letter)
+    for handoff in handoffs:
+        verb = {Way.FORWARD: "已转{}办理", Way.DIRECT: "由{}直接办理"}.get(handoff.way, "已交{}办理")
+        history.append(Happening(at=handoff.sent_at, text=verb.format(name(handoff.receiver))))
         if handoff.collected_at:
             history.append(Happening(at=handoff.collected_at, text=f"{name(handoff.receiver)}已签收"))
     history += [Happening(at=a.at, text=f"{name(a.mailbox)}已答复（{a.channel.label}）") for a in letter.answers]
     if letter.published_at:
         history.append(Happening(at=letter.published_at, text="来信和答复已公开"))
     history.sort(key=lambda happening: happening.at)
-    last = list(letter.handoffs.values())[-1] if letter.handoffs else None
-    answered = bool(letter.answers)
+    limited = [handoff for handoff in handoffs if not handoff.ended and handoff.due_at is not None]
+    last = limited[-1] if limited else None
+    answered = bool(letter.answers) and not letter.reopened
     return Standing(
         state=_state(letter, answered=answered),
         subject=letter.subject,
@@ -78,6 +81,18 @@ def standing(letter: Letter, directory: Directory) -> Standing:
             AnswerShown(at=a.at, mailbox=name(a.mailbox), channel=a.channel.label, text=a.text) for a in letter.answers
         ],
     )
+
+
+def _shown(letter: Letter) -> list[Handoff]:
+    """Return the hand-offs between units; how a unit works inside is its own business (R4.2b, R4.4)."""
+    shown = []
+    for handoff in letter.handoffs.values():
+        above = letter.handoffs.get(handoff.parent) if handoff.parent else None
+        inner = above is not None and above.way in {Way.ASSIGN, Way.DIRECT}
+        kept = handoff.way is Way.SUBMIT_UP and handoff.sender == handoff.receiver
+        if not inner and not kept:
+            shown.append(handoff)
+    return shown
 
 
 class _Names:

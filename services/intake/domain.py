@@ -18,16 +18,21 @@ from shared.contracts.facts import (
     CitizenAnswered,
     Fact,
     HandoffCollected,
+    HandoffReturned,
     HandoffSent,
     LetterDiscarded,
+    LetterErased,
     LetterNoted,
     LetterPublished,
     LetterRead,
     LetterReceived,
     LetterReclassified,
     LetterRegistered,
+    ReplyDueChanged,
     ReplyDueSet,
     ReplyOverdue,
+    ReplySentBack,
+    SlipWithdrawn,
 )
 from shared.contracts.submissions import SubmissionAccepted
 from shared.contracts.types import (
@@ -40,6 +45,7 @@ from shared.contracts.types import (
     Nature,
     Number,
     Value,
+    Way,
 )
 
 
@@ -56,11 +62,17 @@ class Stage(StrEnum):
 class Handoff(Value):
     """Who has the letter to answer it, as the citizen may know."""
 
+    sender: str = ""
     receiver: str
+    way: Way = Way.ASSIGN
+    parent: str | None = None
+    """The hand-off under which this one was made: inside the unit that has the letter, or further on from it."""
     sent_at: Moment
     collected_at: Moment | None = None
     due_at: Moment | None = None
     overdue: bool = False
+    ended: bool = False
+    """It was returned or withdrawn; the letter is with the sender again (R5.1)."""
 
 
 class Answer(Value):
@@ -94,6 +106,8 @@ class Letter(Value):
     noted_at: Moment | None = None
     handoffs: Mapping[str, Handoff] = {}
     answers: tuple[Answer, ...] = ()
+    reopened: bool = False
+    """The last answer was sent back to be done again (R7.3), so another will come."""
     published_at: Moment | None = None
 
     @property
@@ -269,6 +283,11 @@ def _moved(**changes: Callable[[Letter, Any], Any]) -> Callable[[Letter | None, 
     return evolve
 
 
+def _handed_on(letter: Letter, fact: HandoffSent) -> dict[str, Handoff]:
+    handoff = Handoff(sender=fact.sender, receiver=fact.receiver, way=fact.way, parent=fact.parent, sent_at=fact.at)
+    return {**letter.handoffs, fact.handoff_id: handoff}
+
+
 def _with_handoff(letter: Letter, handoff_id: str, **changes: Any) -> dict[str, Handoff]:
     handoffs = dict(letter.handoffs)
     handoffs[handoff_id] = handoffs[handoff_id].model_copy(update=changes)
@@ -281,13 +300,19 @@ ON: Mapping[type[Fact], Callable[[Letter | None, Any], Letter | None]] = {
     LetterReclassified: _moved(classification=lambda _, f: f.after, corrections=lambda s, f: (*s.corrections, f)),
     LetterRegistered: _moved(number=lambda _, f: f.number, registered_at=lambda _, f: f.at),
     LetterDiscarded: _moved(discarded=lambda _, f: f),
+    LetterErased: _moved(subject=lambda _s, _f: "", body=lambda _s, _f: "", attachments=lambda _s, _f: ()),
     LetterNoted: _moved(noted_at=lambda _, f: f.at),
-    HandoffSent: _moved(handoffs=lambda s, f: {**s.handoffs, f.handoff_id: Handoff(receiver=f.receiver, sent_at=f.at)}),
+    HandoffSent: _moved(handoffs=_handed_on),
     HandoffCollected: _moved(handoffs=lambda s, f: _with_handoff(s, f.handoff_id, collected_at=f.at)),
+    HandoffReturned: _moved(handoffs=lambda s, f: _with_handoff(s, f.handoff_id, ended=True)),
+    SlipWithdrawn: _moved(handoffs=lambda s, f: _with_handoff(s, f.handoff_id, ended=True)),
     ReplyDueSet: _moved(handoffs=lambda s, f: _with_handoff(s, f.handoff_id, due_at=f.due_at)),
+    ReplyDueChanged: _moved(handoffs=lambda s, f: _with_handoff(s, f.handoff_id, due_at=f.due_at, overdue=False)),
     ReplyOverdue: _moved(handoffs=lambda s, f: _with_handoff(s, f.handoff_id, overdue=True)),
+    ReplySentBack: _moved(reopened=lambda s, _: bool(s.answers)),
     CitizenAnswered: _moved(
-        answers=lambda s, f: (*s.answers, Answer(mailbox=f.mailbox, channel=f.channel, text=f.text, at=f.at))
+        answers=lambda s, f: (*s.answers, Answer(mailbox=f.mailbox, channel=f.channel, text=f.text, at=f.at)),
+        reopened=lambda _s, _f: False,
     ),
     LetterPublished: _moved(published_at=lambda _, f: f.at),
 }

@@ -19,7 +19,7 @@ from shared.contracts.errors import RuleBroken, Stale
 from shared.contracts.facts import Fact, HandoffSent, LetterReceived, LetterRegistered
 from shared.contracts.mailbox import ContactDisclosed, LetterArrived
 from shared.contracts.submissions import SubmissionAccepted
-from shared.contracts.types import Actor, AnswerBy, Contact, Nature
+from shared.contracts.types import Actor, AnswerBy, Contact, Medium, Nature
 from shared.directory import Directory, UnknownMailbox
 from shared.messaging.broker import Record
 from shared.messaging.letters import Letters, Step, Telling
@@ -115,6 +115,11 @@ class Submissions:
         return submission, receiving_mailbox(submission, self.directory)
 
 
+def _answers_citizen(fact: HandoffSent) -> bool:
+    """Whether a hand-off gives the duty to answer to a mailbox that is connected and does not have the contact data yet."""
+    return fact.answer_by is AnswerBy.ASSIGNEE and fact.receiver != fact.sender and fact.medium is Medium.SYSTEM
+
+
 @dataclass
 class Disclosure:
     """Whom intake tells: the receiving mailbox of the letter, and whoever must answer of the contact data (rule 4)."""
@@ -143,7 +148,7 @@ class Disclosure:
                     may_publish=fact.may_publish,
                 )
                 told.append(Telling(f"mailbox.{fact.mailbox}", arrived, fact))
-            elif isinstance(fact, HandoffSent) and fact.answer_by is AnswerBy.ASSIGNEE:
+            elif isinstance(fact, HandoffSent) and _answers_citizen(fact):
                 disclosed = ContactDisclosed(
                     letter_id=fact.letter_id,
                     at=fact.at,
