@@ -10,6 +10,7 @@ from shared.contracts.facts import (
     CitizenAnswered,
     Fact,
     HandoffCollected,
+    HandoffReturned,
     HandoffSent,
     LetterDiscarded,
     LetterNoted,
@@ -21,13 +22,15 @@ from shared.contracts.facts import (
     PublicationWithheld,
     ReadingOverdue,
     ReplyApproved,
+    ReplyDueChanged,
     ReplyDueSet,
     ReplyOverdue,
+    ReplySentBack,
     ReplySubmitted,
     SlipPrepared,
     UrgingSent,
 )
-from shared.contracts.types import Actor, AnswerBy, Channel, Classification, InvalidReason, Nature, Number
+from shared.contracts.types import Actor, AnswerBy, Channel, Classification, InvalidReason, Nature, Number, Way
 
 MILLISECOND = timedelta(milliseconds=1)
 DAY = timedelta(days=1)
@@ -117,6 +120,10 @@ def history(random: Random, letter_id: str, start: datetime, days: int = 35) -> 
             "written_reply": False,
         }
         add(SlipPrepared, slip_id=handoff_id, sender=mailbox, receiver=receiver, **common)
+        if random.random() < 0.1:  # a letter that is forwarded is owed nothing
+            add(HandoffSent, prepared_by=actor, number=number, way=Way.FORWARD, **ends, **common)
+            add(HandoffCollected, handoff_id=handoff_id, receiver=receiver)
+            continue
         add(HandoffSent, prepared_by=actor, number=number, **ends, **common)
         due = midnight(now) + 4 * DAY
         add(ReplyDueSet, at=now, handoff_id=handoff_id, receiver=receiver, due_at=due, working_days=10)
@@ -149,6 +156,21 @@ def history(random: Random, letter_id: str, start: datetime, days: int = 35) -> 
             if ending < 0.75 or ending >= 0.9:  # some late replies come before anybody declared the lateness
                 now = max(now, due)
                 add(ReplyApproved, at=random.choice((now, due, now + 3 * DAY)), **ends, **reply)
+            elif random.random() < 0.3:
+                now = max(now, due)
+                add(HandoffReturned, reason="不属本单位职责", count=1, flagged=False, **ends)
+        if isinstance(facts[-1], ReplyApproved) and random.random() < 0.25:
+            now = max(now, facts[-1].at)
+            add(ReplySentBack, reply_id=reply["reply_id"], reason="未答", requirements="逐项答复", count=1, **ends)
+            redo = midnight(now) + 3 * DAY
+            changed = {"handoff_id": handoff_id, "receiver": receiver, "before": due, "due_at": redo}
+            add(ReplyDueChanged, at=now, why="sent_back", **changed)
+            if random.random() < 0.5:
+                add(ReplyOverdue, at=redo, due_at=redo, **ends)
+            if random.random() < 0.7:
+                late = isinstance(facts[-1], ReplyOverdue)
+                now = random.choice((redo, redo + DAY)) if late else max(now, redo - 5 * MILLISECOND)
+                add(ReplyApproved, at=now, **ends, **reply)
     if not any(isinstance(fact, ReplyApproved) for fact in facts):
         return facts
     add(CitizenAnswered, mailbox=mailbox, channel=Channel.ONLINE, text="已修复。", author=actor)
@@ -233,9 +255,8 @@ def _of_letter(
 
 
 def _of_handoff(facts: Sequence[Fact], start: datetime, end: datetime) -> Iterator[str]:
-    due = [fact.due_at for fact in facts if isinstance(fact, ReplyDueSet)][-1]
-    replies = [fact.at for fact in facts if isinstance(fact, ReplyApproved)]
-    declared = any(isinstance(fact, ReplyOverdue) and fact.due_at == due for fact in facts)
+    if any(isinstance(fact, HandoffSent) and fact.way is not Way.ASSIGN for fact in facts):
+        return
     for fact in facts:
         if start <= fact.at < end:
             if isinstance(fact, HandoffSent):
@@ -244,13 +265,20 @@ def _of_handoff(facts: Sequence[Fact], start: datetime, end: datetime) -> Iterat
                 yield "collected"
             elif isinstance(fact, UrgingSent):
                 yield "urged"
-    if replies and start <= replies[0] < end:
-        yield "answered_in_time" if replies[0] < due else "answered_late"
-    late = replies[0] >= due if replies else declared
-    if late and start < due <= end:
-        yield "became_overdue"
-    if late and due <= end and not (replies and replies[0] < end):
-        yield "overdue"
+    replies = [fact.at for fact in facts if isinstance(fact, ReplyApproved)]
+    dues = [[fact.due_at for fact in facts if isinstance(fact, ReplyDueSet)][-1]]
+    dues += [fact.due_at for fact in facts if isinstance(fact, ReplyDueChanged)]
+    returned = any(isinstance(fact, HandoffReturned) for fact in facts)
+    for turn, due in enumerate(dues):
+        declared = any(isinstance(fact, ReplyOverdue) and fact.due_at == due for fact in facts)
+        replied = replies[turn] if turn < len(replies) else None
+        if replied and start <= replied < end:
+            yield "answered_in_time" if replied < due else "answered_late"
+        late = not returned and (replied >= due if replied else declared)
+        if late and start < due <= end:
+            yield "became_overdue"
+        if late and due <= end and not (replied and replied < end):
+            yield "overdue"
 
 
 def flat(figures: Any) -> Counter[str]:

@@ -5,6 +5,7 @@ there stays, so rows come out the same whatever the order between services, and 
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from shared.contracts.facts import (
     CitizenAnswered,
     Fact,
     HandoffCollected,
+    HandoffReturned,
     HandoffSent,
     LetterDiscarded,
     LetterNoted,
@@ -25,30 +27,26 @@ from shared.contracts.facts import (
     PublicationWithheld,
     ReadingOverdue,
     ReplyApproved,
+    ReplyDueChanged,
     ReplyDueSet,
     ReplyOverdue,
+    ReplySentBack,
+    SlipWithdrawn,
     UrgingSent,
 )
-from shared.contracts.types import Classification, InvalidReason, Moment, Nature, Value
+from shared.contracts.types import Classification, InvalidReason, Moment, Nature, Value, Way
 
 
-class Handoff(Value):
-    """One assignment (R4.2) from its sending to its answer."""
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A limit and the reply to it: the first one, and one more each time the reply was sent back (R7.3)."""
 
-    sender: str = ""
-    """Mailbox code of the assigner."""
-    receiver: str = ""
-    """Mailbox code of the assignee."""
-    sent_at: Moment | None = None
-    collected_at: Moment | None = None
-    replied_at: Moment | None = None
-    """When the assignee's head approved the reply, which answers the assignment (R6.1)."""
-    limits: tuple[Moment, ...] = ()
+    limits: tuple[datetime, ...] = ()
     """Every due moment that was set; the last one is in force."""
-    passed: tuple[Moment, ...] = ()
+    passed: tuple[datetime, ...] = ()
     """The due moments that were declared to have passed without a reply."""
-    urged: tuple[Moment, ...] = ()
-    """When each urging slip went out (R7.1)."""
+    replied_at: datetime | None = None
+    """When the assignee's head approved the reply, which answers the assignment (R6.1)."""
 
     @property
     def due_at(self) -> datetime | None:
@@ -68,9 +66,47 @@ class Handoff(Value):
 
     @property
     def once_late_since(self) -> tuple[datetime, ...]:
-        """Every due moment by which this hand-off was ever taken for late."""
+        """Every due moment by which this round was ever taken for late."""
         replied = self.replied_at
         return (*self.passed, *(limit for limit in self.limits if replied is not None and replied >= limit))
+
+
+class Handoff(Value):
+    """One hand-off (R4.1–R4.4) from its sending to its answer."""
+
+    sender: str = ""
+    """Mailbox code of the assigner."""
+    receiver: str = ""
+    """Mailbox code of the assignee."""
+    way: Way = Way.ASSIGN
+    sent_at: Moment | None = None
+    collected_at: Moment | None = None
+    replied: tuple[Moment, ...] = ()
+    """When the reply was approved: the first, and one more after each send-back."""
+    sent_back: tuple[Moment, ...] = ()
+    """When the reply was sent back (R7.3)."""
+    limits: tuple[tuple[Moment, ...], ...] = ()
+    """Every due moment that was set: first those of the first reply, then those of each redo."""
+    passed: tuple[Moment, ...] = ()
+    """The due moments that were declared to have passed without a reply."""
+    urged: tuple[Moment, ...] = ()
+    """When each urging slip went out (R7.1)."""
+    void: bool = False
+    """Returned or withdrawn: it was sent in error, so it cannot be late (R5.1)."""
+
+    @property
+    def rounds(self) -> tuple[Round, ...]:
+        """The limits and replies that belong together."""
+        number = max(len(self.limits), len(self.replied), 1)
+        known = {limit for limits in self.limits for limit in limits}
+        astray = tuple(moment for moment in self.passed if moment not in known)
+        rounds = []
+        for place in range(number):
+            limits = self.limits[place] if place < len(self.limits) else ()
+            passed = tuple(moment for moment in self.passed if moment in limits) + (astray if place == 0 else ())
+            replied_at = self.replied[place] if place < len(self.replied) else None
+            rounds.append(Round(limits=limits, passed=passed, replied_at=replied_at))
+        return tuple(rounds)
 
 
 class Row(Value):
@@ -160,10 +196,14 @@ def reading_overdue(row: Row | None, fact: ReadingOverdue) -> Row:
 
 
 def handoff_sent(row: Row | None, fact: HandoffSent) -> Row:
-    """It was assigned (R4.2)."""
-    return _handoff(
-        row, fact.handoff_id, lambda _: {"sender": fact.sender, "receiver": fact.receiver, "sent_at": fact.at}
-    )
+    """It was handed out (R4.1–R4.4)."""
+    sent = {"sender": fact.sender, "receiver": fact.receiver, "way": fact.way, "sent_at": fact.at}
+    return _handoff(row, fact.handoff_id, lambda _: sent)
+
+
+def handoff_void(row: Row | None, fact: HandoffReturned | SlipWithdrawn) -> Row:
+    """It was returned, or taken back before anybody collected it (R5.1)."""
+    return _handoff(row, fact.handoff_id, lambda _: {"void": True})
 
 
 def handoff_collected(row: Row | None, fact: HandoffCollected) -> Row:
@@ -173,7 +213,20 @@ def handoff_collected(row: Row | None, fact: HandoffCollected) -> Row:
 
 def reply_due_set(row: Row | None, fact: ReplyDueSet) -> Row:
     """A due moment came into force (R6.1)."""
-    return _handoff(row, fact.handoff_id, lambda h: {"receiver": fact.receiver, "limits": (*h.limits, fact.due_at)})
+    return _handoff(row, fact.handoff_id, lambda h: {"receiver": fact.receiver, "limits": _limited(h, fact.due_at)})
+
+
+def reply_due_changed(row: Row | None, fact: ReplyDueChanged) -> Row:
+    """The due moment moved (R6.1, R6.4), or the reply was sent back and has a new one (R7.3)."""
+    if fact.why == "sent_back":
+        return _handoff(row, fact.handoff_id, lambda h: {"limits": (*h.limits, (fact.due_at,))})
+    return _handoff(row, fact.handoff_id, lambda h: {"limits": _limited(h, fact.due_at)})
+
+
+def _limited(handoff: Handoff, due_at: datetime) -> tuple[tuple[datetime, ...], ...]:
+    """Return the limits with one more for the round that runs."""
+    earlier, last = handoff.limits[:-1], (handoff.limits or ((),))[-1]
+    return (*earlier, (*last, due_at))
 
 
 def reply_overdue(row: Row | None, fact: ReplyOverdue) -> Row:
@@ -195,12 +248,19 @@ def urging_sent(row: Row | None, fact: UrgingSent) -> Row:
 
 
 def reply_approved(row: Row | None, fact: ReplyApproved) -> Row:
-    """The assignment is answered (R6.1); the first approved reply counts."""
-    return _handoff(
-        row,
-        fact.handoff_id,
-        lambda h: {"sender": fact.sender, "receiver": fact.receiver, "replied_at": h.replied_at or fact.at},
-    )
+    """The assignment is answered (R6.1); the first approved reply counts, and the first after each send-back (R7.3)."""
+    ends = {"sender": fact.sender, "receiver": fact.receiver}
+
+    def change(handoff: Handoff) -> Mapping[str, Any]:
+        awaited = len(handoff.replied) == len(handoff.sent_back)
+        return {**ends, "replied": (*handoff.replied, fact.at)} if awaited else ends
+
+    return _handoff(row, fact.handoff_id, change)
+
+
+def reply_sent_back(row: Row | None, fact: ReplySentBack) -> Row:
+    """The reply must be done again (R7.3)."""
+    return _handoff(row, fact.handoff_id, lambda h: {"sent_back": (*h.sent_back, fact.at)})
 
 
 def citizen_answered(row: Row | None, fact: CitizenAnswered) -> Row:
@@ -228,10 +288,14 @@ ON: Final[dict[type[Fact], Callable[[Row | None, Any], Row | None]]] = {
     ReadingOverdue: reading_overdue,
     HandoffSent: handoff_sent,
     HandoffCollected: handoff_collected,
+    SlipWithdrawn: handoff_void,
+    HandoffReturned: handoff_void,
     ReplyDueSet: reply_due_set,
+    ReplyDueChanged: reply_due_changed,
     ReplyOverdue: reply_overdue,
     UrgingSent: urging_sent,
     ReplyApproved: reply_approved,
+    ReplySentBack: reply_sent_back,
     CitizenAnswered: citizen_answered,
     LetterPublished: published,
     PublicationWithheld: withheld,

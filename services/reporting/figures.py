@@ -16,7 +16,7 @@ from pydantic import Field
 
 from services.reporting.domain import Handoff, Row
 from shared.calendar.zone import business_date
-from shared.contracts.types import InvalidReason, Nature, Value
+from shared.contracts.types import InvalidReason, Nature, Value, Way
 
 
 class Side(StrEnum):
@@ -76,13 +76,13 @@ class Figure(StrEnum):
     ANSWERED_IN_TIME = (
         "answered_in_time",
         "按时回复",
-        "在期限最后一日24时之前回复（经承办单位负责人批准）的交办件，按回复时间计入",
+        "在期限最后一日24时之前回复（经承办单位负责人批准）的交办件，按回复时间计入；退办后重新回复的另计",
     )
-    """Assignments whose reply was approved before 24:00 of the last day (R6.1), by the moment of the first approval."""
-    ANSWERED_LATE = "answered_late", "逾期回复", "超过期限后才回复的交办件，按回复时间计入"
-    """Assignments whose reply was approved later than that, by the moment of the first approval."""
-    BECAME_OVERDUE = "became_overdue", "新增逾期", "到期限仍未回复的交办件，按期限的最后一日计入"
-    """Assignments whose limit passed without a reply, by the last day of the limit."""
+    """Replies approved before 24:00 of the last day (R6.1), by the moment of approval; a redo counts once more (R7.3)."""
+    ANSWERED_LATE = "answered_late", "逾期回复", "超过期限后才回复的交办件，按回复时间计入；退办后重新回复的另计"
+    """Replies approved later than that, by the moment of approval; a redo counts once more (R7.3)."""
+    BECAME_OVERDUE = "became_overdue", "新增逾期", "到期限仍未回复的交办件，按期限的最后一日计入；已退回或撤回的不计"
+    """Limits that passed without a reply, by their last day; not of what was returned or withdrawn (R5.1)."""
     URGED = "urged", "催办次数", "发出的催办单，按发出时间计入；同一件可多次催办"
     """Urging slips sent (R7.1), by the moment of sending; one assignment may have several."""
     OVERDUE = "overdue", "期末逾期未复", "期末时期限已过而尚未回复的交办件"
@@ -131,8 +131,7 @@ def tallies(row: Row) -> list[Tally]:
     """Return where a letter counts, and as what. This is the definition of every figure but `Figure.OVERDUE`, which follows from two."""
     found = list(_of_letter(row)) if row.mailbox else []
     for handoff in row.handoffs.values():
-        if handoff.sender and handoff.receiver:
-            found.extend(_of_handoff(handoff))
+        found.extend(_of_handoff(handoff))
     return found
 
 
@@ -160,23 +159,31 @@ def _of_letter(row: Row) -> Iterator[Tally]:
 
 
 def _of_handoff(handoff: Handoff) -> Iterator[Tally]:
-    ends = (
-        (handoff.sender, Side.ASSIGNED, handoff.receiver),
-        (handoff.receiver, Side.UNDERTAKEN, handoff.sender),
-    )
-    late = handoff.late_since
-    for mailbox, side, other in ends:
+    rounds = handoff.rounds
+    for mailbox, side, other in _ends(handoff):
         if handoff.sent_at:
             yield Tally(_on(mailbox, handoff.sent_at), side, Figure.ASSIGNED, other)
         if handoff.collected_at:
             yield Tally(_on(mailbox, handoff.collected_at), side, Figure.COLLECTED, other)
-        if handoff.replied_at:
-            figure = Figure.ANSWERED_LATE if late else Figure.ANSWERED_IN_TIME
-            yield Tally(_on(mailbox, handoff.replied_at), side, figure, other)
-        if late:
-            yield Tally(_until(mailbox, late), side, Figure.BECAME_OVERDUE, other)
+        for part in rounds:
+            late = None if handoff.void else part.late_since
+            if part.replied_at:
+                figure = Figure.ANSWERED_LATE if late else Figure.ANSWERED_IN_TIME
+                yield Tally(_on(mailbox, part.replied_at), side, figure, other)
+            if late:
+                yield Tally(_until(mailbox, late), side, Figure.BECAME_OVERDUE, other)
         for moment in handoff.urged:
             yield Tally(_on(mailbox, moment), side, Figure.URGED, other)
+
+
+def _ends(handoff: Handoff) -> tuple[tuple[str, Side, str], ...]:
+    """Return (mailbox, side, the other mailbox) of both ends of an assignment; other hand-offs are none (R4.1, R4.3, R4.4)."""
+    if handoff.way is not Way.ASSIGN or not handoff.sender or not handoff.receiver:
+        return ()
+    return (
+        (handoff.sender, Side.ASSIGNED, handoff.receiver),
+        (handoff.receiver, Side.UNDERTAKEN, handoff.sender),
+    )
 
 
 def cells_of(row: Row) -> list[str]:
@@ -191,7 +198,7 @@ def cells_of(row: Row) -> list[str]:
     for handoff in row.handoffs.values():
         for mailbox in (handoff.sender, handoff.receiver):
             if mailbox:
-                cells.update(_until(mailbox, limit) for limit in handoff.once_late_since)
+                cells.update(_until(mailbox, limit) for part in handoff.rounds for limit in part.once_late_since)
     return sorted(cells)
 
 

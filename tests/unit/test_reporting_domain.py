@@ -26,14 +26,18 @@ from shared.calendar.zone import SHANGHAI
 from shared.contracts.errors import BadInput
 from shared.contracts.facts import (
     Fact,
+    HandoffReturned,
     HandoffSent,
     LetterReceived,
     LetterReclassified,
     ReplyApproved,
+    ReplyDueChanged,
     ReplyDueSet,
     ReplyOverdue,
+    ReplySentBack,
+    SlipWithdrawn,
 )
-from shared.contracts.types import Actor, AnswerBy, Classification, Nature, Number
+from shared.contracts.types import Actor, AnswerBy, Classification, Nature, Number, Way
 from tests.histories import MAILBOXES, flat, histories, midnight, recount
 
 START = datetime(2026, 1, 19, tzinfo=SHANGHAI)
@@ -212,6 +216,61 @@ def test_r6_1_a_limit_set_anew_takes_the_place_of_the_one_that_had_passed():
     row = evolved([*assigned(), declared, longer])
     assert handling(row, "2026-03-16", "2026-03-23") is None
     assert "mayor|2026-03-16" in cells_of(row)
+
+
+def sent_back(at: datetime, due: datetime) -> list[Fact]:
+    return [
+        ReplySentBack(at=at, reply_id="r1", reason="", requirements="", count=1, **ENDS),
+        ReplyDueChanged(
+            letter_id="l", handoff_id="s1", receiver="education", at=at, before=DUE, due_at=due, why="sent_back"
+        ),
+    ]
+
+
+def test_r7_3_a_redo_counts_once_more_and_leaves_what_was_counted():
+    redo_due = DUE + timedelta(days=14)
+    late = [*assigned(), ReplyOverdue(at=DUE, due_at=DUE, **ENDS), reply(DUE + timedelta(hours=9))]
+    again = evolved([*late, *sent_back(DUE + timedelta(days=1), redo_due)])
+    assert handling(again, "2026-03-16", "2026-03-23") == handling(evolved(late), "2026-03-16", "2026-03-23")
+    done = evolved([reply(redo_due - timedelta(hours=1))], again)
+    whole = handling(done, "2026-03-02", "2026-04-06")
+    assert (whole.assigned, whole.answered_late, whole.answered_in_time, whole.overdue) == (1, 1, 1, 0)
+    open_ = evolved([ReplyOverdue(at=redo_due, due_at=redo_due, **ENDS)], again)
+    assert handling(open_, "2026-03-02", "2026-04-06").overdue == 1
+
+
+def test_r6_4_an_extension_or_a_schedule_takes_the_place_of_the_limit_before():
+    for why in ("extension", "schedule"):
+        moved = ReplyDueChanged(
+            letter_id="l",
+            handoff_id="s1",
+            receiver="education",
+            at=DUE,
+            before=DUE,
+            due_at=DUE + timedelta(days=2),
+            why=why,
+        )
+        row = evolved([*assigned(), ReplyOverdue(at=DUE, due_at=DUE, **ENDS), moved, reply(DUE + timedelta(days=1))])
+        whole = handling(row, "2026-03-02", "2026-04-06")
+        assert (whole.answered_in_time, whole.answered_late, whole.became_overdue) == (1, 0, 0)
+
+
+def test_r5_1_what_was_returned_or_taken_back_is_not_late():
+    declared = ReplyOverdue(at=DUE, due_at=DUE, **ENDS)
+    returned = HandoffReturned(at=DUE, reason="误", count=1, flagged=False, **ENDS)
+    withdrawn = SlipWithdrawn(at=DUE, reason="误", **ENDS)
+    for back in (returned, withdrawn):
+        before, after = evolved([*assigned(), declared]), evolved([*assigned(), declared, back])
+        whole = handling(after, "2026-03-02", "2026-04-06")
+        assert (whole.assigned, whole.became_overdue, whole.overdue) == (1, 0, 0)
+        assert changed_cells(before, after) <= set(cells_of(after))
+
+
+@pytest.mark.parametrize("way", [Way.DIRECT, Way.FORWARD, Way.SUBMIT_UP])
+def test_r4_3_only_assignments_count_as_assigned(way):
+    sent, *rest = assigned()
+    row = evolved([sent.model_copy(update={"way": way}), *rest, reply(SENT)])
+    assert tallies(row) == []
 
 
 def test_r3_2_a_corrected_classification_counts_on_the_day_of_receipt():
