@@ -213,7 +213,9 @@ def recount(letters: Iterable[Sequence[Fact]], mailbox: str | None, start: datet
         if ours(received.mailbox):
             found.update(_of_letter(facts, received, inside, start, end))
         for sent in (fact for fact in facts if isinstance(fact, HandoffSent)):
-            names = list(_of_handoff([f for f in facts if getattr(f, "handoff_id", "") == sent.handoff_id], start, end))
+            after = facts[facts.index(sent) :]
+            own = [f for f in after if getattr(f, "handoff_id", sent.handoff_id) == sent.handoff_id]
+            names = list(_of_handoff(own, start, end))
             if ours(sent.sender):
                 found.update(f"assigned/{sent.receiver}/{name}" for name in names)
             if ours(sent.receiver):
@@ -265,7 +267,14 @@ def _of_handoff(facts: Sequence[Fact], start: datetime, end: datetime) -> Iterat
                 yield "collected"
             elif isinstance(fact, UrgingSent):
                 yield "urged"
-    replies = [fact.at for fact in facts if isinstance(fact, ReplyApproved)]
+    replies: list[datetime] = []
+    awaited = True
+    for fact in facts:
+        if awaited and isinstance(fact, ReplyApproved | CitizenAnswered):
+            replies.append(fact.at)
+        awaited = isinstance(fact, ReplySentBack) or (
+            awaited and not isinstance(fact, ReplyApproved | CitizenAnswered | HandoffReturned)
+        )
     dues = [[fact.due_at for fact in facts if isinstance(fact, ReplyDueSet)][-1]]
     dues += [fact.due_at for fact in facts if isinstance(fact, ReplyDueChanged)]
     returned = any(isinstance(fact, HandoffReturned) for fact in facts)

@@ -250,12 +250,12 @@ def urging_sent(row: Row | None, fact: UrgingSent) -> Row:
 def reply_approved(row: Row | None, fact: ReplyApproved) -> Row:
     """The assignment is answered (R6.1); the first approved reply counts, and the first after each send-back (R7.3)."""
     ends = {"sender": fact.sender, "receiver": fact.receiver}
+    return _handoff(row, fact.handoff_id, lambda h: {**ends, **_replied(h, fact.at)})
 
-    def change(handoff: Handoff) -> Mapping[str, Any]:
-        awaited = len(handoff.replied) == len(handoff.sent_back)
-        return {**ends, "replied": (*handoff.replied, fact.at)} if awaited else ends
 
-    return _handoff(row, fact.handoff_id, change)
+def _replied(handoff: Handoff, at: datetime) -> dict[str, Any]:
+    awaited = len(handoff.replied) == len(handoff.sent_back) and not handoff.void
+    return {"replied": (*handoff.replied, at)} if awaited else {}
 
 
 def reply_sent_back(row: Row | None, fact: ReplySentBack) -> Row:
@@ -264,8 +264,13 @@ def reply_sent_back(row: Row | None, fact: ReplySentBack) -> Row:
 
 
 def citizen_answered(row: Row | None, fact: CitizenAnswered) -> Row:
-    """The citizen has an answer (R8.3); the first one counts."""
-    return _with(row, answered_at=(row.answered_at if row else None) or fact.at)
+    """The citizen has an answer (R8.3); the first one counts. With it every hand-off is answered whose reply was still awaited."""
+    row = row or Row()
+    handoffs = {
+        name: handoff.model_copy(update=_replied(handoff, fact.at)) if handoff.sent_at else handoff
+        for name, handoff in row.handoffs.items()
+    }
+    return _with(row, handoffs=handoffs, answered_at=row.answered_at or fact.at)
 
 
 def published(row: Row | None, fact: LetterPublished) -> Row:

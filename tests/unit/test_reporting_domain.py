@@ -25,6 +25,7 @@ from services.reporting.repository import dump
 from shared.calendar.zone import SHANGHAI
 from shared.contracts.errors import BadInput
 from shared.contracts.facts import (
+    CitizenAnswered,
     Fact,
     HandoffReturned,
     HandoffSent,
@@ -37,7 +38,7 @@ from shared.contracts.facts import (
     ReplySentBack,
     SlipWithdrawn,
 )
-from shared.contracts.types import Actor, AnswerBy, Classification, Nature, Number, Way
+from shared.contracts.types import Actor, AnswerBy, Channel, Classification, Nature, Number, Way
 from tests.histories import MAILBOXES, flat, histories, midnight, recount
 
 START = datetime(2026, 1, 19, tzinfo=SHANGHAI)
@@ -264,6 +265,15 @@ def test_r5_1_what_was_returned_or_taken_back_is_not_late():
         whole = handling(after, "2026-03-02", "2026-04-06")
         assert (whole.assigned, whole.became_overdue, whole.overdue) == (1, 0, 0)
         assert changed_cells(before, after) <= set(cells_of(after))
+
+
+def test_r4_2b_a_department_that_answers_the_citizen_ends_the_assignment_above_it():
+    answered = CitizenAnswered(
+        letter_id="l", at=DUE + timedelta(days=1), mailbox="x", channel=Channel.ONLINE, text="", author=ACTOR
+    )
+    row = evolved([*assigned(), ReplyOverdue(at=DUE, due_at=DUE, **ENDS), answered])
+    whole = handling(row, "2026-03-02", "2026-04-06")
+    assert (whole.answered_late, whole.became_overdue, whole.overdue) == (1, 1, 0)
 
 
 @pytest.mark.parametrize("way", [Way.DIRECT, Way.FORWARD, Way.SUBMIT_UP])
