@@ -2,28 +2,18 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
-
-import httpx
 
 from services.routing import handlers
-from services.routing.app import build
-from services.runtime import Service
-from shared.contracts.actions import Action, ApproveReply, CollectLetter, RecordProgress, SubmitReply
+from shared.contracts.actions import ApproveReply, CollectLetter, RecordProgress, SubmitReply
 from shared.contracts.catalogue import TYPE_OF
 from shared.contracts.envelope import pack
 from shared.contracts.facts import (
     CitizenAnswered,
     Fact,
     HandoffCollected,
-    LetterReceived,
     LetterReclassified,
-    LetterRegistered,
     ProgressRecorded,
     ReplyDueSet,
     ReplyReminded,
@@ -39,126 +29,24 @@ from shared.contracts.mailbox import (
     ReplyArrived,
     UrgingArrived,
 )
-from shared.contracts.types import Attachment, Classification, Nature, Number
+from shared.contracts.types import Classification, Nature
 from tests.conftest import MONDAY, World, eventually
-
-TEXT = "学校门口的路灯坏了两周，孩子放学不安全，请尽快修复。"
-ABOUT = Classification(nature=Nature.COMPLAINT, domain="utilities-water", region="500103")
-FILE = Attachment(id="0" * 32, name="照片.jpg", media_type="image/jpeg", size=10, sha256="0" * 64)
-SLIP = {
-    "receiver": "education",
-    "opinion": "拟交市教委办理",
-    "requirements": "依法办理并答复来信人",
-    "answer_by": "assignee",
-}
-
-
-@dataclass
-class Desk:
-    """Routing as its users see it."""
-
-    world: World
-    client: httpx.AsyncClient
-    service: Service
-    _serial: int = 0
-
-    async def letter(self, *, registered: bool = True, **changes: Any) -> str:
-        """A letter to the mayor's mailbox, as intake tells of it; return its id."""
-        letter_id = str(uuid4())
-        self._serial += 1
-        values = {
-            "mailbox": "mayor",
-            "chosen_mailbox": "mayor",
-            "subject": "学校门口的路灯坏了",
-            "body": TEXT,
-            "classification": ABOUT,
-            "may_publish": True,
-            "attachments": (FILE,),
-        }
-        facts: list[Fact] = [LetterReceived(letter_id=letter_id, at=MONDAY, **{**values, **changes})]
-        if registered:
-            number = Number(mailbox="mayor", prefix="渝府信", ascii_prefix="YFX", year=2026, serial=self._serial)
-            facts.append(LetterRegistered(letter_id=letter_id, at=MONDAY, number=number))
-        await self.world.publish(*facts)
-
-        async def known() -> bool:
-            found = await self.service.letters.aggregates.get(letter_id)
-            return bool(found.version == len(facts))
-
-        await eventually(known)
-        return letter_id
-
-    async def post(self, path: str, who: tuple[str, ...], body: Any = None, **headers: str) -> httpx.Response:
-        return await self.client.post(
-            f"/routing/letters/{path}", json=body, headers={**self.world.token(*who), **headers}
-        )
-
-    async def done(self, path: str, who: tuple[str, ...], body: Any = None) -> dict[str, Any]:
-        answer = await self.post(path, who, body)
-        assert answer.status_code == 200, answer.text
-        found: dict[str, Any] = answer.json()
-        assert answer.headers["etag"] == f'"{found["version"]}"'
-        return found
-
-    async def get(self, path: str, who: tuple[str, ...]) -> httpx.Response:
-        return await self.client.get(f"/routing/{path}", headers=self.world.token(*who))
-
-    async def listed(self, mailbox: str, name: str) -> list[str]:
-        answer = await self.get(f"mailboxes/{mailbox}/letters?list={name}", DUTY)
-        assert answer.status_code == 200, answer.text
-        return [row["letter_id"] for row in answer.json()["items"]]
-
-    async def assigned(self, **changes: Any) -> str:
-        letter_id = await self.letter()
-        await self.done(f"{letter_id}/slips", CLERK, {**SLIP, **changes})
-        await self.done(f"{letter_id}/slips/s1/approve", HEAD)
-        return letter_id
-
-    async def ask(self, unit: str, action: Action, action_id: str | None = None) -> str:
-        """Do as a unit's system does; return the action's id."""
-        action_id = action_id or str(uuid4())
-        message = pack(
-            action,
-            topic=f"actions.{unit}",
-            letter_id=action.letter_id,
-            source=unit,
-            id=action_id,
-            time=MONDAY,
-            traceparent="",
-        )
-        await self.world.produce(message.topic, message.key, message.value, message.headers)
-        return action_id
-
-    async def told(self, mailbox: str, kind: type[Any], count: int = 1) -> list[Any]:
-        """Wait until a mailbox has been told `count` times."""
-
-        async def arrived() -> list[Any] | None:
-            found = [m for m in await self.world.messages(f"mailbox.{mailbox}") if isinstance(m, kind)]
-            return found if len(found) >= count else None
-
-        found: list[Any] = await eventually(arrived)
-        assert len(found) == count
-        return found
-
-
-CLERK = ("mayor-clerk", "mayor", "clerk")
-HEAD = ("mayor-head", "mayor", "head")
-DUTY = ("mayor-duty", "mayor", "duty_officer")
-UNIT_CLERK = ("education-clerk", "education", "clerk")
-UNIT_HEAD = ("education-head", "education", "head")
-UNIT_SYSTEM = ("education-system", "education", "unit_system")
-OTHER = ("water-clerk", "water", "clerk", "head")
-
-
-@asynccontextmanager
-async def desk_of(world: World) -> AsyncIterator[Desk]:
-    service = build(world.kit())
-    async with world.running(service) as client:
-        yield Desk(world, client, service)
-
-
-def action(kind: type[Action], letter_id: str, person: str = "li", **values: Any) -> Action:
-    return kind(letter_id=letter_id, handoff_id="s1", person=person, person_name="李某", **values)
+from tests.routing_desk import (
+    ABOUT,
+    CLERK,
+    DUTY,
+    FILE,
+    HEAD,
+    OTHER,
+    SLIP,
+    TEXT,
+    UNIT_CLERK,
+    UNIT_HEAD,
+    UNIT_SYSTEM,
+    Desk,
+    action,
+    desk_of,
+)
 
 
 async def test_a_letter_goes_from_the_pending_list_to_the_citizens_answer_over_http(world: World) -> None:
@@ -249,7 +137,13 @@ async def test_r10_2_wrong_tokens_stages_versions_and_fields_are_refused_with_th
             "R2.1",
         )
         missing = await desk.post(f"{letter_id}/slips", CLERK, {"receiver": "education"})
-        assert {error["field"] for error in missing.json()["errors"]} == {"/opinion", "/requirements", "/answer_by"}
+        assert {error["field"] for error in missing.json()["errors"]} == {"/opinion", "/requirements"}
+        nobody = await desk.post(f"{letter_id}/slips", CLERK, {**SLIP, "answer_by": None})
+        assert (nobody.status_code, nobody.json()["errors"][0]["field"], nobody.json()["rule"]) == (
+            422,
+            "/answer_by",
+            "R8.3",
+        )
         assert missing.headers["content-type"] == "application/problem+json"
 
         stale = await desk.post(f"{letter_id}/slips", CLERK, SLIP, **{"If-Match": '"1"'})
