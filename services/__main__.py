@@ -2,12 +2,13 @@
 
 import argparse
 import importlib
+import signal
 import sys
 
 import uvicorn
 
 from services import NAMES
-from services.runtime import Kit, Service, application
+from services.runtime import GRACE_SECONDS, Kit, Service, application
 from services.settings import WrongSettings, load_settings
 from shared.directory import DirectoryError
 from shared.observability.logs import configure_logging
@@ -38,21 +39,25 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     port = PORTS[chosen] if settings.port is None else settings.port
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=port,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=5,
-        timeout_keep_alive=30,
-    )
-    shutdown_tracing()
+    # uvicorn stops in order at SIGTERM and then raises the signal again: leaving as asked is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        uvicorn.run(
+            app,
+            host=settings.host,
+            port=port,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            timeout_keep_alive=30,
+        )
+    finally:
+        shutdown_tracing()
     return 0
 
 

@@ -1,6 +1,7 @@
 """`python -m deploy.demo`: see the package's documentation."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -29,6 +30,8 @@ from shared.directory import load_directory
 from shared.security.issue import ensure_keys
 
 WATCH_SECONDS = 2.0
+PATIENCE_SECONDS = 60
+"""How long people try again while a service cannot for now, as on a machine that does much else."""
 
 
 class DemoSettings(BaseSettings):
@@ -117,7 +120,7 @@ class Demo:
         directory = load_directory(given.directory_file)
         heard = [f"mailbox.{mailbox.code}" for mailbox in directory.mailboxes()]
         async with (
-            City(services.urls, self.keys, directory) as city,
+            City(services.urls, self.keys, directory, patience=PATIENCE_SECONDS) as city,
             Listener(given.kafka_bootstrap, given.namespace, heard) as listener,
         ):
             story = Story(city, listener, given.kafka_bootstrap, given.namespace, self.clock_file, self.state_file)
@@ -198,11 +201,12 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
-    demo: Demo | None = None
+    logging.getLogger("aiokafka").setLevel(
+        logging.CRITICAL
+    )  # it tries again by itself; what stays wrong shows in the steps
     try:
         settings = DemoSettings()
-        demo = Demo(settings, Engines(settings.demo_instance))
-        return demo.run()
+        return Demo(settings, Engines(settings.demo_instance)).run()
     except ValidationError as error:
         for problem in error.errors(include_url=False):
             tell(

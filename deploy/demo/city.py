@@ -102,6 +102,7 @@ class City:
         keys: folder of the keys that sign tokens.
         directory: the mailboxes and their staff.
         timeout: seconds until a request counts as `Away`.
+        patience: for how many seconds a request is sent again while a service says that it cannot for now (503: nothing was done).
         connections: how many requests go at once, at most.
         local_address: the address of this machine to call from; None: the usual one.
     """
@@ -113,12 +114,14 @@ class City:
         directory: Directory,
         *,
         timeout: float = 30,
+        patience: float = 0,
         connections: int = 32,
         local_address: str | None = None,
     ) -> None:
         self.urls = dict(urls)
         self.directory = directory
         self._keys = keys
+        self._patience = patience
         self._tokens: dict[tuple[str, str], dict[str, str]] = {}
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
         transport = httpx.AsyncHTTPTransport(limits=limits, local_address=local_address)
@@ -150,13 +153,17 @@ class City:
         """
         word = path.split("/", 2)[1]
         url = self.urls["publication" if word == "public" else word] + path
-        try:
-            response = await self.http.request(method, url, headers=headers, json=body, files=files, params=params)
-        except httpx.TransportError as error:
-            raise Away(f"{method} {path}: {type(error).__name__} {error}") from error
-        if response.status_code >= 400:
-            raise Refused(response)
-        return response
+        end = time.monotonic() + self._patience
+        while True:
+            try:
+                response = await self.http.request(method, url, headers=headers, json=body, files=files, params=params)
+            except httpx.TransportError as error:
+                raise Away(f"{method} {path}: {type(error).__name__} {error}") from error
+            if response.status_code < 400:
+                return response
+            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > end:
+                raise Refused(response)
+            await asyncio.sleep(0.5)
 
     def person(self, mailbox: str, role: str = "clerk") -> tuple[str, str]:
         """Return subject and name of whoever has a role in a mailbox by the directory.

@@ -186,6 +186,9 @@ class Outbox:
                 await self._clear()
             except StoreUnavailable:
                 await asyncio.sleep(1)
+            except Exception as error:
+                log.exception("emptying outboxes failed; the sweep does it again", exc_info=error)
+                await asyncio.sleep(1)
 
     async def _clear(self) -> None:
         for key, versions in list(self._cleared.items()):
@@ -199,6 +202,9 @@ class Outbox:
             try:
                 await self.sweep()
             except StoreUnavailable:
+                await asyncio.sleep(2)
+            except Exception as error:
+                log.exception("the sweep of outboxes failed; it is tried again", exc_info=error)
                 await asyncio.sleep(2)
 
     async def sweep(self, after: timedelta = SWEEP_AFTER) -> int:
