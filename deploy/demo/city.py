@@ -194,8 +194,9 @@ class City:
         token = issue_token(subject, mailbox, roles, keys_dir=self._keys, name=name, hours=TOKEN_HOURS)
         return {"Authorization": f"Bearer {token}"}
 
-    async def _get(self, path: str, headers: Mapping[str, str] | None = None, **params: Any) -> Any:
-        return (await self.ask("GET", path, headers=headers, params=params or None)).json()
+    async def _get(self, path: str, headers: Mapping[str, str] | None = None, **params: Any) -> Json:
+        answer: Json = (await self.ask("GET", path, headers=headers, params=params or None)).json()
+        return answer
 
     async def _post(self, path: str, headers: Mapping[str, str], body: Any = None) -> Json:
         answer: Json = (await self.ask("POST", path, headers=headers, body=body)).json()
@@ -224,8 +225,7 @@ class City:
 
     async def standing(self, receipt: str) -> Json:
         """Where a letter stands, as its citizen sees it."""
-        answer: Json = await self._get(f"/intake/receipts/{receipt}")
-        return answer
+        return await self._get(f"/intake/receipts/{receipt}")
 
     # ── screening (intake) ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -236,8 +236,7 @@ class City:
 
     async def letter(self, letter_id: str, mailbox: str) -> Json:
         """A letter with its contact data, for the clerk of the mailbox that received it."""
-        answer: Json = await self._get(f"/intake/letters/{letter_id}", self.token(mailbox))
-        return answer
+        return await self._get(f"/intake/letters/{letter_id}", self.token(mailbox))
 
     async def download(self, letter_id: str, mailbox: str, attachment_id: str) -> bytes:
         """An attachment's bytes."""
@@ -271,8 +270,7 @@ class City:
 
     async def handling(self, letter_id: str, mailbox: str, role: str = "clerk") -> Json:
         """A letter and its slips, hand-offs and replies, as a mailbox sees them."""
-        answer: Json = await self._get(f"/routing/letters/{letter_id}", self.token(mailbox, role))
-        return answer
+        return await self._get(f"/routing/letters/{letter_id}", self.token(mailbox, role))
 
     async def in_list(self, mailbox: str, name: str) -> list[Json]:
         """One of a mailbox's lists: pending, slips, in-hand, arrivals, collected, replies, finished."""
@@ -346,8 +344,7 @@ class City:
 
     async def case(self, letter_id: str, mailbox: str) -> Json:
         """A publication case."""
-        answer: Json = await self._get(f"/publication/cases/{letter_id}", self.token(mailbox))
-        return answer
+        return await self._get(f"/publication/cases/{letter_id}", self.token(mailbox))
 
     async def prepare_publication(
         self, letter_id: str, mailbox: str, subject: str, body: str, reply: str, grounds: Collection[str] = ()
@@ -373,13 +370,11 @@ class City:
 
     async def published_letter(self, number: str) -> Json:
         """A public letter by the ASCII form of its number."""
-        answer: Json = await self._get(f"/public/letters/{number}.json")
-        return answer
+        return await self._get(f"/public/letters/{number}.json")
 
     async def board(self) -> Json:
         """The notice board (公示栏)."""
-        answer: Json = await self._get("/public/board.json")
-        return answer
+        return await self._get("/public/board.json")
 
     async def page(self, path: str) -> str:
         """A page as a browser gets it."""
@@ -394,8 +389,7 @@ class City:
 
     async def week(self, week: str) -> Json:
         """The bulletin of a week such as 2026-W07."""
-        answer: Json = await self._get(f"/reporting/weeks/{week}")
-        return answer
+        return await self._get(f"/reporting/weeks/{week}")
 
     async def figures(self, mailbox: str | None, first: str, end: str) -> Json:
         """The figures of a mailbox, or of the whole city (None), from a day up to a day that is not counted."""

@@ -92,8 +92,9 @@ class Kafka:
             "share.coordinator.state.topic.replication.factor": "1",
             "share.coordinator.state.topic.min.isr": "1",
             "group.initial.rebalance.delay.ms": "0",
-            # A killed broker may come back once its old session has ended; the default of 9 s makes tests of crashes slow.
-            "broker.session.timeout.ms": "5000",
+            # On a very busy machine a shorter session makes the controller shut its only broker out; a killed broker comes back
+            # once its old session has ended.
+            "broker.session.timeout.ms": "12000",
             "broker.heartbeat.interval.ms": "1000",
             # The default takes 128 MB of the heap; this compacts topics of some hundred thousand keys in one pass.
             "log.cleaner.dedupe.buffer.size": "33554432",

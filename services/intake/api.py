@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from cachetools import LRUCache
+from cachetools import LRUCache, TTLCache
 from fastapi import APIRouter, File, Header, Path, Query, Request, Response, UploadFile
 from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
@@ -19,7 +19,7 @@ from services.intake.forms import Submission, check_classification, check_mailbo
 from services.intake.handlers import Registrar
 from services.intake.repository import Contacts, find_by_receipt, page, position
 from shared.contracts.envelope import event_id, pack
-from shared.contracts.errors import NotFound
+from shared.contracts.errors import NotFound, Stale
 from shared.contracts.facts import Fact
 from shared.contracts.submissions import SubmissionAccepted
 from shared.contracts.types import Actor, Attachment, Classification, Contact, InvalidReason, Nature
@@ -45,6 +45,7 @@ from shared.web.paging import decode_cursor, encode_cursor
 from shared.web.problems import FieldError, Problem, ServiceUnavailable
 
 SEND_SECONDS = 4.0
+FRESH_SECONDS = 600
 IN_FLIGHT = 2_000
 """Submissions that may wait for Kafka at once; more are asked to come back."""
 STAFF = (Role.CLERK, Role.HEAD, Role.LEADER, Role.DUTY_OFFICER)
@@ -72,6 +73,11 @@ class FrontDoor:
     now: Any
     _waiting: int = 0
     _known: LRUCache[str, str] = field(default_factory=lambda: LRUCache(maxsize=20_000))
+    _fresh: TTLCache[str, None] = field(default_factory=lambda: TTLCache(maxsize=20_000, ttl=FRESH_SECONDS))
+
+    def just_given(self, receipt: str) -> bool:
+        """Whether this receipt was given out moments ago: its letter may not be stored yet, and asking for it is no guess."""
+        return receipt in self._fresh
 
     async def accept(self, submission: Submission, key: str) -> tuple[str, datetime]:
         """Accept a letter; return its receipt code and the time.
@@ -124,7 +130,9 @@ class FrontDoor:
             attachments=tuple(file for file in files if file is not None),
         )
         await self._append(accepted)
-        return receipt_code(self.secret, new_id), now
+        receipt = receipt_code(self.secret, new_id)
+        self._fresh[receipt] = None
+        return receipt, now
 
     async def _append(self, accepted: SubmissionAccepted) -> None:
         if self._waiting >= IN_FLIGHT:
@@ -340,7 +348,8 @@ def public_router(
         guesses.check(address)
         stored = await find_by_receipt(letters.aggregates, receipt_key(door.secret, receipt))
         if stored is None or stored.state is None:
-            guesses.wrong(address)
+            if not door.just_given(receipt):
+                guesses.wrong(address)
             raise NotFound(
                 "R2.2",
                 "没有找到这个查询码的来信；刚提交的来信请稍候几秒再查 / No letter has this receipt code; "
@@ -393,16 +402,20 @@ def staff_router(  # noqa: PLR0915 - one route after the other
     """Return the routes of screening."""
     router = APIRouter(prefix="/intake", tags=["受理 screening"])
 
-    async def seen_by(caller: Caller, letter_id: str) -> Stored[Letter]:
+    def visible(state: Letter | None, caller: Caller) -> Letter:
         """Return a letter that the caller may see: their mailbox's own, or any for the duty office (R10.2)."""
-        require(caller, roles=STAFF)
-        stored = await letters.aggregates.get(letter_id)
-        letter = domain.known(stored.state)
+        letter = domain.known(state)
         if not caller.is_duty_officer and caller.mailbox != letter.mailbox:
             domain.known(None)
         about = letter.classification.reported_mailbox
         if about in directory.same_unit(caller.mailbox):
             domain.known(None)
+        return letter
+
+    async def seen_by(caller: Caller, letter_id: str) -> Stored[Letter]:
+        require(caller, roles=STAFF)
+        stored = await letters.aggregates.get(letter_id)
+        visible(stored.state, caller)
         return stored
 
     async def answer(stored: Stored[Letter], response: Response) -> LetterView:
@@ -412,12 +425,15 @@ def staff_router(  # noqa: PLR0915 - one route after the other
 
     async def command(caller: Caller, letter_id: str, if_match: str | None, decide: Any) -> Stored[Letter]:
         require(caller, roles=CLERKS)
-        await seen_by(caller, letter_id)
 
         def decided(state: Letter | None, now: datetime) -> Sequence[Fact]:
-            return decide(state, actor(caller), now)  # type: ignore[no-any-return]
+            return decide(visible(state, caller), actor(caller), now)  # type: ignore[no-any-return]
 
-        return await letters.command(letter_id, decided, expected=expected_version(if_match))
+        try:
+            return await letters.command(letter_id, decided, expected=expected_version(if_match))
+        except Stale:
+            await seen_by(caller, letter_id)
+            raise
 
     @router.get(
         "/mailboxes/{code}/letters", response_model=LetterPage, summary="来信列表 Letters of a mailbox by stage"
@@ -482,9 +498,9 @@ def staff_router(  # noqa: PLR0915 - one route after the other
     ) -> LetterView:
         """Gives the letter its number for ever; again: the same number (R3.8)."""
         require(caller, roles=CLERKS)
-        await seen_by(caller, letter_id)
+        stored = await seen_by(caller, letter_id)
         return await answer(
-            await registrar.register_letter(letter_id, actor(caller), expected_version(if_match)), response
+            await registrar.register_letter(stored, actor(caller), expected_version(if_match)), response
         )
 
     @router.post("/letters/{letter_id}/discard", response_model=LetterView, summary="作无效处理 Discard (R3.0)")

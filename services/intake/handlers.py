@@ -171,14 +171,13 @@ class Registrar:
     register: Register
     _done: list[str] = field(default_factory=list)
 
-    async def register_letter(self, letter_id: str, by: Actor, expected: int | None) -> Stored[Letter]:
-        """Register a letter; again: the same number (R3.8).
+    async def register_letter(self, stored: Stored[Letter], by: Actor, expected: int | None) -> Stored[Letter]:
+        """Register a letter, given as it was just read; again: the same number (R3.8).
 
         Raises:
             RuleBroken: it was discarded or noted.
             Stale: it has another version than `expected`.
         """
-        stored = await self.letters.aggregates.get(letter_id)
         if expected is not None and stored.version != expected:
             raise Stale(stored.version)
         domain.may_register(stored.state)
@@ -186,9 +185,9 @@ class Registrar:
         if letter.number is not None:
             return stored
         now = self.letters.clock.now()
-        line = await self.register.line(letter.mailbox, business_date(now).year, letter_id, by, now)
-        after = await self.letters.command(letter_id, partial(_registered, line))
-        self._done.append(letter_id)
+        line = await self.register.line(letter.mailbox, business_date(now).year, stored.id, by, now)
+        after = await self.letters.command(stored.id, partial(_registered, line))
+        self._done.append(stored.id)
         return after
 
     async def confirm(self) -> None:

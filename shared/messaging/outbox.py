@@ -23,7 +23,8 @@ from shared.storage import Aggregates, Change, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-CLEAR_EVERY_SECONDS = 0.1
+CLEAR_EVERY_SECONDS = 1.0
+"""A letter that moves again within that time is written once less."""
 SWEEP_EVERY_SECONDS = 1.0
 LETTERS = "letters"
 SWEEP_AFTER = timedelta(seconds=5)
@@ -72,7 +73,11 @@ class Outbox:
     def attach(self, aggregates: Aggregates[Any]) -> None:
         """Serve this collection."""
         self._collections[id(aggregates)] = aggregates
-        aggregates.sent = self._acknowledged.__contains__
+        aggregates.sent = self.acknowledged
+
+    def acknowledged(self, entry_id: str) -> bool:
+        """Whether this process sent the entry not long ago and the broker has it."""
+        return entry_id in self._acknowledged
 
     def start(self) -> None:
         """Begin to send, to empty outboxes and to sweep; the broker must be connected."""

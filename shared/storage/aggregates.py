@@ -53,6 +53,11 @@ class Change(Generic[State]):
         """Whether there is anything to write."""
         return self.version != self.before.version or bool(self.send)
 
+    @property
+    def is_note(self) -> bool:
+        """Whether nothing changes but what was seen: facts that mean nothing to this service."""
+        return self.before.version != 0 and self.state is self.before.state and not self.send
+
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -111,6 +116,8 @@ class Aggregates(Generic[State]):
         """Read many letters in one round trip; each id asked for is in the answer."""
         ids = list(dict.fromkeys(letter_ids))
         found: dict[str, Stored[State]] = {letter_id: Stored(letter_id) for letter_id in ids}
+        if not ids:
+            return found
         with translated():
             async for document in self.collection.find({"_id": {"$in": ids}}):
                 found[document["_id"]] = self.stored(document)
@@ -132,6 +139,8 @@ class Aggregates(Generic[State]):
 
     def _document(self, change: Change[State], token: str) -> tuple[dict[str, Any], dict[str, str]]:
         """Return what to set and what to remove: a field that is none is absent, so partial indexes leave it out."""
+        if change.is_note:
+            return {"version": change.version, "seen": change.seen, "token": token}, {}
         waiting = [entry for entry in change.before.outbox if not self.sent(entry.id)] + change.send
         fields = {} if change.state is None else self.fields(change.state)
         fields["unsent"] = _wall() if waiting else None

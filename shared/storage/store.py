@@ -142,6 +142,8 @@ class Store:
     timeout_seconds: float = 5.0
     """After this long without a connection an operation fails with `StoreUnavailable`."""
     _client: Any = field(default=None, repr=False)
+    _found: bool = False
+    """Whether the store ever answered."""
 
     @property
     def client(self) -> Any:
@@ -154,6 +156,8 @@ class Store:
                 serverSelectionTimeoutMS=milliseconds,
                 connectTimeoutMS=milliseconds,
                 timeoutMS=milliseconds * TIME_LIMIT_FACTOR,
+                heartbeatFrequencyMS=1_000,
+                retryReads=False,
                 maxPoolSize=32,
                 retryWrites=False,
                 w="majority",
@@ -163,7 +167,19 @@ class Store:
         return self._client
 
     def database(self, service: str) -> Any:
-        """Return the database that belongs to one service."""
+        """Return the database that belongs to one service.
+
+        Raises:
+            StoreUnavailable: the store was there and is away. Told at once: each operation that waited for it would keep one of the
+                driver's few threads, and so would let others wait that need no store.
+        """
+        if self.client.delegate.topology_description.has_readable_server():
+            self._found = True
+        elif self._found:
+            raise StoreUnavailable("the document store does not answer")
+        return self._database(service)
+
+    def _database(self, service: str) -> Any:
         return self.client.get_database(
             f"{self.namespace}xinxiang_{service}", codec_options=CodecOptions(tz_aware=True)
         )
@@ -179,7 +195,7 @@ class Store:
             StoreUnavailable: there is none.
         """
         with translated():
-            await self.client.get_database(f"{self.namespace}xinxiang_ping")["ping"].find_one({"_id": 0})
+            await self._database("ping")["ping"].find_one({"_id": 0})
 
     async def ensure(self, collection: Any, indexes: Sequence[Index]) -> None:
         """Create a collection's indexes where they are missing."""
@@ -197,3 +213,4 @@ class Store:
         if self._client is not None:
             self._client.close()
             self._client = None
+            self._found = False

@@ -28,7 +28,7 @@ from tests.bench.watch import Watch
 CONNECTIONS = 32
 PATIENCE_SECONDS = 60.0
 PAUSE_SECONDS = 0.05
-NOT_YET = (404, 409)
+NOT_YET = (403, 404, 409)
 REPLY = "经现场核实，问题已处理完毕，感谢您的来信。"
 
 

@@ -1,6 +1,6 @@
 """Whole stories of letters, made by the services' own domain code: what each of them would say, in an order in which it could be said."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -46,7 +46,7 @@ class Story:
         self.letter_id = letter_id
         self.facts: list[Fact] = []
         self.now = start
-        self._domains = {
+        self._domains: dict[str, tuple[Mapping[type[Fact], Callable[..., Any]], Callable[..., Any]]] = {
             "intake": (INTAKE, lambda _state, _now: ()),
             "routing": (ROUTING, routing.follow),
             "deadline": (deadline.ON, partial(deadline.follow, rules=rules)),
