@@ -88,7 +88,7 @@ class Contacts:
     @property
     def collection(self) -> Any:
         """The driver's collection."""
-        return self.store.database(SERVICE)["contacts"]
+        return self.store.collection(SERVICE, "contacts")
 
     async def keep(self, contacts: Mapping[str, Contact]) -> None:
         """Store contact data by letter id; what is there already stays."""
@@ -140,7 +140,7 @@ class Register:
     @property
     def collection(self) -> Any:
         """The driver's collection."""
-        return self.store.database(SERVICE)["register"]
+        return self.store.collection(SERVICE, "register")
 
     async def ensure(self) -> None:
         """Create the indexes where they are missing."""

@@ -1,12 +1,9 @@
 """The names of the Kafka client that services need; only `shared/messaging` imports the client itself."""
 
-import asyncio
-import random
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from aiokafka.partitioner import DefaultPartitioner
 from faststream.exceptions import FastStreamException
@@ -16,29 +13,6 @@ NOT_SENT = (KafkaError, FastStreamException, TimeoutError, OSError)
 """What a publication can raise when Kafka did not acknowledge it."""
 
 _partition_of = DefaultPartitioner()
-
-CALM_SECONDS = 0.4
-"""About how long the client waits before it asks again who leads which partition, while nobody says so."""
-
-_ask_who_leads = AIOKafkaClient._metadata_update  # noqa: SLF001
-
-
-async def _ask_calmly(client: Any, cluster: Any, topics: Any) -> bool:
-    """Ask for metadata and, where that brought no leader for some partition, wait with jitter before anybody asks again.
-
-    Of itself the client's consumers and producers ask again at once: thousands of times a second while a broker is away.
-    """
-    answered: bool = await _ask_who_leads(client, cluster, topics)
-    known = answered and all(
-        len(cluster.available_partitions_for_topic(topic) or ()) == len(cluster.partitions_for_topic(topic) or ())
-        for topic in topics or ()
-    )
-    if not known:
-        await asyncio.sleep(CALM_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311
-    return answered
-
-
-AIOKafkaClient._metadata_update = _ask_calmly  # noqa: SLF001
 
 
 def partition_of(key: str, partitions: Sequence[int]) -> int:

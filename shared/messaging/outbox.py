@@ -104,7 +104,8 @@ class Outbox:
         """Send the outboxes of letters that were just saved. Returns at once; a failure is made good by the sweep."""
         for change in changes:
             entries = [*change.before.outbox, *change.send]
-            if entries:
+            # Where nothing is new and all was acknowledged before, the write has emptied the outbox already.
+            if change.send or not all(self.acknowledged(entry.id) for entry in entries):
                 self._enqueue(aggregates, change.before.id, change.version, entries)
 
     def _enqueue(self, aggregates: Aggregates[Any], letter_id: str, version: int, entries: Sequence[Outgoing]) -> None:

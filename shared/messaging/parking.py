@@ -158,7 +158,7 @@ class Parking:
     @property
     def collection(self) -> Any:
         """The driver's collection."""
-        return self.store.database(self.service)["waiting"]
+        return self.store.collection(self.service, "waiting")
 
     @property
     def topic(self) -> str:

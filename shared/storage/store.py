@@ -144,6 +144,7 @@ class Store:
     _client: Any = field(default=None, repr=False)
     _found: bool = False
     """Whether the store ever answered."""
+    _collections: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
 
     @property
     def client(self) -> Any:
@@ -170,14 +171,31 @@ class Store:
         """Return the database that belongs to one service.
 
         Raises:
-            StoreUnavailable: the store was there and is away. Told at once: each operation that waited for it would keep one of the
-                driver's few threads, and so would let others wait that need no store.
+            StoreUnavailable: the store was there and is away.
+        """
+        self._look()
+        return self._database(service)
+
+    def collection(self, service: str, name: str) -> Any:
+        """Return a collection of one service.
+
+        Raises:
+            StoreUnavailable: the store was there and is away.
+        """
+        self._look()
+        found = self._collections.get((service, name))
+        if found is None:
+            found = self._collections[service, name] = self._database(service)[name]
+        return found
+
+    def _look(self) -> None:
+        """Refuse at once while the store is known to be away: each operation that waited for it would keep one of the driver's
+        few threads, and so would let others wait that need no store.
         """
         if self.client.delegate.topology_description.has_readable_server():
             self._found = True
         elif self._found:
             raise StoreUnavailable("the document store does not answer")
-        return self._database(service)
 
     def _database(self, service: str) -> Any:
         return self.client.get_database(
@@ -213,4 +231,5 @@ class Store:
         if self._client is not None:
             self._client.close()
             self._client = None
+            self._collections.clear()
             self._found = False

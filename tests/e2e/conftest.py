@@ -19,6 +19,14 @@ async def fleet(world: World, tmp_path: Path) -> AsyncIterator[Fleet]:
     made.kill_all()
 
 
+@pytest.fixture
+async def fleet_of_two(world: World, tmp_path: Path) -> AsyncIterator[Fleet]:
+    """Two processes of each service, not yet started."""
+    made = Fleet(world, tmp_path, replicas=2)
+    yield made
+    made.kill_all()
+
+
 @pytest.fixture(scope="session")
 def fault_engines() -> Iterator[Engines]:
     """Engines that may be stopped and killed: nobody else's."""

@@ -8,12 +8,13 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import httpx
 import pytest
 
 from deploy.demo.city import City, Refused
 from deploy.engines import Engines
 from tests.conftest import eventually
-from tests.e2e.fleet import Fleet
+from tests.e2e.fleet import Fleet, Run
 from tests.e2e.journey import Fate, Journey
 from tests.e2e.stream import Stream, arrived_once
 
@@ -48,6 +49,23 @@ async def refused_with(city: City, path: str, headers: dict[str, str]) -> Refuse
     return refused.value
 
 
+async def started_anew(run: Run) -> None:
+    """A deployment may hit the worst moment: a process leaves in time and its successor starts, both without the engine."""
+    code, seconds = await run.leave()
+    assert code == 0, run.last_words()
+    assert seconds < 15
+    run.start()
+
+    async def lives() -> bool:
+        try:
+            return (await run.get("/health/live")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    await eventually(lives, 60)
+    assert (await run.get("/health/ready")).status_code == 503
+
+
 @pytest.mark.parametrize("how", ["stopped", "killed"])
 async def test_while_the_store_is_away_letters_are_taken_and_all_are_there_afterwards(
     fault_engines: Engines, fault_fleet: Fleet, how: str
@@ -77,6 +95,7 @@ async def test_while_the_store_is_away_letters_are_taken_and_all_are_there_after
                     return len(stream.accepted) > before + 20
 
                 await eventually(went_on)
+                await started_anew(fleet.of("deadline"))
             await all_say(fleet, "/health/ready", 200)
             await journey.reached("published", len(journey.of(Fate.ANSWERED)))
             stream.stop()
@@ -104,6 +123,7 @@ async def test_while_kafka_is_away_letters_are_refused_and_the_same_keys_make_ea
                     return all(stream.refused for stream in streams)
 
                 await eventually(was_refused)
+                await started_anew(fleet.of("deadline"))
             await all_say(fleet, "/health/ready", 200)
             await journey.reached("published", len(journey.of(Fate.ANSWERED)))
             for stream in streams:
@@ -113,3 +133,4 @@ async def test_while_kafka_is_away_letters_are_refused_and_the_same_keys_make_ea
             assert refused.retry_after > 0
         accepted = {subject: receipt for stream in streams for subject, receipt in stream.accepted.items()}
         await arrived_once(city, accepted)
+        assert sum(run.log.stat().st_size for run in fleet.runs) < 5_000_000, "a client ran wild while Kafka was away"

@@ -27,4 +27,4 @@ async def test_every_service_leaves_in_time_under_load_and_nothing_is_lost(fleet
         assert len(accepted) > 20
         await arrived_once(city, accepted)
         for run in fleet.runs:
-            assert '"level":"ERROR"' not in run.log.read_text(), run.last_words()
+            assert '"level":"error"' not in run.log.read_text(), run.last_words()
