@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import logging
 import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -30,6 +31,10 @@ from shared.security.issue import ensure_keys, issue_token
 DATA = Path(__file__).parent / "data"
 MONDAY = datetime.fromisoformat("2026-03-02T09:30:00+08:00")
 """A working Monday; the next ten working days hold no holiday."""
+
+
+# Topics come and go here all the time, and the client's log of it would bury what a failing test has to say.
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 async def eventually(probe: Callable[[], Awaitable[Any]], seconds: float = 20) -> Any:

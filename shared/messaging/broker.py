@@ -88,8 +88,9 @@ def subscribe(
     topics: Sequence[str] = (),
     pattern: str | None = None,
     title: str,
+    max_records: int = MAX_RECORDS,
 ) -> Any:
-    """Let `handler` have the topics' records in batches of up to 500, in order per partition; return the subscriber.
+    """Let `handler` have the topics' records in batches of up to `max_records`, in order per partition; return the subscriber.
 
     The batch is committed after the handler returned, and comes again if it raised.
     """
@@ -106,7 +107,7 @@ def subscribe(
         *topics,
         pattern=pattern,
         batch=True,
-        max_records=MAX_RECORDS,
+        max_records=max_records,
         batch_timeout_ms=IDLE_POLL_MS,
         group_id=group,
         auto_offset_reset="earliest",
@@ -124,7 +125,7 @@ def subscribe(
         began = monotonic()
         await handler(records)
         rest = PACE_SECONDS - (monotonic() - began)
-        if rest > 0 and len(records) < MAX_RECORDS:
+        if rest > 0 and len(records) < max_records:
             await asyncio.sleep(rest)
 
     return subscriber

@@ -421,7 +421,11 @@ async def test_a_malformed_submission_parks_and_a_repaired_one_is_stored(world: 
         repaired = message.value.replace(b"moon", b"water")
         await decide(world.settings, service.kit.store, "intake", message.origin, value=repaired)
         await arrived(client, world, 1, "water")
-        assert await listed(world.settings, service.kit.store, ("intake",)) == []
+
+        async def parked_no_longer() -> bool:
+            return await listed(world.settings, service.kit.store, ("intake",)) == []
+
+        await eventually(parked_no_longer)
 
 
 async def test_the_projection_of_letters_and_the_register_are_rebuilt_as_they_were(world: World) -> None:
