@@ -457,7 +457,7 @@ def staff_router(  # noqa: PLR0915 - one route after the other
         order: Literal["oldest", "newest"] = "oldest",
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         cursor: Annotated[str | None, Query(max_length=500)] = None,
-    ) -> LetterPage:
+    ) -> Response:
         """Oldest first by default: each day's letters are read that day (R3.1)."""
         require(caller, roles=STAFF, mailbox=code)
         directory.get(code)
@@ -465,7 +465,8 @@ def staff_router(  # noqa: PLR0915 - one route after the other
         found = await page(letters.aggregates, code, stage, after, limit + 1, newest_first=order == "newest")
         rows = [_row(stored) for stored in found[:limit]]
         last = found[limit - 1].state if len(found) > limit else None
-        return LetterPage(items=rows, next=encode_cursor(position(last)) if last else None)
+        body = LetterPage(items=rows, next=encode_cursor(position(last)) if last else None).model_dump_json()
+        return Response(body, media_type="application/json")
 
     @router.get("/letters/{letter_id}", response_model=LetterView, summary="查看来信 One letter")
     async def show(caller: Authenticated, letter_id: LetterId) -> Response:

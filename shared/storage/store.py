@@ -227,9 +227,10 @@ class Store:
             await self.client.drop_database(self.database(service))
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; a store that is away is not waited for."""
         if self._client is not None:
-            self._client.close()
+            if not self._found or self.client.delegate.topology_description.has_readable_server():
+                self._client.close()
             self._client = None
             self._collections.clear()
             self._found = False
