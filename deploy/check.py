@@ -6,6 +6,7 @@ Then, if they hold, the tests on real engines: unit, architecture, contract, com
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -31,6 +32,8 @@ REPAIR: Mapping[str, str] = {
     "state machine": ".venv/bin/python -m deploy.state_machine",
 }
 """Name → the command that repairs it, where there is one."""
+STOP_SECONDS = 60
+"""How long an interrupted check may take to stop engines and services."""
 TESTS = ("tests/unit", "tests/architecture", "tests/contract", "tests/component")
 SLOW_TESTS = ("tests/e2e",)
 
@@ -47,13 +50,22 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def run(module: str, arguments: Sequence[str]) -> int:
-    """Run a module of this Python; return its exit status."""
+    """Run a module of this Python; return its exit status. Interrupted, it gets the time to stop what it started."""
     command = [sys.executable, "-m", module, *arguments]
     if module == "importlinter":
         command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as run; run()", *arguments]
-    return subprocess.run(
-        command, cwd=CHECKOUT, env=environment(os.environ), stdin=subprocess.DEVNULL, check=False
-    ).returncode
+    with subprocess.Popen(
+        command, cwd=CHECKOUT, env=environment(os.environ), stdin=subprocess.DEVNULL, start_new_session=True
+    ) as child:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            child.send_signal(signal.SIGINT)
+            try:
+                child.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                child.kill()
+            raise
 
 
 def quick_checks() -> list[str]:
@@ -88,6 +100,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.check", description=__doc__)
     parser.add_argument("extent", nargs="?", choices=["all", "fast"], default="all", help="fast: without the e2e tests")
     extent = parser.parse_args(arguments).extent
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        return check(everything=extent == "all")
+    except EngineError as error:
+        tell(f"the engines for the tests could not be started:\n{error}")
+        return 1
+    except KeyboardInterrupt:
+        tell("interrupted")
+        return 130
+
+
+def check(*, everything: bool) -> int:
+    """Run the quick checks, then the tests; return the exit status."""
     began = time.monotonic()
     failed = quick_checks()
     if failed:
@@ -97,14 +122,7 @@ def main(arguments: list[str] | None = None) -> int:
                 tell(f"  {name}: repair with {REPAIR[name]}")
         return 1
     tell(f"all {len(QUICK)} quick checks hold, {time.monotonic() - began:.0f} s")
-    try:
-        return tests([*TESTS, *(SLOW_TESTS if extent == "all" else ())])
-    except EngineError as error:
-        tell(f"the engines for the tests could not be started:\n{error}")
-        return 1
-    except KeyboardInterrupt:
-        tell("interrupted")
-        return 130
+    return tests([*TESTS, *(SLOW_TESTS if everything else ())])
 
 
 if __name__ == "__main__":

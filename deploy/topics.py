@@ -23,6 +23,7 @@ from shared.directory import load_directory
 DECLARED = Path(__file__).with_name("topics.yaml")
 DAY_MS = 86_400_000
 CHUNK = 200
+LED_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ async def apply(bootstrap: str, namespace: str, codes: Iterable[str]) -> tuple[i
         missing = [topic for topic in wanted if topic.name not in existing]
         for chunk in _chunks(missing):
             await _create(admin, chunk, replication)
+            await _until_led(admin, chunk)
         changed = 0
         for chunk in _chunks([topic for topic in wanted if topic.name in existing]):
             changed += await _correct(admin, chunk)
@@ -115,6 +117,23 @@ async def _create(admin: Any, topics: list[Topic], replication: int) -> None:
     for name, code, *rest in answer.topic_errors:
         if code and for_code(code) is not TopicAlreadyExistsError:
             raise TopicsRefused(f"{name} could not be created: {for_code(code).__name__} {rest[0] if rest else ''}")
+
+
+async def _until_led(admin: Any, topics: list[Topic]) -> None:
+    """Wait until the broker tells a leader for every partition of new topics: before that nobody can use them."""
+    names = [topic.name for topic in topics]
+    try:
+        async with asyncio.timeout(LED_SECONDS):
+            while True:
+                found = await admin.describe_topics(names)
+                led = [part["leader"] >= 0 for topic in found for part in topic["partitions"]]
+                if len(led) == sum(topic.partitions for topic in topics) and all(led):
+                    return
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise TopicsRefused(
+            f"new topics have no leader after {LED_SECONDS} s; look at the broker, then run this again"
+        ) from None
 
 
 async def _correct(admin: Any, topics: list[Topic]) -> int:

@@ -35,6 +35,10 @@ log = logging.getLogger(__name__)
 MEASURE_EVERY_SECONDS = 10
 PING_EVERY_SECONDS = 2
 LONGEST_START_PAUSE_SECONDS = 5
+STOP_SECONDS = 8
+"""For what is in hand at the end, after the web server took up to `GRACE_SECONDS`: with what Python needs to leave, under 15 s."""
+GRACE_SECONDS = 5
+"""For requests in hand at the end."""
 
 Job = Callable[[], Awaitable[None]]
 
@@ -222,7 +226,7 @@ def application(services: Sequence[Service], kit: Kit) -> FastAPI:
             service.start()
         yield
         with suppress(TimeoutError):
-            async with asyncio.timeout(13):
+            async with asyncio.timeout(STOP_SECONDS):
                 await asyncio.gather(*(service.stop() for service in services))
         kit.store.close()
 

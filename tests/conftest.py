@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import logging
 import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -16,7 +17,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from deploy import topics
-from deploy.engines import Engines
+from deploy.engines import Engines, Urls
+from services import NAMES
 from services.runtime import Kit, Service, application
 from services.settings import Settings
 from shared.calendar.clock import write_clock_file
@@ -29,6 +31,10 @@ from shared.security.issue import ensure_keys, issue_token
 DATA = Path(__file__).parent / "data"
 MONDAY = datetime.fromisoformat("2026-03-02T09:30:00+08:00")
 """A working Monday; the next ten working days hold no holiday."""
+
+
+# Topics come and go here all the time, and the client's log of it would bury what a failing test has to say.
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 async def eventually(probe: Callable[[], Awaitable[Any]], seconds: float = 20) -> Any:
@@ -144,8 +150,8 @@ class World:
     async def produce(self, topic: str, key: str, value: bytes, headers: dict[str, str]) -> None:
         """Put one raw message on a topic (without namespace)."""
         producer = AIOKafkaProducer(bootstrap_servers=self.settings.kafka_bootstrap, acks="all")
-        await producer.start()
         try:
+            await producer.start()
             await producer.send_and_wait(
                 self.namespace + topic,
                 value,
@@ -192,17 +198,14 @@ class World:
         return facts
 
 
-@pytest.fixture
-async def world(engines: Engines, keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    """Topics and databases of the test's own; the clock stands at Monday 2026-03-02 09:30 in Chongqing and runs."""
-    urls = engines.urls()
-    namespace = f"t{secrets.token_hex(4)}-"
-    monkeypatch.setenv("JWKS_FILE", str(keys / "jwks.json"))
-    clock_file = tmp_path / "clock.json"
+@asynccontextmanager
+async def new_world(urls: Urls, keys: Path, folder: Path) -> AsyncIterator[World]:
+    """Topics and databases of a test's own, thrown away at its end; the clock stands at Monday 2026-03-02 09:30 and runs."""
+    clock_file = folder / "clock.json"
     settings = Settings(
         kafka_bootstrap=urls.kafka_bootstrap,
         mongo_url=urls.mongo_url,
-        namespace=namespace,
+        namespace=f"t{secrets.token_hex(4)}-",
         directory_file=DATA / "directory.yaml",
         clock_file=clock_file,
         sweep_seconds=0.05,
@@ -210,9 +213,18 @@ async def world(engines: Engines, keys: Path, tmp_path: Path, monkeypatch: pytes
     made = World(settings, clock_file, keys)
     made.move_clock(MONDAY)
     kit = made.kit()
-    await topics.apply(settings.kafka_bootstrap, namespace, [mailbox.code for mailbox in kit.directory.mailboxes()])
+    codes = [mailbox.code for mailbox in kit.directory.mailboxes()]
+    await topics.apply(settings.kafka_bootstrap, settings.namespace, codes)
     yield made
-    for name in ("intake", "routing", "deadline", "publication", "reporting"):
+    for name in NAMES:
         await kit.store.drop(name)
     kit.store.close()
-    await topics.remove(settings.kafka_bootstrap, namespace)
+    await topics.remove(settings.kafka_bootstrap, settings.namespace)
+
+
+@pytest.fixture
+async def world(engines: Engines, keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    """A world of the test's own on the shared engines."""
+    monkeypatch.setenv("JWKS_FILE", str(keys / "jwks.json"))
+    async with new_world(engines.urls(), keys, tmp_path) as made:
+        yield made

@@ -1,6 +1,7 @@
 """`python -m deploy.demo`: see the package's documentation."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -23,12 +24,14 @@ from deploy.demo.stage import Saved, Story, at, read_saved, say
 from deploy.engines import EngineError, Engines
 from deploy.engines.progress import step
 from services import NAMES
-from services.settings import Settings
+from services.settings import SAMPLE, Settings
 from shared.calendar.clock import write_clock_file
 from shared.directory import load_directory
 from shared.security.issue import ensure_keys
 
 WATCH_SECONDS = 2.0
+PATIENCE_SECONDS = 60
+"""How long people try again while a service cannot for now, as on a machine that does much else."""
 
 
 class DemoSettings(BaseSettings):
@@ -71,6 +74,7 @@ class Demo:
         return {
             **os.environ,
             **self.engines.urls().environment(),
+            "DIRECTORY_FILE": str(SAMPLE),
             "CLOCK_FILE": str(self.clock_file),
             "JWKS_FILE": str(self.keys / "jwks.json"),
             "SWEEP_SECONDS": os.environ.get("SWEEP_SECONDS", "0.1"),
@@ -79,45 +83,48 @@ class Demo:
     def run(self) -> int:
         """Start everything, go the journey, stay or end; return the exit status."""
         began = time.monotonic()
-        with alone(self.folder), self._engines():
-            saved = read_saved(self.state_file)
-            known = saved if saved is not None and saved.finished and self.clock_file.exists() else None
+        services = Services(self.folder, self.settings.demo_port)
+        with alone(self.folder):
+            services.make_room()
+            with self._engines():
+                return self._on_engines(services, began)
+
+    def _on_engines(self, services: Services, began: float) -> int:
+        saved = read_saved(self.state_file)
+        known = saved if saved is not None and saved.finished and self.clock_file.exists() else None
+        urls = self.engines.urls()
+        given = Settings(kafka_bootstrap=urls.kafka_bootstrap, mongo_url=urls.mongo_url, directory_file=SAMPLE)
+        with step("topics", tell):
             interrupted = saved is not None and known is None
-            urls = self.engines.urls()
-            given = Settings(kafka_bootstrap=urls.kafka_bootstrap, mongo_url=urls.mongo_url)
-            with step("topics", tell):
-                done = asyncio.run(ground.prepare(given, interrupted=interrupted, finished=known is not None))
-                tell(done)
-            ensure_keys(self.keys)
-            if known is None:
-                write_clock_file(self.clock_file, at(plan.POSTED, "08:30"), 0, backwards=True)
-            services = Services(self.folder, self.settings.demo_port, self.environment())
-            try:
-                with step(f"starting {', '.join(NAMES)}", tell):
-                    services.start()
-                with unit_system(plan.SYSTEM_UNIT, self.folder, self.environment()):
-                    good = asyncio.run(self._journey(services, given, known))
-                    ended = services.ended()
-                    if ended:
-                        say(ended)
-                    outcome = "全部步骤均已看到 every step was seen" if good else "没有走完 not every step was seen"
-                    say(f"{outcome} ({time.monotonic() - began:.0f} s)")
-                    if not good or ended:
-                        say(f"logs 日志: {self.folder / 'logs'}；重来 start over: make reset")
-                        return 1
-                    if self.settings.demo_exit:
-                        return 0
-                    self._show(services)
-                    return self._stay(services)
-            finally:
-                with uninterrupted(), step("stopping the services", tell):
-                    services.stop()
+            tell(asyncio.run(ground.prepare(given, interrupted=interrupted, finished=known is not None)))
+        ensure_keys(self.keys)
+        if known is None:
+            write_clock_file(self.clock_file, at(plan.POSTED, "08:30"), 0, backwards=True)
+        try:
+            with step(f"starting {', '.join(NAMES)}", tell):
+                services.start(self.environment())
+            with unit_system(plan.SYSTEM_UNIT, self.folder, self.environment()):
+                good = asyncio.run(self._journey(services, given, known))
+                if ended := services.ended():
+                    say(ended)
+                outcome = "全部步骤均已看到 every step was seen" if good else "没有走完 not every step was seen"
+                say(f"{outcome} ({time.monotonic() - began:.0f} s)")
+                if not good or ended:
+                    say(f"logs 日志: {self.folder / 'logs'}；重来 start over: make reset")
+                    return 1
+                if self.settings.demo_exit:
+                    return 0
+                self._show(services)
+                return self._stay(services)
+        finally:
+            with uninterrupted(), step("stopping the services", tell):
+                services.stop()
 
     async def _journey(self, services: Services, given: Settings, known: Saved | None) -> bool:
         directory = load_directory(given.directory_file)
         heard = [f"mailbox.{mailbox.code}" for mailbox in directory.mailboxes()]
         async with (
-            City(services.urls, self.keys, directory) as city,
+            City(services.urls, self.keys, directory, patience=PATIENCE_SECONDS) as city,
             Listener(given.kafka_bootstrap, given.namespace, heard) as listener,
         ):
             story = Story(city, listener, given.kafka_bootstrap, given.namespace, self.clock_file, self.state_file)
@@ -136,9 +143,9 @@ class Demo:
   公示栏 notice board       {urls["publication"]}/public/board
   周报 weekly bulletin      {urls["reporting"]}/reporting/weeks/2026-W10/page
   接口文档 API docs         {"  ".join(url + "/docs" for url in urls.values())}
-  指标 metrics              {urls["intake"]}/metrics  (and so on)
+  指标 metrics              {"  ".join(url + "/metrics" for url in urls.values())}
   令牌 a token              TOKEN=$({token} 2>/dev/null)
-  待阅来信 with it          curl -H "Authorization: Bearer $TOKEN" {urls["routing"]}/routing/mailboxes/mayor/letters?list=pending
+  拟办列表 with it          curl -H "Authorization: Bearer $TOKEN" '{urls["routing"]}/routing/mailboxes/mayor/letters?list=pending'
   引擎 engines              {"  ".join(f"{name}={value}" for name, value in self.engines.urls().environment().items())}
   日志 logs                 {self.folder / "logs"}
 
@@ -198,11 +205,12 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
-    demo: Demo | None = None
+    logging.getLogger("aiokafka").setLevel(
+        logging.CRITICAL
+    )  # it tries again by itself; what stays wrong shows in the steps
     try:
         settings = DemoSettings()
-        demo = Demo(settings, Engines(settings.demo_instance))
-        return demo.run()
+        return Demo(settings, Engines(settings.demo_instance)).run()
     except ValidationError as error:
         for problem in error.errors(include_url=False):
             tell(

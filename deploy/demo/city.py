@@ -102,6 +102,7 @@ class City:
         keys: folder of the keys that sign tokens.
         directory: the mailboxes and their staff.
         timeout: seconds until a request counts as `Away`.
+        patience: for how many seconds a request is sent again while a service says that it cannot for now (503: nothing was done).
         connections: how many requests go at once, at most.
         local_address: the address of this machine to call from; None: the usual one.
     """
@@ -113,12 +114,14 @@ class City:
         directory: Directory,
         *,
         timeout: float = 30,
+        patience: float = 0,
         connections: int = 32,
         local_address: str | None = None,
     ) -> None:
         self.urls = dict(urls)
         self.directory = directory
         self._keys = keys
+        self._patience = patience
         self._tokens: dict[tuple[str, str], dict[str, str]] = {}
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
         transport = httpx.AsyncHTTPTransport(limits=limits, local_address=local_address)
@@ -150,13 +153,17 @@ class City:
         """
         word = path.split("/", 2)[1]
         url = self.urls["publication" if word == "public" else word] + path
-        try:
-            response = await self.http.request(method, url, headers=headers, json=body, files=files, params=params)
-        except httpx.TransportError as error:
-            raise Away(f"{method} {path}: {type(error).__name__} {error}") from error
-        if response.status_code >= 400:
-            raise Refused(response)
-        return response
+        end = time.monotonic() + self._patience
+        while True:
+            try:
+                response = await self.http.request(method, url, headers=headers, json=body, files=files, params=params)
+            except httpx.TransportError as error:
+                raise Away(f"{method} {path}: {type(error).__name__} {error}") from error
+            if response.status_code < 400:
+                return response
+            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > end:
+                raise Refused(response)
+            await asyncio.sleep(0.5)
 
     def person(self, mailbox: str, role: str = "clerk") -> tuple[str, str]:
         """Return subject and name of whoever has a role in a mailbox by the directory.
@@ -187,8 +194,9 @@ class City:
         token = issue_token(subject, mailbox, roles, keys_dir=self._keys, name=name, hours=TOKEN_HOURS)
         return {"Authorization": f"Bearer {token}"}
 
-    async def _get(self, path: str, headers: Mapping[str, str] | None = None, **params: Any) -> Any:
-        return (await self.ask("GET", path, headers=headers, params=params or None)).json()
+    async def _get(self, path: str, headers: Mapping[str, str] | None = None, **params: Any) -> Json:
+        answer: Json = (await self.ask("GET", path, headers=headers, params=params or None)).json()
+        return answer
 
     async def _post(self, path: str, headers: Mapping[str, str], body: Any = None) -> Json:
         answer: Json = (await self.ask("POST", path, headers=headers, body=body)).json()
@@ -217,8 +225,7 @@ class City:
 
     async def standing(self, receipt: str) -> Json:
         """Where a letter stands, as its citizen sees it."""
-        answer: Json = await self._get(f"/intake/receipts/{receipt}")
-        return answer
+        return await self._get(f"/intake/receipts/{receipt}")
 
     # ── screening (intake) ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -229,8 +236,7 @@ class City:
 
     async def letter(self, letter_id: str, mailbox: str) -> Json:
         """A letter with its contact data, for the clerk of the mailbox that received it."""
-        answer: Json = await self._get(f"/intake/letters/{letter_id}", self.token(mailbox))
-        return answer
+        return await self._get(f"/intake/letters/{letter_id}", self.token(mailbox))
 
     async def download(self, letter_id: str, mailbox: str, attachment_id: str) -> bytes:
         """An attachment's bytes."""
@@ -264,8 +270,7 @@ class City:
 
     async def handling(self, letter_id: str, mailbox: str, role: str = "clerk") -> Json:
         """A letter and its slips, hand-offs and replies, as a mailbox sees them."""
-        answer: Json = await self._get(f"/routing/letters/{letter_id}", self.token(mailbox, role))
-        return answer
+        return await self._get(f"/routing/letters/{letter_id}", self.token(mailbox, role))
 
     async def in_list(self, mailbox: str, name: str) -> list[Json]:
         """One of a mailbox's lists: pending, slips, in-hand, arrivals, collected, replies, finished."""
@@ -339,8 +344,7 @@ class City:
 
     async def case(self, letter_id: str, mailbox: str) -> Json:
         """A publication case."""
-        answer: Json = await self._get(f"/publication/cases/{letter_id}", self.token(mailbox))
-        return answer
+        return await self._get(f"/publication/cases/{letter_id}", self.token(mailbox))
 
     async def prepare_publication(
         self, letter_id: str, mailbox: str, subject: str, body: str, reply: str, grounds: Collection[str] = ()
@@ -366,13 +370,11 @@ class City:
 
     async def published_letter(self, number: str) -> Json:
         """A public letter by the ASCII form of its number."""
-        answer: Json = await self._get(f"/public/letters/{number}.json")
-        return answer
+        return await self._get(f"/public/letters/{number}.json")
 
     async def board(self) -> Json:
         """The notice board (公示栏)."""
-        answer: Json = await self._get("/public/board.json")
-        return answer
+        return await self._get("/public/board.json")
 
     async def page(self, path: str) -> str:
         """A page as a browser gets it."""
@@ -387,8 +389,7 @@ class City:
 
     async def week(self, week: str) -> Json:
         """The bulletin of a week such as 2026-W07."""
-        answer: Json = await self._get(f"/reporting/weeks/{week}")
-        return answer
+        return await self._get(f"/reporting/weeks/{week}")
 
     async def figures(self, mailbox: str | None, first: str, end: str) -> Json:
         """The figures of a mailbox, or of the whole city (None), from a day up to a day that is not counted."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from deploy.demo.city import addresses
 from deploy.engines import EngineError, Process
 from deploy.engines.places import CHECKOUT
 from deploy.engines.ports import holder, is_taken
@@ -25,17 +26,16 @@ STOP_SECONDS = 9.0
 class Services:
     """The five services of one instance, on consecutive ports."""
 
-    def __init__(self, folder: Path, first_port: int, environment: Mapping[str, str]) -> None:
-        self.urls = {name: f"http://127.0.0.1:{first_port + position}" for position, name in enumerate(NAMES)}
+    def __init__(self, folder: Path, first_port: int) -> None:
+        self.urls = addresses(first_port)
         self._ports = {name: first_port + position for position, name in enumerate(NAMES)}
-        self._environment = dict(environment)
         self._processes = {name: Process(name, folder) for name in NAMES}
 
-    def start(self) -> None:
-        """Start those that an earlier run did not leave behind, which are stopped first; return when all are ready.
+    def make_room(self) -> None:
+        """Stop what a run that was killed left behind; then all ports must be free.
 
         Raises:
-            EngineError: a port is taken, or a service ends or does not get ready, with the end of its log.
+            EngineError: a port is taken.
         """
         self.stop()
         taken = [
@@ -45,9 +45,16 @@ class Services:
         ]
         if taken:
             raise EngineError("\n".join(taken))
+
+    def start(self, environment: Mapping[str, str]) -> None:
+        """Start all at once and return when all are ready.
+
+        Raises:
+            EngineError: a service ends or does not get ready, with the end of its log.
+        """
         for name, process in self._processes.items():
-            environment = self._environment | {"PORT": str(self._ports[name])}
-            process.start([sys.executable, "-m", "services", name], cwd=CHECKOUT, env=environment)
+            of_its_own = {**environment, "PORT": str(self._ports[name])}
+            process.start([sys.executable, "-m", "services", name], cwd=CHECKOUT, env=of_its_own)
         with ThreadPoolExecutor(len(NAMES)) as pool, httpx.Client(timeout=2) as client:
             list(pool.map(lambda name: self._wait(name, client), NAMES))
 

@@ -78,8 +78,7 @@ async def fall_due(story: Story) -> None:
 async def fell_due(story: Story) -> str:
     """Overdue is declared for all that were open, urging slips went to all but the one that was explained."""
     for letter in of_fate(story, *OPEN_AT_THE_LIMIT):
-        handoff = (await story.city.handling(letter.letter_id, "mayor"))["handoffs"][-1]
-        expect(f"{letter.number} was declared overdue", True, handoff["overdue_at"] is not None)
+        await eventually(f"{letter.number} was declared overdue", True, lambda one=letter: _declared(story, one))  # type: ignore[misc]
     wanted = sorted(one.letter_id for one in of_fate(story, *URGED))
     first = await story.listener.wait_for(UrgingArrived, lambda m: m.count == 1, count=len(wanted))
     expect("letters with a first urging slip (第一次催办)", wanted, sorted(one.message.letter_id for one in first))  # type: ignore[attr-defined]
@@ -143,3 +142,8 @@ async def _on_board(story: Story) -> list[str]:
 async def _board_has_only(story: Story, letters: list[Written]) -> None:
     wanted = sorted(one.number_ascii for one in letters)
     await eventually("letters on the notice board", wanted, lambda: _on_board(story))
+
+
+async def _declared(story: Story, letter: Written) -> bool:
+    handoff = (await story.city.handling(letter.letter_id, "mayor"))["handoffs"][-1]
+    return handoff["overdue_at"] is not None

@@ -266,19 +266,20 @@ async def secrets_kept(story: Story) -> str:
 async def read_next_day(story: Story) -> None:
     """On the next morning the letter that was left is read at last (R3.1)."""
     await story.pass_until(at(plan.COLLECTED))
-    for letter in story.where(screening="tomorrow"):
-        story.did("read late", letter, at(plan.POSTED))
-        await screen_letter(story, letter.key)
+    (letter,) = story.where(screening="tomorrow")
+    await eventually("the reading clock", (plan.POSTED, "overdue", True), lambda: _reading_clock(story, letter))
+    story.did("read late", letter, at(plan.POSTED))
+    await screen_letter(story, letter.key)
 
 
 async def reading_was_late(story: Story) -> str:
     """Deadline shows the reading clock as overdue, now stopped."""
     (letter,) = story.where(screening="tomorrow")
-
-    async def reading() -> object:
-        clocks = await story.city.clocks(letter.letter_id, letter.mailbox)
-        (clock,) = [clock for clock in clocks if clock["kind"] == "reading"]
-        return clock["last_day"], clock["state"], clock["overdue_since"] is not None
-
-    await eventually("the reading clock", (plan.POSTED, "stopped", True), reading)
+    await eventually("the reading clock", (plan.POSTED, "stopped", True), lambda: _reading_clock(story, letter))
     return f"{letter.number} 应于 {plan.POSTED} 阅看，次日才阅 / read a day late, and known to be"
+
+
+async def _reading_clock(story: Story, letter: Written) -> object:
+    clocks = await story.city.clocks(letter.letter_id, letter.mailbox)
+    (clock,) = [clock for clock in clocks if clock["kind"] == "reading"]
+    return clock["last_day"], clock["state"], clock["overdue_since"] is not None

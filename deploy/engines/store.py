@@ -175,7 +175,8 @@ class FerretDB:
             f"--listen-addr=127.0.0.1:{self._ports.ferretdb}",
             f"--state-dir={self._state}",
         ]
-        self.process.start(command, cwd=self._state, env=self._environ)
+        # Go's collector runs half as often, for some 20 MB.
+        self.process.start(command, cwd=self._state, env={"GOGC": "300", **self._environ})
         self.process.wait_ready(lambda: answers(self._ports.ferretdb), START_SECONDS)
 
     def stop(self) -> None:

@@ -11,7 +11,7 @@ from services.intake import domain, repository
 from services.intake.api import FrontDoor, public_router, staff_router
 from services.intake.attachments import Attachments
 from services.intake.domain import Letter, Stage
-from services.intake.handlers import Disclosure, Registrar, Submissions
+from services.intake.handlers import SUBMISSIONS_AT_ONCE, Disclosure, Registrar, Submissions
 from services.intake.repository import Contacts, Register
 from services.runtime import Kit, Service
 from shared.messaging.broker import subscribe
@@ -41,8 +41,10 @@ def build(kit: Kit) -> Service:
     )
     registrar = Registrar(letters, register)
     letters.restore = registrar.restore
-    submissions = Submissions(letters, contacts, attachments, service.parking, kit.directory, kit.namespace)
     door = FrontDoor(service.broker, kit.namespace, secret, kit.directory, attachments, kit.clock.now)
+    submissions = Submissions(
+        letters, contacts, attachments, service.parking, kit.directory, kit.namespace, taken=lambda: door.taken
+    )
 
     async def count_open() -> None:
         mailboxes = {"$in": [mailbox.code for mailbox in kit.directory.mailboxes()]}
@@ -67,6 +69,7 @@ def build(kit: Kit) -> Service:
             group=kit.group("intake", "submissions"),
             topics=[kit.namespace + "submissions"],
             title="来信 submissions",
+            max_records=SUBMISSIONS_AT_ONCE,
         ),
         listen(letters.handle, group=kit.group("intake"), topics=[kit.namespace + "letters"], title="全部事实 letters"),
     ]

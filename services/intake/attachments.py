@@ -65,7 +65,7 @@ class Attachments:
     @property
     def collection(self) -> Any:
         """The driver's collection of file descriptions."""
-        return self.store.database(SERVICE)["attachments.files"]
+        return self.store.collection(SERVICE, "attachments.files")
 
     async def ensure(self) -> None:
         """Create the indexes where they are missing."""

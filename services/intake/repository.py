@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cachetools import LRUCache
+
 from services.intake.domain import Letter, Stage
 from shared.contracts.types import Actor, Contact, Number
 from shared.directory import Directory
@@ -22,6 +24,8 @@ from shared.storage import (
 )
 
 SERVICE = "intake"
+CONTACTS_KEPT = 2_000
+"""Contact data kept in memory, of letters lately received or looked at."""
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -78,21 +82,32 @@ class Contacts:
     """Names and addresses of citizens. Never in `letters`, never in logs; only here and on `mailbox.<code>`."""
 
     store: Store
+    _known: LRUCache[str, Contact] = field(default_factory=lambda: LRUCache(maxsize=CONTACTS_KEPT))
+    """Contact data never changes, so what was written or read need not be read again."""
 
     @property
     def collection(self) -> Any:
         """The driver's collection."""
-        return self.store.database(SERVICE)["contacts"]
+        return self.store.collection(SERVICE, "contacts")
 
     async def keep(self, contacts: Mapping[str, Contact]) -> None:
         """Store contact data by letter id; what is there already stays."""
-        await insert_missing(self.collection, [{"_id": i, "contact": c.model_dump()} for i, c in contacts.items()])
+        documents = [{"_id": i, "contact": c.model_dump()} for i, c in contacts.items()]
+        taken = await insert_missing(self.collection, documents)
+        self._known.update({i: c for position, (i, c) in enumerate(contacts.items()) if position not in taken})
 
     async def get_many(self, letter_ids: Iterable[str]) -> dict[str, Contact]:
         """Return the contact data of those letters that have any."""
-        with translated():
-            cursor = self.collection.find({"_id": {"$in": list(letter_ids)}})
-            return {d["_id"]: Contact.model_validate(d["contact"]) async for d in cursor}
+        wanted = set(letter_ids)
+        found = {letter_id: contact for letter_id in wanted if (contact := self._known.get(letter_id)) is not None}
+        missing = list(wanted - found.keys())
+        if missing:
+            with translated():
+                cursor = self.collection.find({"_id": {"$in": missing}})
+                read = {d["_id"]: Contact.model_validate(d["contact"]) async for d in cursor}
+            self._known.update(read)
+            found |= read
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +140,7 @@ class Register:
     @property
     def collection(self) -> Any:
         """The driver's collection."""
-        return self.store.database(SERVICE)["register"]
+        return self.store.collection(SERVICE, "register")
 
     async def ensure(self) -> None:
         """Create the indexes where they are missing."""
@@ -164,19 +179,26 @@ class Register:
         by_letter: dict[str, list[tuple[str, Actor, datetime, asyncio.Future[Line]]]] = defaultdict(list)
         for request in requests:
             by_letter[request[0]].append(request)
-        while by_letter:
-            for letter_id, line in (await self.lines_of(by_letter)).items():
+        lines = await self._insert(key, [waiting[0] for waiting in by_letter.values()])
+        while True:
+            for letter_id, line in lines.items():
                 for *_, future in by_letter.pop(letter_id):
                     if not future.done():
                         future.set_result(line)
-            if by_letter:
-                await self._insert(key, [waiting[0] for waiting in by_letter.values()])
+            if not by_letter:
+                return
+            # A letter had its line already, or somebody else took a serial: look, then try with what is left.
+            lines = await self.lines_of(by_letter)
+            if not lines:
+                lines = await self._insert(key, [waiting[0] for waiting in by_letter.values()])
 
-    async def _insert(self, key: tuple[str, int], requests: Sequence[tuple[str, Actor, datetime, Any]]) -> None:
-        """Try to write consecutive lines; what could be written shows when the letters' lines are read."""
+    async def _insert(
+        self, key: tuple[str, int], requests: Sequence[tuple[str, Actor, datetime, Any]]
+    ) -> dict[str, Line]:
+        """Try to write consecutive lines; return them if all could be written, else none: then some may be there."""
         mailbox, year = key
         first = (self._last[key] if key in self._last else await self._last_serial(key)) + 1
-        documents = [
+        documents: list[dict[str, Any]] = [
             {
                 "_id": f"{mailbox}/{year}/{serial:09d}",
                 "letter_id": letter_id,
@@ -188,8 +210,9 @@ class Register:
         ]
         if await insert_missing(self.collection, documents, ordered=True):
             self._last.pop(key, None)
-        else:
-            self._last[key] = first + len(documents) - 1
+            return {}
+        self._last[key] = first + len(documents) - 1
+        return {line.letter_id: line for line in map(self._line, documents)}
 
     async def _last_serial(self, key: tuple[str, int]) -> int:
         prefix = f"{key[0]}/{key[1]}/"

@@ -175,17 +175,17 @@ def router(letters: Letters[Case], access: Access) -> APIRouter:
         following = encode_cursor(place(last.since, last.letter_id)) if last and last.since else None
         return Page(items=[_line(case) for case in shown if not access.hidden(caller, case)], next=following)
 
-    @routes.get("/cases/{letter_id}", summary="One publication case")
-    async def one(caller: Authenticated, letter_id: str, response: Response) -> CaseView:
+    @routes.get("/cases/{letter_id}", response_model=CaseView, summary="One publication case")
+    async def one(caller: Authenticated, letter_id: str) -> Response:
         """Show the original text, the prepared text and the decision; 409 (R9.1) until the citizen has an answer."""
         stored = await letters.aggregates.get(letter_id)
         opened(access.seen(caller, stored.state))
-        return _view(stored, response)
+        return _shown(stored)
 
-    @routes.post("/cases/{letter_id}/prepare", summary="Propose the public text (R9.1)")
+    @routes.post("/cases/{letter_id}/prepare", response_model=CaseView, summary="Propose the public text (R9.1)")
     async def prepare(
-        caller: Authenticated, letter_id: str, body: PrepareRequest, response: Response, if_match: IfMatch = None
-    ) -> CaseView:
+        caller: Authenticated, letter_id: str, body: PrepareRequest, if_match: IfMatch = None
+    ) -> Response:
         """For a clerk of the mailbox that answered, or the duty office. Any question answered with yes means: withhold."""
         text = PublicText(subject=body.subject, body=body.body, reply=body.reply)
 
@@ -194,12 +194,14 @@ def router(letters: Letters[Case], access: Access) -> APIRouter:
             access.may_prepare(caller, answer.mailbox)
             return domain.prepare(state, text, body.grounds, _actor(caller), now)
 
-        return await moved(letter_id, decide, response, if_match)
+        return await moved(letter_id, decide, if_match)
 
-    @routes.post("/cases/{letter_id}/approve", summary="Approve exactly the prepared text (R9.1)")
+    @routes.post(
+        "/cases/{letter_id}/approve", response_model=CaseView, summary="Approve exactly the prepared text (R9.1)"
+    )
     async def approve(
-        caller: Authenticated, letter_id: str, body: ApproveRequest, response: Response, if_match: IfMatch = None
-    ) -> CaseView:
+        caller: Authenticated, letter_id: str, body: ApproveRequest, if_match: IfMatch = None
+    ) -> Response:
         """For the head or leader in charge, never the preparer. The text is public at once."""
 
         def decide(state: Case | None, now: datetime) -> Sequence[Fact]:
@@ -207,12 +209,12 @@ def router(letters: Letters[Case], access: Access) -> APIRouter:
             access.may_decide(caller, answer.mailbox)
             return domain.approve(state, body.text_hash, _actor(caller), now)
 
-        return await moved(letter_id, decide, response, if_match)
+        return await moved(letter_id, decide, if_match)
 
-    @routes.post("/cases/{letter_id}/withhold", summary="Decide not to publish (R9.1)")
+    @routes.post("/cases/{letter_id}/withhold", response_model=CaseView, summary="Decide not to publish (R9.1)")
     async def withhold(
-        caller: Authenticated, letter_id: str, body: WithholdRequest, response: Response, if_match: IfMatch = None
-    ) -> CaseView:
+        caller: Authenticated, letter_id: str, body: WithholdRequest, if_match: IfMatch = None
+    ) -> Response:
         """For the head or leader in charge; a text that was public is so no longer."""
 
         def decide(state: Case | None, now: datetime) -> Sequence[Fact]:
@@ -220,11 +222,10 @@ def router(letters: Letters[Case], access: Access) -> APIRouter:
             access.may_decide(caller, answer.mailbox)
             return domain.withhold(state, body.grounds, _actor(caller), now)
 
-        return await moved(letter_id, decide, response, if_match)
+        return await moved(letter_id, decide, if_match)
 
-    async def moved(letter_id: str, decide: Decide, response: Response, if_match: str | None) -> CaseView:
-        stored = await letters.command(letter_id, decide, expected=expected_version(if_match))
-        return _view(stored, response)
+    async def moved(letter_id: str, decide: Decide, if_match: str | None) -> Response:
+        return _shown(await letters.command(letter_id, decide, expected=expected_version(if_match)))
 
     return routes
 
@@ -248,10 +249,14 @@ def _line(case: Case) -> CaseLine:
     )
 
 
-def _view(stored: Stored[Case], response: Response) -> CaseView:
+def _shown(stored: Stored[Case]) -> Response:
+    body = _view(stored).model_dump_json()
+    return Response(body, media_type="application/json", headers={"ETag": etag_of(stored.version)})
+
+
+def _view(stored: Stored[Case]) -> CaseView:
     case, answer = opened(stored.state)
     received = case.received
-    response.headers["ETag"] = etag_of(stored.version)
     return CaseView(
         letter_id=case.letter_id,
         number=case.number.ascii if case.number else None,

@@ -35,6 +35,8 @@ def build(kit: Kit) -> Service:
     pages = Pages(Path(__file__).parent / "pages", now=kit.clock.now, rate=lambda: kit.clock.rate)
 
     service.letters = rows
+    service.derived = ["rows", "cells"]
+    service.rebuilt.append(recounting.sweep)
     service.prepare += [rows.aggregates.ensure, cells.ensure]
     service.subscribers.append(
         subscribe(

@@ -75,7 +75,7 @@ class Cells:
     @property
     def collection(self) -> Any:
         """The driver's collection."""
-        return self.store.database(NAME)["cells"]
+        return self.store.collection(NAME, "cells")
 
     async def ensure(self) -> None:
         """Create the indexes where they are missing."""

@@ -8,7 +8,9 @@ What is set here and why (each default below was tried and lost or looped messag
 - `batch_timeout_ms`: after an empty poll FastStream sleeps that long again without listening, so it bounds the delay of a message.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic
 from typing import Any, TypeAlias
 
 from aiokafka import ConsumerRecord, TopicPartition
@@ -17,11 +19,26 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
 from faststream.message import StreamMessage
 
+from shared.messaging.repairs import repair
+
 Record: TypeAlias = ConsumerRecord
 
 
 class _Batch(KafkaAckableMessage):
-    """A batch whose refusal rewinds the partitions that are still ours; the others are read again by whoever has them now."""
+    """A batch that commits and rewinds its own partitions, as far as they are still ours; the others' next owner reads them again."""
+
+    async def ack(self) -> None:
+        # FastStream commits every partition that is assigned, each of which the broker writes down: 88 for the actions of all units.
+        if not self.committed:
+            after: dict[TopicPartition, int] = {}
+            for record in self.raw_message:
+                partition = TopicPartition(record.topic, record.partition)
+                after[partition] = max(record.offset + 1, after.get(partition, 0))
+            ours = self.consumer.assignment()  # type: ignore[attr-defined]
+            offsets = {partition: offset for partition, offset in after.items() if partition in ours}
+            if offsets:
+                await self.consumer.commit(offsets)  # type: ignore[call-arg]
+        await StreamMessage.ack(self)
 
     async def nack(self) -> None:
         if not self.committed:
@@ -38,11 +55,17 @@ BatchHandler = Callable[[Sequence[Record]], Awaitable[None]]
 
 MAX_RECORDS = 500
 IDLE_POLL_MS = 25
+PACE_SECONDS = 0.08
+"""A batch begins at the earliest so long after the one before, unless that one was full: larger batches cost far less per message,
+and a message that comes alone does not wait."""
+SESSION_MS = 10_000
+"""After a crash the others, or the process started again, have its partitions after so long."""
 MAX_MESSAGE_BYTES = 1_048_576
 
 
 def make_broker(bootstrap: str, client_id: str) -> KafkaBroker:
     """Make the broker of one service; it connects when started."""
+    repair()
     return KafkaBroker(
         bootstrap.split(","),
         client_id=client_id,
@@ -65,8 +88,9 @@ def subscribe(
     topics: Sequence[str] = (),
     pattern: str | None = None,
     title: str,
+    max_records: int = MAX_RECORDS,
 ) -> Any:
-    """Let `handler` have the topics' records in batches of up to 500, in order per partition; return the subscriber.
+    """Let `handler` have the topics' records in batches of up to `max_records`, in order per partition; return the subscriber.
 
     The batch is committed after the handler returned, and comes again if it raised.
     """
@@ -83,13 +107,13 @@ def subscribe(
         *topics,
         pattern=pattern,
         batch=True,
-        max_records=MAX_RECORDS,
+        max_records=max_records,
         batch_timeout_ms=IDLE_POLL_MS,
         group_id=group,
         auto_offset_reset="earliest",
         ack_policy=AckPolicy.NACK_ON_ERROR,
         max_poll_interval_ms=600_000,
-        session_timeout_ms=15_000,
+        session_timeout_ms=SESSION_MS,
         parser=parse,
         decoder=decode,
         title=title,
@@ -98,7 +122,11 @@ def subscribe(
 
     @subscriber
     async def consume(records: Any) -> None:
+        began = monotonic()
         await handler(records)
+        rest = PACE_SECONDS - (monotonic() - began)
+        if rest > 0 and len(records) < max_records:
+            await asyncio.sleep(rest)
 
     return subscriber
 

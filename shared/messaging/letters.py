@@ -24,6 +24,7 @@ from shared.contracts.errors import Stale
 from shared.contracts.facts import Fact
 from shared.contracts.types import Value
 from shared.messaging.broker import Record
+from shared.messaging.desk import Command, Desk
 from shared.messaging.outbox import Outbox
 from shared.messaging.parking import Message, Parking, Queue, Why, explain, read, strays
 from shared.messaging.patience import Conflict, patiently
@@ -71,6 +72,8 @@ class Step(Generic[State]):
     """The letter's version once the fact is applied."""
     seq: int = 0
     """The fact's count among those of its service on the letter."""
+    traceparent: str = ""
+    """The trace that it belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +110,29 @@ class _Work(Generic[State]):
     send: list[Outgoing] = field(default_factory=list)
     outcomes: list[str] = field(default_factory=list)
 
+    @classmethod
+    def on(cls, stored: Stored[State]) -> "_Work[State]":
+        return cls(stored, stored.state, dict(stored.seen))
+
+    @property
+    def version(self) -> int:
+        return sum(self.seen.values())
+
     def change(self) -> Change[State]:
         return Change(self.before, self.state, self.seen, self.send)
+
+    def result(self) -> Stored[State]:
+        return Stored(self.before.id, self.version, dict(self.seen), self.state)
+
+    def mark(self) -> Callable[[], None]:
+        """Return what puts everything back to how it is now."""
+        state, seen, steps, send = self.state, dict(self.seen), len(self.steps), len(self.send)
+
+        def back() -> None:
+            self.state, self.seen = state, seen
+            del self.steps[steps:], self.send[send:]
+
+        return back
 
 
 @dataclass
@@ -129,6 +153,7 @@ class Letters(Generic[State]):
     def __post_init__(self) -> None:
         self.outbox.attach(self.aggregates)
         self._of_interest = types_of(self.domain.on)
+        self._desk: Desk[State] = Desk(self._serve)
 
     # ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -148,14 +173,38 @@ class Letters(Generic[State]):
             Stale: the letter's version is not `expected`.
             StoreUnavailable: the store is away; the command may be repeated.
         """
+        return await self._desk.take(letter_id, decide, expected)
+
+    async def _serve(self, commands: Sequence[Command[State]]) -> None:
+        """Serve commands with one read and one write; those of one letter one after the other, each on what the last one left."""
+        todo = list(commands)
         for _ in range(RACES):
-            stored = await self.aggregates.get(letter_id)
-            if expected is not None and stored.version != expected:
-                raise Stale(stored.version)
-            work = self._decided(stored, decide)
-            if not await self._save([work]):
-                return Stored(letter_id, work.change().version, work.seen, work.state)
-        raise Conflict(letter_id)
+            found = await self.aggregates.get_many(command.letter_id for command in todo)
+            works = {letter_id: _Work.on(stored) for letter_id, stored in found.items()}
+            for command in todo:
+                if not command.answer.done():
+                    command.outcome = self._outcome(works[command.letter_id], command)
+            lost = await self._save(list(works.values()))
+            for command in todo:
+                if command.letter_id not in lost:
+                    command.finish()
+            todo = [command for command in todo if command.letter_id in lost]
+            if not todo:
+                return
+        for command in todo:
+            command.outcome = Conflict(command.letter_id)
+            command.finish()
+
+    def _outcome(self, work: _Work[State], command: Command[State]) -> Stored[State] | Exception:
+        if command.expected is not None and command.expected != work.version:
+            return Stale(work.version)
+        back = work.mark()
+        try:
+            command.context.run(self._decide, work, command.decide)
+        except Exception as error:  # noqa: BLE001 - whoever gave the command gets it; others of the batch do not
+            back()
+            return error
+        return work.result()
 
     async def command_many(
         self,
@@ -174,27 +223,25 @@ class Letters(Generic[State]):
             for stored in (await self.aggregates.get_many(todo)).values():
                 try:
                     with span(f"{self.domain.source} decide", traceparents.get(stored.id), letter_id=stored.id):
-                        works.append(self._decided(stored, partial(decide, stored.id)))
+                        work = _Work.on(stored)
+                        self._decide(work, partial(decide, stored.id))
+                        works.append(work)
                 except Exception as error:
                     log.exception("a decision failed", extra={"letter_id": stored.id}, exc_info=error)
             lost = await self._save(works)
             for work in works:
                 if work.steps and work.before.id not in lost:
-                    done[work.before.id] = Stored(work.before.id, work.change().version, work.seen, work.state)
+                    done[work.before.id] = work.result()
             todo = list(lost)
             if not todo:
                 return done
         raise Conflict(todo[0])
 
-    def _decided(
-        self, stored: Stored[State], decide: Callable[[State | None, datetime], Sequence[Fact]]
-    ) -> _Work[State]:
+    def _decide(self, work: _Work[State], decide: Callable[[State | None, datetime], Sequence[Fact]]) -> None:
         now = self.clock.now()
-        work = _Work(stored, stored.state, dict(stored.seen))
         for fact in decide(work.state, now):
             self._record(work, fact)
         self._follow(work, now)
-        return work
 
     def _record(self, work: _Work[State], fact: Fact) -> None:
         """Apply a fact of this service and put it into the outbox."""
@@ -202,6 +249,7 @@ class Letters(Generic[State]):
         seq = work.seen.get(source, 0) + 1
         evolve = self.domain.on.get(type(fact))
         after = evolve(work.state, fact) if evolve else work.state
+        traceparent = current_traceparent()
         work.send.append(
             pack(
                 fact,
@@ -210,12 +258,12 @@ class Letters(Generic[State]):
                 source=source,
                 id=event_id(fact.letter_id, source, seq),
                 time=fact.at,
-                traceparent=current_traceparent(),
+                traceparent=traceparent,
                 seq=seq,
             )
         )
         work.seen[source] = seq
-        work.steps.append(Step(fact.letter_id, work.state, fact, after, sum(work.seen.values()), seq))
+        work.steps.append(Step(fact.letter_id, work.state, fact, after, work.version, seq, traceparent))
         work.state = after
 
     def _follow(self, work: _Work[State], now: datetime) -> None:
@@ -243,6 +291,7 @@ class Letters(Generic[State]):
     async def _tell(self, steps: Sequence[Step[State]], works: Mapping[str, _Work[State]]) -> None:
         if not steps:
             return
+        traces = {id(step.fact): step.traceparent for step in steps}
         for number, telling in enumerate(await self.tell(steps)):
             work = works[telling.cause.letter_id]
             work.send.append(
@@ -251,9 +300,9 @@ class Letters(Generic[State]):
                     topic=telling.topic,
                     letter_id=telling.cause.letter_id,
                     source=self.domain.source,
-                    id=event_id(telling.cause.letter_id, self.domain.source, work.change().version, f"told/{number}"),
+                    id=event_id(telling.cause.letter_id, self.domain.source, work.version, f"told/{number}"),
                     time=telling.cause.at,
-                    traceparent=current_traceparent(),
+                    traceparent=traces.get(id(telling.cause), ""),
                 )
             )
 
@@ -280,11 +329,15 @@ class Letters(Generic[State]):
 
     async def _handle(self, messages: Sequence[Message], *, live: bool) -> None:
         groups: dict[str, list[Message]] = defaultdict(list)
+        outcomes: list[str] = []
         for message in messages:
-            groups[message.letter_id].append(message)
+            if live and self._sent(message):
+                outcomes.append("duplicate")
+            else:
+                groups[message.letter_id].append(message)
         stray = groups.pop("", [])
         kept = await self.parking.queues(groups)
-        outcomes: list[str] = ["parked"] * len(stray)
+        outcomes += ["parked"] * len(stray)
         queues: dict[str, Queue] = {}
         todo = list(groups)
         for _ in range(RACES):
@@ -307,10 +360,20 @@ class Letters(Generic[State]):
         for outcome in set(outcomes):
             metrics.messages_total.labels(self.domain.source, LETTERS, outcome).inc(outcomes.count(outcome))
 
+    def _sent(self, message: Message) -> bool:
+        """Whether this very process sent the fact: then it was applied before, and the letter need not even be read."""
+        envelope = message.envelope
+        return (
+            envelope is not None
+            and envelope.source == self.domain.source
+            and not message.replay_of
+            and self.outbox.acknowledged(envelope.id)
+        )
+
     def _apply_all(
         self, stored: Stored[State], messages: Sequence[Message], queue: Queue, *, live: bool
     ) -> _Work[State]:
-        work = _Work(stored, stored.state, dict(stored.seen))
+        work = _Work.on(stored)
         self._drain(work, queue, live=live)
         for message in messages:
             work.outcomes.append(self._arrive(work, queue, message, live=live))
@@ -395,7 +458,7 @@ class Letters(Generic[State]):
         """Apply one fact that is next in line; on an error leave the letter as it was, note the error and return false."""
         envelope = message.envelope
         assert envelope is not None
-        kept = (work.state, dict(work.seen), len(work.steps), len(work.send))
+        back = work.mark()
         try:
             with span(
                 f"{self.domain.source} {envelope.type}",
@@ -410,12 +473,12 @@ class Letters(Generic[State]):
                 before = work.state
                 work.state = self.domain.on[type(fact)](before, fact)
                 work.seen[envelope.source] = envelope.seq
-                work.steps.append(Step(fact.letter_id, before, fact, work.state, sum(work.seen.values()), envelope.seq))
+                trace = current_traceparent()
+                work.steps.append(Step(fact.letter_id, before, fact, work.state, work.version, envelope.seq, trace))
                 if live:
                     self._follow(work, self.clock.now())
         except Exception as error:  # noqa: BLE001 - whatever it is, one message must not stop the others
-            work.state, work.seen = kept[0], kept[1]
-            del work.steps[kept[2] :], work.send[kept[3] :]
+            back()
             queue.fail(message, *explain(error))
             return False
         return True

@@ -23,7 +23,8 @@ from shared.storage import Aggregates, Change, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-CLEAR_EVERY_SECONDS = 0.1
+CLEAR_EVERY_SECONDS = 1.0
+"""A letter that moves again within that time is written once less."""
 SWEEP_EVERY_SECONDS = 1.0
 LETTERS = "letters"
 SWEEP_AFTER = timedelta(seconds=5)
@@ -72,7 +73,11 @@ class Outbox:
     def attach(self, aggregates: Aggregates[Any]) -> None:
         """Serve this collection."""
         self._collections[id(aggregates)] = aggregates
-        aggregates.sent = self._acknowledged.__contains__
+        aggregates.sent = self.acknowledged
+
+    def acknowledged(self, entry_id: str) -> bool:
+        """Whether this process sent the entry not long ago and the broker has it."""
+        return entry_id in self._acknowledged
 
     def start(self) -> None:
         """Begin to send, to empty outboxes and to sweep; the broker must be connected."""
@@ -99,7 +104,8 @@ class Outbox:
         """Send the outboxes of letters that were just saved. Returns at once; a failure is made good by the sweep."""
         for change in changes:
             entries = [*change.before.outbox, *change.send]
-            if entries:
+            # Where nothing is new and all was acknowledged before, the write has emptied the outbox already.
+            if change.send or not all(self.acknowledged(entry.id) for entry in entries):
                 self._enqueue(aggregates, change.before.id, change.version, entries)
 
     def _enqueue(self, aggregates: Aggregates[Any], letter_id: str, version: int, entries: Sequence[Outgoing]) -> None:
@@ -186,6 +192,9 @@ class Outbox:
                 await self._clear()
             except StoreUnavailable:
                 await asyncio.sleep(1)
+            except Exception as error:
+                log.exception("emptying outboxes failed; the sweep does it again", exc_info=error)
+                await asyncio.sleep(1)
 
     async def _clear(self) -> None:
         for key, versions in list(self._cleared.items()):
@@ -199,6 +208,9 @@ class Outbox:
             try:
                 await self.sweep()
             except StoreUnavailable:
+                await asyncio.sleep(2)
+            except Exception as error:
+                log.exception("the sweep of outboxes failed; it is tried again", exc_info=error)
                 await asyncio.sleep(2)
 
     async def sweep(self, after: timedelta = SWEEP_AFTER) -> int:

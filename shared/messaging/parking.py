@@ -158,7 +158,7 @@ class Parking:
     @property
     def collection(self) -> Any:
         """The driver's collection."""
-        return self.store.database(self.service)["waiting"]
+        return self.store.collection(self.service, "waiting")
 
     @property
     def topic(self) -> str:
@@ -172,9 +172,13 @@ class Parking:
     async def queues(self, letter_ids: Iterable[str]) -> dict[str, Queue]:
         """Return the queues of those of the letters that have one."""
         found: dict[str, Queue] = {}
-        query = {"letter_id": {"$in": [i for i in dict.fromkeys(letter_ids) if i]}}
+        ids = [i for i in dict.fromkeys(letter_ids) if i]
+        if not ids:
+            return found
         with translated():
-            async for document in self.collection.find(query).sort([("letter_id", 1), ("topic", 1), ("offset", 1)]):
+            async for document in self.collection.find({"letter_id": {"$in": ids}}).sort(
+                [("letter_id", 1), ("topic", 1), ("offset", 1)]
+            ):
                 message = _message(document)
                 queue = found.setdefault(document["letter_id"], Queue())
                 queue.items.append(message)

@@ -53,6 +53,11 @@ class Change(Generic[State]):
         """Whether there is anything to write."""
         return self.version != self.before.version or bool(self.send)
 
+    @property
+    def is_note(self) -> bool:
+        """Whether nothing changes but what was seen: facts that mean nothing to this service."""
+        return self.before.version != 0 and self.state is self.before.state and not self.send
+
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -80,7 +85,7 @@ class Aggregates(Generic[State]):
     @property
     def collection(self) -> Any:
         """The driver's collection."""
-        return self.store.database(self.service)[self.name]
+        return self.store.collection(self.service, self.name)
 
     async def ensure(self) -> None:
         """Create the indexes where they are missing."""
@@ -111,18 +116,25 @@ class Aggregates(Generic[State]):
         """Read many letters in one round trip; each id asked for is in the answer."""
         ids = list(dict.fromkeys(letter_ids))
         found: dict[str, Stored[State]] = {letter_id: Stored(letter_id) for letter_id in ids}
-        with translated():
-            async for document in self.collection.find({"_id": {"$in": ids}}):
-                found[document["_id"]] = self.stored(document)
+        if not ids:
+            return found
+        for document in await self._read(self.collection.find({"_id": {"$in": ids}}), len(ids)):
+            found[document["_id"]] = self.stored(document)
         return found
+
+    @staticmethod
+    async def _read(cursor: Any, most: int) -> list[dict[str, Any]]:
+        """Read all at once: going through a cursor document by document costs more than the documents."""
+        with translated():
+            documents: list[dict[str, Any]] = await cursor.batch_size(most + 1).to_list(most)
+        return documents
 
     async def find(
         self, query: Mapping[str, Any], *, sort: Sequence[tuple[str, int]], limit: int
     ) -> list[Stored[State]]:
         """Read at most `limit` letters in the order of an index."""
-        with translated():
-            cursor = self.collection.find(dict(query)).sort(list(sort)).limit(limit)
-            return [self.stored(document) async for document in cursor]
+        cursor = self.collection.find(dict(query)).sort(list(sort)).limit(limit)
+        return [self.stored(document) for document in await self._read(cursor, limit)]
 
     async def count(self, query: Mapping[str, Any]) -> int:
         """Count letters by an index; only for sets that open work bounds."""
@@ -133,6 +145,10 @@ class Aggregates(Generic[State]):
     def _document(self, change: Change[State], token: str) -> tuple[dict[str, Any], dict[str, str]]:
         """Return what to set and what to remove: a field that is none is absent, so partial indexes leave it out."""
         waiting = [entry for entry in change.before.outbox if not self.sent(entry.id)] + change.send
+        if change.is_note:
+            note: dict[str, Any] = {"version": change.version, "seen": change.seen, "token": token}
+            emptied = change.before.outbox and not waiting
+            return (note | {"outbox": []}, {"unsent": ""}) if emptied else (note, {})
         fields = {} if change.state is None else self.fields(change.state)
         fields["unsent"] = _wall() if waiting else None
         document: dict[str, Any] = {

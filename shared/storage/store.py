@@ -142,6 +142,9 @@ class Store:
     timeout_seconds: float = 5.0
     """After this long without a connection an operation fails with `StoreUnavailable`."""
     _client: Any = field(default=None, repr=False)
+    _found: bool = False
+    """Whether the store ever answered."""
+    _collections: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
 
     @property
     def client(self) -> Any:
@@ -154,6 +157,8 @@ class Store:
                 serverSelectionTimeoutMS=milliseconds,
                 connectTimeoutMS=milliseconds,
                 timeoutMS=milliseconds * TIME_LIMIT_FACTOR,
+                heartbeatFrequencyMS=1_000,
+                retryReads=False,
                 maxPoolSize=32,
                 retryWrites=False,
                 w="majority",
@@ -163,7 +168,36 @@ class Store:
         return self._client
 
     def database(self, service: str) -> Any:
-        """Return the database that belongs to one service."""
+        """Return the database that belongs to one service.
+
+        Raises:
+            StoreUnavailable: the store was there and is away.
+        """
+        self._look()
+        return self._database(service)
+
+    def collection(self, service: str, name: str) -> Any:
+        """Return a collection of one service.
+
+        Raises:
+            StoreUnavailable: the store was there and is away.
+        """
+        self._look()
+        found = self._collections.get((service, name))
+        if found is None:
+            found = self._collections[service, name] = self._database(service)[name]
+        return found
+
+    def _look(self) -> None:
+        """Refuse at once while the store is known to be away: each operation that waited for it would keep one of the driver's
+        few threads, and so would let others wait that need no store.
+        """
+        if self.client.delegate.topology_description.has_readable_server():
+            self._found = True
+        elif self._found:
+            raise StoreUnavailable("the document store does not answer")
+
+    def _database(self, service: str) -> Any:
         return self.client.get_database(
             f"{self.namespace}xinxiang_{service}", codec_options=CodecOptions(tz_aware=True)
         )
@@ -179,7 +213,7 @@ class Store:
             StoreUnavailable: there is none.
         """
         with translated():
-            await self.client.get_database(f"{self.namespace}xinxiang_ping")["ping"].find_one({"_id": 0})
+            await self._database("ping")["ping"].find_one({"_id": 0})
 
     async def ensure(self, collection: Any, indexes: Sequence[Index]) -> None:
         """Create a collection's indexes where they are missing."""
@@ -193,7 +227,10 @@ class Store:
             await self.client.drop_database(self.database(service))
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; a store that is away is not waited for."""
         if self._client is not None:
-            self._client.close()
+            if not self._found or self.client.delegate.topology_description.has_readable_server():
+                self._client.close()
             self._client = None
+            self._collections.clear()
+            self._found = False

@@ -61,6 +61,11 @@ class Connection(asyncio.Protocol):
         self._transport.write(request)
         return await self._answer
 
+    @property
+    def closed(self) -> bool:
+        """Whether the server has closed it, as it does with one that was idle for long."""
+        return self._transport.is_closing()
+
     def close(self) -> None:
         """Close."""
         self._transport.close()
@@ -80,7 +85,7 @@ class Pool:
         """Lend a connection; one on which something went wrong is not used again."""
         found = await self._free.get()
         try:
-            if found is None:
+            if found is None or found.closed:
                 found = await Connection.open(self._port)
             yield found
         except BaseException:

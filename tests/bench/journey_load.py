@@ -9,6 +9,8 @@ import asyncio
 import sys
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from itertools import chain, repeat
 from typing import Any
 from uuid import uuid4
 
@@ -27,9 +29,14 @@ from tests.bench.watch import Watch
 
 CONNECTIONS = 32
 PATIENCE_SECONDS = 60.0
-PAUSE_SECONDS = 0.05
-NOT_YET = (404, 409)
+PAUSES_SECONDS = (0.1, 0.15, 0.25)
+"""Between asking again; the last one from then on."""
+NOT_YET = (403, 404, 409)
 REPLY = "经现场核实，问题已处理完毕，感谢您的来信。"
+
+
+def _pauses() -> Iterator[float]:
+    return chain(PAUSES_SECONDS, repeat(PAUSES_SECONDS[-1]))
 
 
 class Broken(Exception):
@@ -78,6 +85,7 @@ class Journeys:
         headers = {"authorization": f"Bearer {self._order['tokens'][who]}"} if who else {}
         ready = request(method, path, body, headers)
         end = time.perf_counter() + PATIENCE_SECONDS
+        pauses = _pauses()
         while True:
             status, answer = await self._pools[service].send(ready)
             if status == 200:
@@ -85,7 +93,7 @@ class Journeys:
             if not wait or status not in NOT_YET or time.perf_counter() > end:
                 raise Broken(f"{method} {path}: {status} {answer[:300].decode(errors='replace')}")
             self.again[f"{service} {path.rsplit('/', 1)[1]}"[:40]] += 1
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(next(pauses))
 
     async def _act(self, unit: str, action: Action) -> None:
         """Ask for something over `actions.<code>`; return when it took effect."""
@@ -124,9 +132,11 @@ class Journeys:
             await self._answer_by_topic(letter, unit)
         else:
             await self._answer_by_http(letter, unit)
-        while not (await self._ask("", "GET", receipt))["answers"]:
+        for pause in _pauses():
+            if (await self._ask("", "GET", receipt))["answers"]:
+                break
             self.again["intake receipt"] += 1
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(pause)
         await self._publish(letter, unit)
         self.seconds.append(time.perf_counter() - began)
 

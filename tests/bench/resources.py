@@ -4,7 +4,7 @@ from services import NAMES
 from tests.bench.journeys import drive
 from tests.bench.records import Records
 from tests.bench.results import Result
-from tests.bench.sustained import everywhere, send
+from tests.bench.sustained import everywhere, send, taken
 from tests.bench.town import Town, names_of, tell
 
 LOAD_SECONDS = 10.0
@@ -43,7 +43,7 @@ async def memory(town: Town) -> list[Result]:
     tell(f"memory: {LOAD_SECONDS:.0f} s of letters, then {JOURNEYS} journeys")
     async with Records(town) as records:
         report = await send(town, LOAD_SECONDS, 1_000_000)
-        await everywhere(town, records, report["accepted"])
+        await everywhere(town, records, await taken(records, [report]))
     await drive(town, JOURNEYS, 0)
     after = town.memory()
     services = {name: round(after[name], 1) for name in names_of(after)}

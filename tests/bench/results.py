@@ -43,6 +43,12 @@ def check(what: str, found: Any, expected: Any) -> None:
         raise Wrong(f"{what}: {found}, but it must be {expected}")
 
 
+def check_between(what: str, found: int, least: int, most: int) -> None:
+    """Raise Wrong unless a count is from `least` to `most`."""
+    if not least <= found <= most:
+        raise Wrong(f"{what}: {found}, but it must be from {least} to {most}")
+
+
 def percentile(values: Sequence[float], share: float) -> float:
     """Return the value below which `share` of all lie (nearest rank); 0 of none."""
     ordered = sorted(values)

@@ -181,6 +181,16 @@ async def test_r2_2_wrong_receipts_cost_the_guesser_time_and_typing_errors_do_no
         assert (await client.get(f"/intake/receipts/{receipt}")).status_code == 429
 
 
+async def test_asking_too_early_for_ones_own_letter_is_no_guess(world: World) -> None:
+    door = build(world.kit())
+    async with world.running(door) as client:
+        receipt = (await submit(client))["receipt"]
+        await arrived(client, world)
+        await door.letters.aggregates.collection.delete_many({})
+        answers = [await client.get(f"/intake/receipts/{receipt}") for _ in range(12)]
+        assert {answer.status_code for answer in answers} == {404}
+
+
 VALID_BUT_UNKNOWN = [receipt_code(b"some other secret", letter_id) for letter_id in ("a", "b", "c", "d", "e", "f", "g")]
 
 
@@ -411,7 +421,11 @@ async def test_a_malformed_submission_parks_and_a_repaired_one_is_stored(world: 
         repaired = message.value.replace(b"moon", b"water")
         await decide(world.settings, service.kit.store, "intake", message.origin, value=repaired)
         await arrived(client, world, 1, "water")
-        assert await listed(world.settings, service.kit.store, ("intake",)) == []
+
+        async def parked_no_longer() -> bool:
+            return await listed(world.settings, service.kit.store, ("intake",)) == []
+
+        await eventually(parked_no_longer)
 
 
 async def test_the_projection_of_letters_and_the_register_are_rebuilt_as_they_were(world: World) -> None:

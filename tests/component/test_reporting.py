@@ -190,8 +190,10 @@ async def test_a_mark_that_comes_while_a_cell_is_recounted_stays(world: World) -
         await committed(service)
         first, second, *_ = seen = await cells.dirty(400)
         await cells.mark([first.key])
+        waited_since = (await cells.collection.find_one({"_id": first.key}))["dirty"]
         await cells.recount(seen, rows.aggregates)
-        assert [cell.key for cell in await cells.dirty(100)] == [first.key]
+        assert [cell.key for cell in await cells.dirty(400)] == [first.key]
+        assert (await cells.collection.find_one({"_id": first.key}))["dirty"] > waited_since
         # A slower recount that began before, with older rows, replaces nothing.
         await cells.collection.update_one({"_id": second.key}, {"$set": {"counts": {"kept": True}}})
         await cells.recount([second], rows.aggregates)

@@ -1,0 +1,59 @@
+"""Three repairs of aiokafka 0.14, each for something that was seen when a broker went away. Try them again when the pin moves.
+
+1. *Calm.* While a partition has no leader, consumers and producers ask for metadata again at once: thousands of times a second, each
+   time with two lines in the log. Here they wait a moment, with jitter.
+2. *Patience.* A batch that waits for a leader longer than `request_timeout_ms` is given up, but its sequence numbers are spent; the broker
+   then refuses everything later of that partition as out of order, for ever. Here a batch waits until it is sent. What waits is bounded:
+   one batch for each partition; whoever adds to a full one is refused after `request_timeout_ms`.
+3. *A new start.* Should sequence numbers be out of order all the same, the producer takes a new id and counts from the beginning, as
+   Kafka's own client does. The refused batch fails and is sent again by whoever keeps it (outbox, citizen).
+"""
+
+import asyncio
+import random
+from typing import Any
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import OutOfOrderSequenceNumber, UnknownProducerId
+from aiokafka.producer.message_accumulator import MessageBatch
+from aiokafka.producer.sender import SendProduceReqHandler
+from aiokafka.producer.transaction_manager import NO_PRODUCER_EPOCH, NO_PRODUCER_ID, PidAndEpoch
+
+CALM_SECONDS = 0.4
+"""About how long to wait before asking again who leads a partition."""
+
+_ask_who_leads = AIOKafkaClient._metadata_update  # noqa: SLF001
+_can_retry = SendProduceReqHandler._can_retry  # noqa: SLF001
+
+
+async def _ask_calmly(client: Any, cluster: Any, topics: Any) -> bool:
+    answered: bool = await _ask_who_leads(client, cluster, topics)
+    led = answered and all(
+        len(cluster.available_partitions_for_topic(topic) or ()) == len(cluster.partitions_for_topic(topic) or ())
+        for topic in topics or ()
+    )
+    if not led:
+        await asyncio.sleep(CALM_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+    return answered
+
+
+def _never_expired(_batch: Any) -> bool:
+    return False
+
+
+def _retry_or_start_anew(handler: Any, error: Any, batch: Any) -> bool:
+    producer = handler._sender._txn_manager  # noqa: SLF001
+    if producer is not None and isinstance(error, OutOfOrderSequenceNumber | UnknownProducerId):
+        producer._pid_and_epoch = PidAndEpoch(NO_PRODUCER_ID, NO_PRODUCER_EPOCH)  # noqa: SLF001
+        producer._pid_waiter = asyncio.get_running_loop().create_future()  # noqa: SLF001
+        producer._sequence_numbers.clear()  # noqa: SLF001
+        return False
+    retry: bool = _can_retry(handler, error, batch)
+    return retry
+
+
+def repair() -> None:
+    """Put the repairs in place, for every client of this process; again: nothing changes."""
+    AIOKafkaClient._metadata_update = _ask_calmly  # noqa: SLF001
+    MessageBatch.expired = _never_expired
+    SendProduceReqHandler._can_retry = _retry_or_start_anew  # noqa: SLF001

@@ -1,0 +1,91 @@
+"""What was wrong with the Kafka client when a broker goes away, and is repaired."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import OutOfOrderSequenceNumber
+
+from shared.messaging import repairs
+from tests.conftest import World
+
+
+@pytest.fixture
+async def producer(world: World) -> AsyncIterator[Any]:
+    """A producer as services have it."""
+    repairs.repair()
+    made = AIOKafkaProducer(
+        bootstrap_servers=world.settings.kafka_bootstrap, enable_idempotence=True, request_timeout_ms=500
+    )
+    await made.start()
+    yield made
+    await made.stop()
+
+
+def lose_leaders(client: Any) -> None:
+    """Make a client believe what a broker says that shuts down: nobody leads."""
+    for partitions in client.cluster._partitions.values():
+        for number, partition in partitions.items():
+            partitions[number] = partition._replace(leader=-1)
+
+
+async def test_a_batch_waits_for_its_leader_and_the_partition_goes_on_afterwards(
+    world: World, producer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = world.namespace + "mailbox.mayor"
+    await producer.send_and_wait(topic, b"1", partition=0)
+    asked = AIOKafkaClient._metadata_update
+
+    async def nobody_leads(client: Any, cluster: Any, topics: Any) -> bool:
+        lose_leaders(client)
+        await asyncio.sleep(0.05)
+        return False
+
+    monkeypatch.setattr(AIOKafkaClient, "_metadata_update", nobody_leads)
+    lose_leaders(producer.client)
+    waiting = await producer.send(topic, b"2", partition=0)
+    done, _ = await asyncio.wait([waiting], timeout=1.5)
+    assert not done, "it was given up, and its sequence number with it"
+    monkeypatch.setattr(AIOKafkaClient, "_metadata_update", asked)
+    await asyncio.wait_for(waiting, 10)
+    await producer.send_and_wait(topic, b"3", partition=0)
+    assert [record.value for record in await world.records("mailbox.mayor")] == [b"1", b"2", b"3"]
+
+
+async def test_a_producer_whose_numbers_are_out_of_order_starts_anew(world: World, producer: Any) -> None:
+    topic = world.namespace + "mailbox.mayor"
+    await producer.send_and_wait(topic, b"1", partition=0)
+    producer._txn_manager.increment_sequence_number(TopicPartition(topic, 0), 5)
+    with pytest.raises(OutOfOrderSequenceNumber):
+        await producer.send_and_wait(topic, b"2", partition=0)
+    await producer.send_and_wait(topic, b"3", partition=0)
+    assert [record.value for record in await world.records("mailbox.mayor")] == [b"1", b"3"]
+
+
+async def test_a_client_without_a_broker_asks_a_few_times_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    repairs.repair()
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # taken, and nobody listens
+        client: Any = AIOKafkaClient(bootstrap_servers=f"127.0.0.1:{nobody.getsockname()[1]}")
+        asked = 0
+
+        async def fail(*_: Any) -> bool:
+            nonlocal asked
+            asked += 1
+            return False
+
+        monkeypatch.setattr(repairs, "_ask_who_leads", fail)
+        client._sync_task = asyncio.create_task(client._md_synchronizer())
+
+        async def insist() -> None:
+            while True:
+                await client.force_metadata_update()
+
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(insist(), 2)
+        await client.close()
+        assert 1 < asked < 15

@@ -1,0 +1,53 @@
+"""Worlds whose services are processes, on the shared engines or on some that a test may stop."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.engines import Engines
+from tests.conftest import World, new_world
+from tests.e2e.fleet import Fleet
+
+
+@pytest.fixture
+async def fleet(world: World, tmp_path: Path) -> AsyncIterator[Fleet]:
+    """The five services, one process each, not yet started."""
+    made = Fleet(world, tmp_path)
+    yield made
+    made.kill_all()
+
+
+@pytest.fixture
+async def fleet_of_two(world: World, tmp_path: Path) -> AsyncIterator[Fleet]:
+    """Two processes of each service, not yet started."""
+    made = Fleet(world, tmp_path, replicas=2)
+    yield made
+    made.kill_all()
+
+
+@pytest.fixture(scope="session")
+def fault_engines() -> Iterator[Engines]:
+    """Engines that may be stopped and killed: nobody else's."""
+    own = Engines(os.environ.get("FAULT_ENGINES", "faults"))
+    own.up()
+    yield own
+    own.down()
+
+
+@pytest.fixture
+async def fault_world(fault_engines: Engines, keys: Path, tmp_path: Path) -> AsyncIterator[World]:
+    """A world on those engines, which run when it begins and when it ends."""
+    fault_engines.start()
+    async with new_world(fault_engines.urls(), keys, tmp_path) as made:
+        yield made
+        fault_engines.start()
+
+
+@pytest.fixture
+async def fault_fleet(fault_world: World, tmp_path: Path) -> AsyncIterator[Fleet]:
+    """The five services on engines that may be stopped."""
+    made = Fleet(fault_world, tmp_path)
+    yield made
+    made.kill_all()
