@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
 
 from services.deadline.domain import Condition, Rules, condition, declare, follow, next_at, recompute
 from services.deadline.state import ON, Clock, Clocks, Kind

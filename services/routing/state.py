@@ -317,6 +317,12 @@ def _instructed(state: State, fact: InstructionGiven) -> Change:
     return update
 
 
+def _due_changed(fact: ReplyDueChanged) -> dict[str, Any]:
+    """A limit that moved is not passed yet; a provisional one that became firm where it was may be."""
+    update: dict[str, Any] = {"due_at": fact.due_at, "provisional": fact.provisional}
+    return update if fact.before == fact.due_at else {**update, "overdue_at": None}
+
+
 ON: Final[Mapping[type[Fact], Callable[[State | None, Any], State | None]]] = {
     LetterReceived: _received,
     LetterReclassified: _letter(lambda f: {"classification": f.after}),
@@ -344,7 +350,7 @@ ON: Final[Mapping[type[Fact], Callable[[State | None, Any], State | None]]] = {
     CitizenAnswered: _own(_answered),
     UrgingSent: _handoff(lambda h, f: {"urged": max(h.urged, f.count)}),
     ReplyDueSet: _clock(lambda f: {"due_at": f.due_at, "provisional": f.provisional}),
-    ReplyDueChanged: _clock(lambda f: {"due_at": f.due_at, "provisional": f.provisional, "overdue_at": None}),
+    ReplyDueChanged: _clock(_due_changed),
     ReplyReminded: _clock(lambda f: {"reminded_at": f.at}),
     ReplyOverdue: _clock(lambda f: {"overdue_at": f.at}),
     UrgingDue: _clock(lambda f: {"urging": f.count, "urging_due_at": f.due_at}),
