@@ -181,21 +181,19 @@ class World:
             await consumer.stop()
 
     async def messages(self, topic: str) -> list[Value]:
-        """The messages that are on a topic now, read by their types."""
-        return [parse(attributes(r.headers).type, r.value) for r in await self.records(topic)]
+        """The messages that are on a topic now, read by their types; of a fact that was sent twice only the first."""
+        found: dict[Any, Value] = {}
+        for record in await self.records(topic):
+            envelope = attributes(record.headers)
+            key = (
+                (envelope.subject, envelope.source, envelope.seq) if envelope.seq else (record.partition, record.offset)
+            )
+            found.setdefault(key, parse(envelope.type, record.value))
+        return list(found.values())
 
     async def facts_of(self, letter_id: str) -> list[Fact]:
         """The facts on one letter as published, the first of each `seq` only."""
-        seen: set[tuple[str, int]] = set()
-        facts: list[Fact] = []
-        for record in await self.records("letters"):
-            envelope = attributes(record.headers)
-            if envelope.subject == letter_id and (envelope.source, envelope.seq) not in seen:
-                seen.add((envelope.source, envelope.seq))
-                fact = parse(envelope.type, record.value)
-                assert isinstance(fact, Fact)
-                facts.append(fact)
-        return facts
+        return [f for f in await self.messages("letters") if isinstance(f, Fact) and f.letter_id == letter_id]
 
 
 @asynccontextmanager

@@ -72,8 +72,6 @@ class FrontDoor:
     directory: Directory
     attachments: Attachments
     now: Any
-    taken: int = 0
-    """Letters accepted since the start."""
     _waiting: int = 0
     _known: LRUCache[str, str] = field(default_factory=lambda: LRUCache(maxsize=20_000))
     _fresh: TTLCache[str, None] = field(default_factory=lambda: TTLCache(maxsize=20_000, ttl=FRESH_SECONDS))
@@ -133,7 +131,6 @@ class FrontDoor:
             attachments=tuple(file for file in files if file is not None),
         )
         await self._append(accepted)
-        self.taken += 1
         receipt = receipt_code(self.secret, new_id)
         self._fresh[receipt] = None
         return receipt, now

@@ -42,9 +42,7 @@ def build(kit: Kit) -> Service:
     registrar = Registrar(letters, register)
     letters.restore = registrar.restore
     door = FrontDoor(service.broker, kit.namespace, secret, kit.directory, attachments, kit.clock.now)
-    submissions = Submissions(
-        letters, contacts, attachments, service.parking, kit.directory, kit.namespace, taken=lambda: door.taken
-    )
+    submissions = Submissions(letters, contacts, attachments, service.parking, kit.directory, kit.namespace)
 
     async def count_open() -> None:
         mailboxes = {"$in": [mailbox.code for mailbox in kit.directory.mailboxes()]}

@@ -1,8 +1,7 @@
 """Messages to intake: submissions from the front door, facts of the other services; and whom intake tells what."""
 
-import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -34,10 +33,6 @@ log = logging.getLogger(__name__)
 SUBMISSIONS = "submissions"
 SUBMISSIONS_AT_ONCE = 100
 """Small enough that nobody at the front door waits long for a batch to be worked out."""
-RUSH_PER_SECOND = 200
-"""When letters come faster than this, taking them goes before storing them."""
-REST_IN_RUSH = 2.0
-"""Then storing rests so many times as long as it worked, at most a second."""
 UNCONFIRMED_AFTER = timedelta(seconds=5)
 
 
@@ -59,10 +54,7 @@ def receiving_mailbox(submission: SubmissionAccepted, directory: Directory) -> s
 
 @dataclass
 class Submissions:
-    """Stores what the front door accepted, in batches.
-
-    In a rush it leaves most of the process to the front door: what Kafka has is safe, and can be stored a little later.
-    """
+    """Stores what the front door accepted, in batches."""
 
     letters: Letters[Letter]
     contacts: Contacts
@@ -70,10 +62,6 @@ class Submissions:
     parking: Parking
     directory: Directory
     namespace: str
-    taken: Callable[[], int] = lambda: 0
-    """How many letters the front door of this process has taken."""
-    _last: tuple[float, int] = (0.0, 0)
-    """When a batch was last finished, and how many letters had been taken then."""
 
     async def handle(self, records: Sequence[Record]) -> None:
         """Take a batch of `submissions`: contact data first, then the letters; each letter once, however often it comes."""
@@ -84,16 +72,8 @@ class Submissions:
         async for attempt in patiently():
             with attempt:
                 await self._store(messages)
-        worked = perf_counter() - started
-        metrics.message_handling_seconds.labels("intake", SUBMISSIONS).observe(worked)
+        metrics.message_handling_seconds.labels("intake", SUBMISSIONS).observe(perf_counter() - started)
         metrics.message_batch_size.labels("intake", SUBMISSIONS).observe(len(records))
-        if self._rush():
-            await asyncio.sleep(min(1.0, REST_IN_RUSH * worked))
-
-    def _rush(self) -> bool:
-        """Whether letters have come fast since the last batch."""
-        before, self._last = self._last, (perf_counter(), self.taken())
-        return self._last[1] - before[1] > RUSH_PER_SECOND * (self._last[0] - before[0])
 
     async def _store(self, messages: Sequence[Message]) -> None:
         good: dict[str, SubmissionAccepted] = {}

@@ -98,7 +98,7 @@ async def test_r4_2b_r8_1_each_mailbox_lists_its_own_clock_of_the_same_letter(wo
             return [(clock["kind"], clock["handoff_id"] or clock["instruction_id"]) for clock in items]
 
         async def all_there() -> bool:
-            return bool(await clocks("mayor"))
+            return await clocks("mayor") == [("instruction", "i1")]
 
         await eventually(all_there)
         assert await clocks("education") == [("reply", "s1")]
