@@ -3,6 +3,8 @@
 import argparse
 import gc
 import importlib
+import logging
+import os
 import signal
 import sys
 
@@ -48,8 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     _spare_the_collector()
     port = PORTS[chosen] if settings.port is None else settings.port
-    # uvicorn stops in order at SIGTERM and then raises the signal again: leaving as asked is no failure.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, _leave)
     try:
         uvicorn.run(
             app,
@@ -65,10 +66,25 @@ def main(arguments: list[str] | None = None) -> int:
             timeout_graceful_shutdown=GRACE_SECONDS,
             timeout_keep_alive=30,
         )
+    except _Left:
+        pass
     finally:
         shutdown_tracing()
     return 0
 
 
+class _Left(BaseException):
+    """SIGTERM came and everything has stopped."""
+
+
+def _leave(*_: object) -> None:
+    """Uvicorn stops in order at SIGTERM and then raises the signal again: leaving as asked is no failure."""
+    raise _Left
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    logging.shutdown()
+    sys.stdout.flush()
+    # Threads of the store's driver may still wait for a store that is away. They have nothing to finish: each write is whole or not there.
+    os._exit(status)

@@ -21,8 +21,8 @@ Database = AsyncIOMotorDatabase
 DUPLICATE_KEY = 11000
 
 TIME_LIMIT_FACTOR = 4
-"""An operation may take this many times as long as the store may take to be found; the store itself then ends it, so that none
-holds its locks for ever after the service gave up."""
+"""An operation may take this many times as long as a sign of life; the store itself then ends it, so that none holds its locks for
+ever after the service gave up."""
 LONG_SECONDS = 3_600
 """The limit of what is rare and may take long: making an index, throwing a database away."""
 
@@ -140,15 +140,22 @@ class Store:
     url: str
     namespace: str = ""
     timeout_seconds: float = 5.0
-    """After this long without a connection an operation fails with `StoreUnavailable`."""
+    """How long a sign of life may take; other operations may take `TIME_LIMIT_FACTOR` times as long."""
     _client: Any = field(default=None, repr=False)
     _found: bool = False
     """Whether the store ever answered."""
+    _closed: bool = False
     _collections: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
 
     @property
     def client(self) -> Any:
-        """The driver's client."""
+        """The driver's client.
+
+        Raises:
+            StoreUnavailable: `close` was called.
+        """
+        if self._closed:
+            raise StoreUnavailable("the connection to the document store was closed")
         if self._client is None:
             milliseconds = int(self.timeout_seconds * 1000)
             self._client = AsyncIOMotorClient(
@@ -212,25 +219,27 @@ class Store:
         Raises:
             StoreUnavailable: there is none.
         """
-        with translated():
+        with translated(), timeout(self.timeout_seconds):
             await self._database("ping")["ping"].find_one({"_id": 0})
 
     async def ensure(self, collection: Any, indexes: Sequence[Index]) -> None:
         """Create a collection's indexes where they are missing."""
         if indexes:
+            await self.ping()  # or the long limit would also be that for finding the store
             with translated(), timeout(LONG_SECONDS):
                 await collection.create_indexes([index.model() for index in indexes])
 
     async def drop(self, service: str) -> None:
         """Throw a service's whole database away."""
+        await self.ping()
         with translated(), timeout(LONG_SECONDS):
             await self.client.drop_database(self.database(service))
 
     def close(self) -> None:
-        """Close all connections; a store that is away is not waited for."""
+        """Close all connections for good; a store that is away is not waited for."""
         if self._client is not None:
             if not self._found or self.client.delegate.topology_description.has_readable_server():
                 self._client.close()
             self._client = None
             self._collections.clear()
-            self._found = False
+        self._closed = True

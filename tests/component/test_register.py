@@ -34,7 +34,7 @@ POINTS = (
 
 
 class Mishaps:
-    """Lets a write fail at some points, each as often as its dice say, and counts how often it did."""
+    """Lets a write fail at some points, each the first time and then as its dice say, and counts how often it did."""
 
     def __init__(self, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
         self._dice = random.Random(seed)
@@ -49,7 +49,7 @@ class Mishaps:
             raise StoreUnavailable(point)
 
     def _unlucky(self, point: str, chance: float) -> bool:
-        if not self.going or self._dice.random() > chance:
+        if not self.going or (self.met[point] and self._dice.random() > chance):
             return False
         self.met[point] += 1
         return True
