@@ -91,7 +91,25 @@ class FiguresView(BaseModel):
     running: int = Field(description="all running clocks")
     due_soon: int
     overdue: int
+    oldest_since: datetime | None = Field(description="since when the one waits that waits longest")
     oldest_due_at: datetime | None
+
+    @classmethod
+    def of(cls, mailbox: str, counted: repository.Figures, now: datetime) -> "FiguresView":
+        """Show what was counted."""
+        return cls(
+            mailbox=mailbox,
+            at=now,
+            unread=counted.kinds[Kind.READING],
+            undisposed=counted.kinds[Kind.DISPOSITION],
+            replies=counted.kinds[Kind.REPLY] + counted.kinds[Kind.REDO],
+            instructions=counted.kinds[Kind.INSTRUCTION],
+            running=counted.running,
+            due_soon=counted.due_soon,
+            overdue=counted.overdue,
+            oldest_since=counted.oldest_since,
+            oldest_due_at=counted.oldest_due_at,
+        )
 
 
 def clock_view(state: Clocks, clock: Clock, rules: Rules, now: datetime) -> ClockView:
@@ -173,18 +191,16 @@ def router(letters: Letters[Clocks], directory: Directory, rules: Rules) -> APIR
         hidden = enter(caller, code)
         now = letters.clock.now()
         counted = await repository.figures(letters.aggregates, code, now=now, soon=rules.due_soon(now), hidden=hidden)
-        return FiguresView(
-            mailbox=code,
-            at=now,
-            unread=counted.kinds[Kind.READING],
-            undisposed=counted.kinds[Kind.DISPOSITION],
-            replies=counted.kinds[Kind.REPLY] + counted.kinds[Kind.REDO],
-            instructions=counted.kinds[Kind.INSTRUCTION],
-            running=counted.running,
-            due_soon=counted.due_soon,
-            overdue=counted.overdue,
-            oldest_due_at=counted.oldest_due_at,
-        )
+        return FiguresView.of(code, counted, now)
+
+    @api.get("/mailboxes", summary="Live figures of all mailboxes, for the duty office (R1.4)")
+    async def all_figures(caller: Authenticated) -> list[FiguresView]:
+        """In the order of the directory; mailboxes on which nothing waits stand there with zeros."""
+        require(caller, roles={Role.DUTY_OFFICER})
+        now = letters.clock.now()
+        found = await repository.figures_of_all(letters.aggregates, now=now, soon=rules.due_soon(now))
+        codes = dict.fromkeys([mailbox.code for mailbox in directory.mailboxes()] + sorted(found))
+        return [FiguresView.of(code, found.get(code, repository.NOTHING_RUNS), now) for code in codes]
 
     @api.get("/letters/{letter_id}", summary="All clocks of one letter")
     async def letter(

@@ -7,16 +7,19 @@ schedules, at start ──▶ schedule ──▶ domain                         
 staff ──HTTP──▶ api ──▶ repository                                  clocks and live figures of a mailbox (R1.4)
 """
 
+from datetime import datetime
 from time import monotonic
 
 from services.deadline import handlers, repository
 from services.deadline.api import router
+from services.deadline.domain import Rules
 from services.deadline.lookout import Lookout
 from services.deadline.schedule import Schedule
 from services.deadline.state import Clocks, Kind
 from services.deadline.sweep import Sweep
 from services.deadline.working_time import rules_of
 from services.runtime import Job, Kit, Service
+from shared.directory import Directory
 from shared.messaging.letters import LETTERS, Letters
 from shared.observability import metrics
 
@@ -46,13 +49,13 @@ def build(kit: Kit) -> Service:
     service.subscribers.append(subscriber)
     service.prepare.append(aggregates.ensure)
     service.sweeps["clocks"] = clocks
-    service.measures.append(_measure(letters))
+    service.measures.append(_measure(letters, kit.directory, rules))
     service.routers.append(router(letters, kit.directory, rules))
     return service
 
 
-def _measure(letters: Letters[Clocks]) -> Job:
-    """Return what sets the gauges of open clocks, at most a small part of the time."""
+def _measure(letters: Letters[Clocks], directory: Directory, rules: Rules) -> Job:
+    """Return what sets the gauges of running clocks, of each kind and each mailbox (R1.4), at most a small part of the time."""
     next_at = 0.0
 
     async def measure() -> None:
@@ -60,11 +63,27 @@ def _measure(letters: Letters[Clocks]) -> Job:
         began = monotonic()
         if began < next_at:
             return
-        totals = await repository.totals(letters.aggregates, letters.clock.now())
+        now = letters.clock.now()
+        found = await repository.figures_of_all(letters.aggregates, now=now, soon=rules.due_soon(now))
         next_at = monotonic() + REST * (monotonic() - began)
         for kind in Kind:
-            for late in (False, True):
-                state = f"{kind.value} {'overdue' if late else 'running'}"
-                metrics.letters.labels(repository.SERVICE, state).set(totals.get((kind.value, late), 0))
+            running = sum(one.kinds[kind] for one in found.values())
+            overdue = sum(one.overdue_kinds[kind] for one in found.values())
+            metrics.letters.labels(repository.SERVICE, f"{kind.value} running").set(running - overdue)
+            metrics.letters.labels(repository.SERVICE, f"{kind.value} overdue").set(overdue)
+        codes = {mailbox.code for mailbox in directory.mailboxes()}
+        for mailbox in codes | found.keys():
+            _show(mailbox, found.get(mailbox, repository.NOTHING_RUNS), now)
 
     return measure
+
+
+def _show(mailbox: str, figures: repository.Figures, now: datetime) -> None:
+    """Set the gauges of one mailbox."""
+    for kind in Kind:
+        metrics.mailbox_clocks.labels(repository.SERVICE, mailbox, kind.value).set(figures.kinds[kind])
+        metrics.mailbox_overdue.labels(repository.SERVICE, mailbox, kind.value).set(figures.overdue_kinds[kind])
+    metrics.mailbox_due_soon.labels(repository.SERVICE, mailbox).set(figures.due_soon)
+    since = figures.oldest_since
+    age = max(0.0, (now - since).total_seconds()) if since is not None else 0.0
+    metrics.mailbox_oldest_seconds.labels(repository.SERVICE, mailbox).set(age)

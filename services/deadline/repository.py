@@ -7,7 +7,7 @@ short scan per slot.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from heapq import merge
@@ -43,6 +43,7 @@ def letters(store: Store, rules: Rules) -> Aggregates[Clocks]:
             found[slot.holder] = clock.mailbox
             found[slot.place] = _place(due.at, state.letter_id, clock)
             found[slot.kind] = clock.name.value
+            found[slot.since] = clock.started_at
         found["next_at"] = next_at(state, rules)
         found["reported"] = state.reported_mailbox if running else None
         return found
@@ -85,9 +86,14 @@ class _Slot:
         """What the clock measures."""
         return f"kind{self.number}"
 
+    @property
+    def since(self) -> str:
+        """Since when it runs."""
+        return f"since{self.number}"
+
 
 _SLOTS = [_Slot(number) for number in range(SLOTS)]
-_FIELDS = [name for slot in _SLOTS for name in (slot.holder, slot.place, slot.kind)]
+_FIELDS = [name for slot in _SLOTS for name in (slot.holder, slot.place, slot.kind, slot.since)]
 
 
 def _mark(moment: datetime) -> str:
@@ -177,12 +183,24 @@ def _clock_at(place: str, state: Clocks) -> Clock | None:
 class Figures:
     """The live figures of one mailbox's clocks (R1.4)."""
 
-    kinds: dict[Kind, int]
+    kinds: Mapping[Kind, int]
     """Running clocks of each kind."""
-    running: int
-    due_soon: int
-    overdue: int
-    oldest_due_at: datetime | None
+    overdue_kinds: Mapping[Kind, int]
+    """Those of them that are overdue."""
+    due_soon: int = 0
+    oldest_since: datetime | None = None
+    """Since when the clock runs that runs longest."""
+    oldest_due_at: datetime | None = None
+
+    @property
+    def running(self) -> int:
+        """All running clocks."""
+        return sum(self.kinds.values())
+
+    @property
+    def overdue(self) -> int:
+        """All that are overdue."""
+        return sum(self.overdue_kinds.values())
 
 
 async def figures(
@@ -192,36 +210,58 @@ async def figures(
 
     Letters that report on one of the mailboxes `hidden` do not count (architecture rule 4).
     """
+    reported = {"reported": {"$nin": list(hidden)}} if hidden else {}
+    found = await _counted(letters, lambda slot: {slot.holder: mailbox, **reported}, now=now, soon=soon)
+    return found.get(mailbox, NOTHING_RUNS)
+
+
+async def figures_of_all(letters: Aggregates[Clocks], *, now: datetime, soon: datetime) -> dict[str, Figures]:
+    """Count the running clocks of every mailbox that has any, in one pass over all open work."""
+    return await _counted(letters, lambda slot: {slot.holder: {"$exists": True}}, now=now, soon=soon)
+
+
+async def _counted(
+    letters: Aggregates[Clocks], match: Callable[[_Slot], dict[str, Any]], *, now: datetime, soon: datetime
+) -> dict[str, Figures]:
     late, near = _mark(now + _INSTANT), _mark(soon + _INSTANT)
 
     async def counted(slot: _Slot) -> list[dict[str, Any]]:
-        match: dict[str, Any] = {slot.holder: mailbox, slot.place: {"$gt": "", "$lt": "~"}}
-        if hidden:
-            match["reported"] = {"$nin": list(hidden)}
         steps = [
-            {"$match": match},
+            {"$match": {slot.place: {"$gt": "", "$lt": "~"}, **match(slot)}},
             {
                 "$group": {
-                    "_id": f"${slot.kind}",
+                    "_id": {"mailbox": f"${slot.holder}", "kind": f"${slot.kind}"},
                     "running": {"$sum": 1},
                     "overdue": _number({"$lt": [f"${slot.place}", late]}),
                     "soon": _number({"$lt": [f"${slot.place}", near]}),
-                    "oldest": {"$min": f"${slot.place}"},
+                    "due": {"$min": f"${slot.place}"},
+                    "since": {"$min": f"${slot.since}"},
                 }
             },
         ]
         with translated():
             return [group async for group in letters.collection.aggregate(steps)]
 
-    groups = [group for found in await asyncio.gather(*map(counted, _SLOTS)) for group in found]
-    overdue = _total(groups, "overdue")
-    oldest = min((group["oldest"] for group in groups), default=None)
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for found in await asyncio.gather(*map(counted, _SLOTS)):
+        for group in found:
+            groups.setdefault(group["_id"]["mailbox"], []).append(group)
+    return {mailbox: _figures(parts) for mailbox, parts in groups.items()}
+
+
+def _figures(groups: Sequence[Mapping[str, Any]]) -> Figures:
+    """Add up what the slots of one mailbox gave."""
+
+    def total(name: str, kind: Kind | None = None) -> int:
+        return sum(group[name] for group in groups if kind is None or group["_id"]["kind"] == kind.value)
+
+    due = min(group["due"] for group in groups)
     return Figures(
-        kinds={kind: _total([g for g in groups if g["_id"] == kind.value], "running") for kind in Kind},
-        running=_total(groups, "running"),
-        due_soon=_total(groups, "soon") - overdue,
-        overdue=overdue,
-        oldest_due_at=None if oldest is None else BEGINNING + timedelta(milliseconds=int(oldest.partition("/")[0])),
+        kinds={kind: total("running", kind) for kind in Kind},
+        overdue_kinds={kind: total("overdue", kind) for kind in Kind},
+        due_soon=total("soon") - total("overdue"),
+        oldest_since=min((group["since"] for group in groups if group["since"] is not None), default=None),
+        oldest_due_at=BEGINNING + timedelta(milliseconds=int(due.partition("/")[0])),
     )
 
 
@@ -229,21 +269,5 @@ def _number(condition: Any) -> dict[str, Any]:
     return {"$sum": {"$cond": [condition, 1, 0]}}
 
 
-def _total(groups: Sequence[dict[str, Any]], name: str) -> int:
-    return sum(group[name] for group in groups)
-
-
-async def totals(letters: Aggregates[Clocks], now: datetime) -> dict[tuple[str, bool], int]:
-    """Count all running clocks by kind and whether they are overdue."""
-    late = _mark(now + _INSTANT)
-    found: dict[tuple[str, bool], int] = {}
-    for slot in _SLOTS:
-        steps = [
-            {"$match": {slot.holder: {"$exists": True}}},
-            {"$group": {"_id": {"kind": f"${slot.kind}", "late": {"$lt": [f"${slot.place}", late]}}, "n": {"$sum": 1}}},
-        ]
-        with translated():
-            async for group in letters.collection.aggregate(steps):
-                key = (group["_id"]["kind"], group["_id"]["late"])
-                found[key] = found.get(key, 0) + group["n"]
-    return found
+NOTHING_RUNS = Figures(kinds=dict.fromkeys(Kind, 0), overdue_kinds=dict.fromkeys(Kind, 0))
+"""The figures of a mailbox on which nothing waits."""

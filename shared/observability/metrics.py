@@ -60,6 +60,22 @@ dirty_cells_oldest_seconds = Gauge(
     "xinxiang_dirty_cells_oldest_seconds", "How long the oldest of them has waited.", ["service"]
 )
 letters = Gauge("xinxiang_letters", "Letters by state.", ["service", "state"])
+mailbox_clocks = Gauge(
+    "xinxiang_mailbox_clocks",
+    "Running clocks on which a mailbox must act, by kind (R1.4).",
+    ["service", "mailbox", "kind"],
+)
+mailbox_overdue = Gauge(
+    "xinxiang_mailbox_overdue", "Those of them that are overdue, by kind (R1.4).", ["service", "mailbox", "kind"]
+)
+mailbox_due_soon = Gauge(
+    "xinxiang_mailbox_due_soon", "Running clocks of a mailbox that are due soon (R1.4).", ["service", "mailbox"]
+)
+mailbox_oldest_seconds = Gauge(
+    "xinxiang_mailbox_oldest_seconds",
+    "How long the oldest of a mailbox's running clocks has run; 0: none runs (R1.4).",
+    ["service", "mailbox"],
+)
 clock_sweep_seconds = Histogram(
     "xinxiang_clock_sweep_seconds",
     "Time of one sweep over the clocks that are due.",

@@ -1,5 +1,6 @@
 """Deadline on real engines: the clocks by moving the clock, two replicas, restarts, and what staff see."""
 
+import re
 from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
@@ -388,6 +389,46 @@ async def test_a_mailbox_lists_its_clocks_page_by_page_soonest_first(world: Worl
         await settled(world, service)
         figures = await get(client, "/deadline/mailboxes/yuzhong/figures", clerk)
         assert (figures["running"], figures["due_soon"], figures["overdue"]) == (6, 0, 6)
+
+
+async def test_r1_4_the_duty_office_sees_the_live_figures_of_every_mailbox_at_once(world: World) -> None:
+    service = build(world.kit())
+    duty = world.token("mayor-duty", "mayor", "duty_officer")
+    async with world.running(service) as client:
+        await assigned(world, "a")
+        await world.publish(received("b", mailbox="yuzhong"), received("c"))
+
+        async def figures() -> dict[str, dict[str, Any]]:
+            return {one["mailbox"]: one for one in await get(client, "/deadline/mailboxes", duty)}
+
+        async def complete() -> bool:
+            found = await figures()
+            return (found["yuzhong"]["running"], found["mayor"]["running"]) == (2, 1)
+
+        await eventually(complete)
+        found = await figures()
+        assert list(found) == [mailbox.code for mailbox in world.kit().directory.mailboxes()]
+        assert (found["yuzhong"]["unread"], found["yuzhong"]["replies"], found["mayor"]["unread"]) == (1, 1, 1)
+        assert datetime.fromisoformat(found["yuzhong"]["oldest_since"]) == MONDAY
+        assert (found["water"]["running"], found["water"]["oldest_since"], found["water"]["oldest_due_at"]) == (
+            0,
+            None,
+            None,
+        )
+
+        world.move_clock(DUE)
+        await settled(world, service)
+        found = await figures()
+        assert (found["yuzhong"]["overdue"], found["mayor"]["overdue"], found["water"]["overdue"]) == (2, 1, 0)
+        await build(world.kit()).measures[0]()  # another's: this one's rests between two counts
+        page = (await client.get("/metrics")).text
+        assert 'xinxiang_mailbox_overdue{kind="reply",mailbox="yuzhong",service="deadline"} 1.0' in page
+        assert 'xinxiang_mailbox_clocks{kind="reading",mailbox="water",service="deadline"} 0.0' in page
+        age = re.search(r'xinxiang_mailbox_oldest_seconds{mailbox="yuzhong",service="deadline"} (\S+)', page)
+        assert age is not None
+        assert float(age[1]) >= (DUE - MONDAY).total_seconds()
+        for who in (world.token("yuzhong-clerk", "yuzhong", "clerk"), world.token("mayor-clerk", "mayor", "clerk")):
+            assert (await client.get("/deadline/mailboxes", headers=who)).status_code == 403
 
 
 async def test_r10_2_only_the_parties_and_the_duty_office_see_a_letters_clocks(world: World) -> None:
