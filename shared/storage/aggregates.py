@@ -4,21 +4,29 @@ The document holds the service's state of the letter, the highest `seq` seen fro
 sent (the outbox) and a `version`. `version` is the sum of all `seq` seen, so it grows with every fact, is the same after a rebuild, and
 serves as the ETag. A write names the version it read; where another was faster, the caller reads again and decides again.
 
+What was read or written last is kept in memory, so that the next move of a letter need not read it again: a write that starts from a letter
+which somebody else has moved meanwhile is refused by its version, as any other. Whoever decides that *nothing* is to be written must have
+read the letter (see `recall`).
+
 A bulk write reports only how many documents matched, so each write carries a random `token` that shows afterwards whose write it was.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Any, Generic, TypeVar
 
+from cachetools import LRUCache
 from pymongo import UpdateOne
 
 from shared.contracts.envelope import Outgoing
 from shared.storage.store import Index, Store, insert_missing, translated
 
 State = TypeVar("State")
+
+KEPT = 1_000
+"""Letters of one collection kept in memory."""
 
 
 @dataclass(slots=True)
@@ -81,6 +89,7 @@ class Aggregates(Generic[State]):
     indexes: Sequence[Index] = ()
     sent: Callable[[str], bool] = lambda _: False
     """Whether the broker has already acknowledged an entry, by its id (set by the outbox)."""
+    _kept: "LRUCache[str, Stored[State]]" = field(default_factory=lambda: LRUCache(maxsize=KEPT))
 
     @property
     def collection(self) -> Any:
@@ -119,8 +128,27 @@ class Aggregates(Generic[State]):
         if not ids:
             return found
         for document in await self._read(self.collection.find({"_id": {"$in": ids}}), len(ids)):
-            found[document["_id"]] = self.stored(document)
+            found[document["_id"]] = self._kept[document["_id"]] = self.stored(document)
         return found
+
+    async def recall(
+        self, letter_ids: Iterable[str], anew: Collection[str] = ()
+    ) -> tuple[dict[str, Stored[State]], set[str]]:
+        """Return letters as they are remembered, the others and those of `anew` as read in one round trip; and the ids of the former.
+
+        What is remembered may be older than the store: good to decide on what is then written, on condition of its version. A refusal,
+        or the finding that nothing is to be done, holds only for a letter that was read.
+        """
+        found: dict[str, Stored[State]] = {}
+        missing: list[str] = []
+        for letter_id in dict.fromkeys(letter_ids):
+            kept = None if letter_id in anew else self._kept.get(letter_id)
+            if kept is None:
+                missing.append(letter_id)
+            else:
+                found[letter_id] = kept
+        remembered = set(found)
+        return found | await self.get_many(missing), remembered
 
     @staticmethod
     async def _read(cursor: Any, most: int) -> list[dict[str, Any]]:
@@ -176,11 +204,22 @@ class Aggregates(Generic[State]):
         new = [change for change in changes if change.before.version == 0]
         moved = [change for change in changes if change.before.version != 0]
         lost: set[str] = set()
+        for change in changes:
+            self._kept.pop(change.before.id, None)  # a write that fails may have happened
         if new:
             lost |= await self._insert(new, token)
         if moved:
             lost |= await self._update(moved, token)
+        for change in changes:
+            kept = self._kept.get(change.before.id)
+            if change.before.id not in lost and (kept is None or kept.version < change.version):
+                self._kept[change.before.id] = self._after(change)
         return lost
+
+    def _after(self, change: Change[State]) -> Stored[State]:
+        """Return a letter as it is after the write."""
+        waiting = [entry for entry in (*change.before.outbox, *change.send) if not self.sent(entry.id)]
+        return Stored(change.before.id, change.version, dict(change.seen), change.state, tuple(waiting))
 
     async def _insert(self, changes: Sequence[Change[State]], token: str) -> set[str]:
         documents = [{"_id": c.before.id, **self._document(c, token)[0]} for c in changes]
@@ -237,6 +276,10 @@ class Aggregates(Generic[State]):
         ]
         with translated():
             await self.collection.bulk_write(writes, ordered=False)
+        for letter_id, version in versions.items():
+            kept = self._kept.get(letter_id)
+            if kept is not None and kept.version == version:
+                self._kept[letter_id] = replace(kept, outbox=())
 
     async def unsent(self, before: datetime, limit: int) -> list[Stored[State]]:
         """Return letters whose outbox was filled before `before` (real time, UTC) and never cleared, oldest first."""

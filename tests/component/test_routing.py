@@ -234,9 +234,8 @@ async def test_the_same_action_twice_has_one_effect_also_after_a_rebuild(world: 
         await eventually(lambda: progress_on_topic(desk, letter_id))
         live = await desk.service.letters.aggregates.get(letter_id)
 
+    await world.kit().store.drop("routing")
     async with desk_of(world) as desk:
-        await desk.service.kit.store.drop("routing")
-        await desk.service.letters.aggregates.ensure()
         await desk.service.letters.handle(await world.records("letters"), live=False)
         rebuilt = await desk.service.letters.aggregates.get(letter_id)
         assert (rebuilt.state, rebuilt.version) == (live.state, live.version)

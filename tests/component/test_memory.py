@@ -1,0 +1,105 @@
+"""A service remembers letters; another replica that moved one meanwhile must never be overlooked."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+import pytest
+
+from services.routing.app import build
+from services.routing.models import State
+from services.runtime import Service
+from shared.contracts.errors import Stale
+from shared.contracts.facts import Fact, LetterNoted, LetterReceived
+from shared.contracts.types import Classification, Nature
+from shared.messaging.letters import Letters
+from tests.conftest import MONDAY, World
+
+ABOUT = Classification(nature=Nature.COMPLAINT, domain="utilities-water", region="500103")
+
+
+class Refused(Exception):
+    """What a decision raises."""
+
+
+def received(letter_id: str) -> LetterReceived:
+    return LetterReceived(
+        letter_id=letter_id,
+        at=MONDAY,
+        mailbox="mayor",
+        chosen_mailbox="mayor",
+        subject="路灯坏了",
+        body="小区门口的路灯坏了两周。",
+        classification=ABOUT,
+        may_publish=True,
+    )
+
+
+@pytest.fixture
+async def replicas(world: World) -> AsyncIterator[tuple[Letters[State], Letters[State]]]:
+    """Two that share a store; neither runs, so each knows only what it is given."""
+    services: list[Service] = [build(world.kit()), build(world.kit())]
+    for service in services:
+        await service.parking.ensure()
+        for job in service.prepare:
+            await job()
+    yield services[0].letters, services[1].letters
+    for service in services:
+        service.kit.store.close()
+
+
+async def test_a_refusal_is_made_on_the_letter_as_it_is_and_not_as_it_is_remembered(
+    world: World, replicas: tuple[Letters[State], Letters[State]]
+) -> None:
+    mine, other = replicas
+    await world.publish(received("a"))
+    records = await world.records("letters")
+    await mine.handle(records, live=False)  # and remembers it
+    await world.publish(LetterNoted(letter_id="a", at=MONDAY))
+    await other.handle((await world.records("letters"))[-1:], live=False)
+
+    def decide(state: State | None, _: datetime) -> list[Fact]:
+        assert state is not None
+        assert state.letter is not None
+        raise Refused(state.letter.noted)
+
+    with pytest.raises(Refused, match="True"):
+        await mine.command("a", decide)
+    with pytest.raises(Stale) as stale:
+        await mine.command("a", decide, expected=1)
+    assert stale.value.current == 2
+
+
+async def test_that_nothing_is_to_be_done_is_found_on_the_letter_as_it_is(
+    world: World, replicas: tuple[Letters[State], Letters[State]]
+) -> None:
+    mine, other = replicas
+    await world.publish(received("a"))
+    await mine.handle(await world.records("letters"), live=False)
+    await world.publish(LetterNoted(letter_id="a", at=MONDAY))
+    await other.handle((await world.records("letters"))[-1:], live=False)
+    seen: list[bool] = []
+
+    def decide(_: str, state: State | None, now: datetime) -> list[Fact]:
+        assert state is not None
+        assert state.letter is not None
+        seen.append(state.letter.noted)
+        return []
+
+    assert await mine.command_many(["a"], decide) == {}
+    assert seen == [False, True]
+
+
+async def test_facts_that_another_replica_applied_are_no_gap(
+    world: World, replicas: tuple[Letters[State], Letters[State]]
+) -> None:
+    mine, other = replicas
+    await world.publish(received("a"))
+    await mine.handle(await world.records("letters"), live=False)
+    await world.publish(LetterNoted(letter_id="a", at=MONDAY), LetterNoted(letter_id="a", at=MONDAY))
+    second, third = (await world.records("letters"))[-2:]
+    await other.handle([second], live=False)
+
+    await mine.handle([third], live=False)
+
+    stored = await mine.aggregates.get("a")
+    assert (stored.seen, await mine.parking.queues(["a"])) == ({"intake": 3}, {})
