@@ -41,6 +41,13 @@ class Tree:
         above = self.parents[code]
         return above is not None and (above == ancestor or self.is_below(above, ancestor))
 
+    def above(self, code: str) -> str | None:
+        return self.parents.get(self.departments.get(code, code))
+
+    def works_in(self, subject: str) -> frozenset[str]:
+        """People are named `<mailbox>-<role>`."""
+        return frozenset(code for code in self.parents if code == subject.rpartition("-")[0])
+
     def same_unit(self, code: str) -> frozenset[str]:
         unit = self.departments.get(code, code)
         return frozenset((unit, *(part for part, whole in self.departments.items() if whole == unit)))

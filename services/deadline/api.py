@@ -11,6 +11,7 @@ from services.deadline import repository
 from services.deadline.domain import Condition, Rules, condition, known, limit
 from services.deadline.state import Clock, Clocks, Kind, Why
 from shared.calendar.zone import business_date
+from shared.contracts.reports import keeper, kept_from, untold
 from shared.directory import Directory
 from shared.messaging.letters import Letters
 from shared.security.tokens import Authenticated, Caller, Role, require
@@ -152,11 +153,17 @@ def router(letters: Letters[Clocks], directory: Directory, rules: Rules) -> APIR
     """Make the routes; staff see their own mailbox, the duty office all of them (R10.2)."""
     api = APIRouter(prefix="/deadline", tags=["deadline"])
 
-    def enter(caller: Caller, code: str) -> tuple[str, ...]:
-        """Check access to a mailbox; return the mailboxes reports on which the caller must not see."""
+    def enter(caller: Caller, code: str) -> None:
+        """Check access to a mailbox."""
         require(caller, roles=STAFF, mailbox=code)
         directory.get(code)
-        return () if caller.is_duty_officer else tuple(directory.same_unit(code))
+
+    def is_kept_from(state: Clocks, caller: Caller) -> bool:
+        """Whether it is a report that the caller, or whoever hears through their system, must never see (architecture rule 4)."""
+        is_system = Role.UNIT_SYSTEM in caller.roles
+        return kept_from(state, caller.mailbox, caller.subject, directory) or (
+            is_system and untold(state, caller.mailbox, directory)
+        )
 
     @api.get("/mailboxes/{code}/clocks", summary="Running clocks of a mailbox, soonest due first")
     async def clocks(
@@ -166,31 +173,30 @@ def router(letters: Letters[Clocks], directory: Directory, rules: Rules) -> APIR
         cursor: Annotated[str | None, Query(description="`next` of the page before")] = None,
         limit: Annotated[int, Query(ge=1, le=200, description="clocks on a page")] = 50,
     ) -> Page[ClockView]:
-        hidden = enter(caller, code)
-        after = decode_cursor(cursor, str)
+        enter(caller, code)
+        (after,) = decode_cursor(cursor, str) or (None,)
         now = letters.clock.now()
-        found = await repository.page(
-            letters.aggregates,
-            code,
-            Condition(state.value),
-            after[0] if after else None,
-            limit + 1,
-            now=now,
-            soon=rules.due_soon(now),
-        )
-        shown = found[:limit]
-        visible = [
-            clock_view(one.state, one.clock, rules, now) for one in shown if one.state.reported_mailbox not in hidden
-        ]
-        return Page(items=visible, next=encode_cursor(shown[-1].place) if len(found) > limit else None)
+        soon, shown = rules.due_soon(now), list[repository.Listed]()
+        while len(shown) <= limit:
+            found = await repository.page(
+                letters.aggregates, code, Condition(state.value), after, limit + 1, now=now, soon=soon
+            )
+            shown += [one for one in found if not is_kept_from(one.state, caller)]
+            if len(found) <= limit:
+                break
+            after = found[-1].place
+        following = encode_cursor(shown[limit - 1].place) if len(shown) > limit else None
+        return Page(items=[clock_view(one.state, one.clock, rules, now) for one in shown[:limit]], next=following)
 
     @api.get("/mailboxes/{code}/figures", summary="Live figures of a mailbox (R1.4)")
     async def figures(
         caller: Authenticated, code: Annotated[str, Path(description="code of the mailbox that must act")]
     ) -> FiguresView:
-        hidden = enter(caller, code)
+        enter(caller, code)
         now = letters.clock.now()
-        counted = await repository.figures(letters.aggregates, code, now=now, soon=rules.due_soon(now), hidden=hidden)
+        counted = await repository.figures(
+            letters.aggregates, code, now=now, soon=rules.due_soon(now), reader=caller.subject
+        )
         return FiguresView.of(code, counted, now)
 
     @api.get("/mailboxes", summary="Live figures of all mailboxes, for the duty office (R1.4)")
@@ -198,7 +204,9 @@ def router(letters: Letters[Clocks], directory: Directory, rules: Rules) -> APIR
         """In the order of the directory; mailboxes on which nothing waits stand there with zeros."""
         require(caller, roles={Role.DUTY_OFFICER})
         now = letters.clock.now()
-        found = await repository.figures_of_all(letters.aggregates, now=now, soon=rules.due_soon(now))
+        found = await repository.figures_of_all(
+            letters.aggregates, now=now, soon=rules.due_soon(now), reader=caller.subject
+        )
         codes = dict.fromkeys([mailbox.code for mailbox in directory.mailboxes()] + sorted(found))
         return [FiguresView.of(code, found.get(code, repository.NOTHING_RUNS), now) for code in codes]
 
@@ -209,10 +217,9 @@ def router(letters: Letters[Clocks], directory: Directory, rules: Rules) -> APIR
         require(caller, roles=STAFF)
         stored = await letters.aggregates.get(letter_id)
         state = known(stored.state)
-        if not caller.is_duty_officer:
-            if state.reported_mailbox in directory.same_unit(caller.mailbox):
-                known(None)
-            require(caller, mailbox=state.parties)
+        if is_kept_from(state, caller):
+            known(None)
+        require(caller, mailbox={*state.parties, *(keeper(state, code, directory) for code in state.parties)})
         response.headers["ETag"] = etag_of(stored.version)
         now = letters.clock.now()
         return LetterView(

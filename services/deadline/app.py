@@ -31,7 +31,7 @@ def build(kit: Kit) -> Service:
     """Build the service; nothing runs yet."""
     service = Service.new(repository.SERVICE, kit)
     rules = rules_of(kit.calendar, kit.settings)
-    aggregates = repository.letters(kit.store, rules)
+    aggregates = repository.letters(kit.store, rules, kit.directory)
     letters = Letters(
         handlers.domain(rules), aggregates, service.outbox, service.parking, kit.clock, namespace=kit.namespace
     )

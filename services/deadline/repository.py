@@ -17,6 +17,7 @@ from typing import Any
 
 from services.deadline.domain import Condition, Rules, next_at, timed
 from services.deadline.state import Clock, Clocks, Kind
+from shared.contracts.reports import Units, keeper
 from shared.storage import Aggregates, Index, Store, translated
 
 SERVICE = "deadline"
@@ -29,23 +30,24 @@ BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _INSTANT = timedelta(milliseconds=1)
 
 
-def letters(store: Store, rules: Rules) -> Aggregates[Clocks]:
+def letters(store: Store, rules: Rules, units: Units) -> Aggregates[Clocks]:
     """Return the collection of letters.
 
     `next_at` is there while something is left to declare. `holder0`, `place0` and `kind0` are the first slot. A letter on which nothing
-    runs is in no index.
+    runs is in no index. The clocks of a report about a unit are listed for the mailbox above that unit.
     """
 
     def fields(state: Clocks) -> dict[str, Any]:
         running = timed(state, rules)[:SLOTS]
         found: dict[str, Any] = dict.fromkeys(_FIELDS)
         for slot, (clock, due) in zip(_SLOTS, running, strict=False):
-            found[slot.holder] = clock.mailbox
+            found[slot.holder] = keeper(state, clock.mailbox, units)
             found[slot.place] = _place(due.at, state.letter_id, clock)
             found[slot.kind] = clock.name.value
             found[slot.since] = clock.started_at
         found["next_at"] = next_at(state, rules)
-        found["reported"] = state.reported_mailbox if running else None
+        people = [subject.casefold() for subject in state.reported_people]
+        found["reported"] = people if running and people else None
         return found
 
     return Aggregates(
@@ -204,20 +206,27 @@ class Figures:
 
 
 async def figures(
-    letters: Aggregates[Clocks], mailbox: str, *, now: datetime, soon: datetime, hidden: tuple[str, ...] = ()
+    letters: Aggregates[Clocks], mailbox: str, *, now: datetime, soon: datetime, reader: str = ""
 ) -> Figures:
     """Count the running clocks of a mailbox in one pass over its open work.
 
-    Letters that report on one of the mailboxes `hidden` do not count (architecture rule 4).
+    Reports about `reader`, the subject of who asks, do not count (architecture rule 4).
     """
-    reported = {"reported": {"$nin": list(hidden)}} if hidden else {}
-    found = await _counted(letters, lambda slot: {slot.holder: mailbox, **reported}, now=now, soon=soon)
+    unseen = _unseen(reader)
+    found = await _counted(letters, lambda slot: {slot.holder: mailbox, **unseen}, now=now, soon=soon)
     return found.get(mailbox, NOTHING_RUNS)
 
 
-async def figures_of_all(letters: Aggregates[Clocks], *, now: datetime, soon: datetime) -> dict[str, Figures]:
-    """Count the running clocks of every mailbox that has any, in one pass over all open work."""
-    return await _counted(letters, lambda slot: {slot.holder: {"$exists": True}}, now=now, soon=soon)
+async def figures_of_all(
+    letters: Aggregates[Clocks], *, now: datetime, soon: datetime, reader: str = ""
+) -> dict[str, Figures]:
+    """Count the running clocks of every mailbox that has any, in one pass over all open work; reports about `reader` do not count."""
+    unseen = _unseen(reader)
+    return await _counted(letters, lambda slot: {slot.holder: {"$exists": True}, **unseen}, now=now, soon=soon)
+
+
+def _unseen(reader: str) -> dict[str, Any]:
+    return {"reported": {"$ne": reader.casefold()}} if reader else {}
 
 
 async def _counted(

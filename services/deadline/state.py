@@ -144,6 +144,7 @@ class Clocks(Value):
     """The mailbox that received it."""
     number: Number | None = None
     reported_mailbox: str | None = None
+    reported_people: tuple[str, ...] = ()
     clocks: tuple[Clock, ...] = ()
     """In the order of kind and id, whatever came first."""
 
@@ -272,10 +273,16 @@ def _overdue(clock: Clock, fact: Any) -> tuple[datetime, ...]:
 
 ON: Final[Mapping[type[Fact], Callable[[Clocks | None, Any], Clocks | None]]] = {
     LetterReceived: _all(
-        _letter(mailbox=lambda f: f.mailbox, reported_mailbox=lambda f: f.classification.reported_mailbox),
+        _letter(
+            mailbox=lambda f: f.mailbox,
+            reported_mailbox=lambda f: f.classification.reported_mailbox,
+            reported_people=lambda f: f.classification.reported_people,
+        ),
         _clock(Kind.READING, mailbox=lambda _, f: f.mailbox, started_at=lambda _, f: f.at),
     ),
-    LetterReclassified: _letter(reported_mailbox=lambda f: f.after.reported_mailbox),
+    LetterReclassified: _letter(
+        reported_mailbox=lambda f: f.after.reported_mailbox, reported_people=lambda f: f.after.reported_people
+    ),
     LetterRead: _stops(Kind.READING),
     LetterRegistered: _all(
         _letter(number=lambda f: f.number),

@@ -16,12 +16,13 @@ from starlette.routing import Route
 from services.intake import citizen, domain
 from services.intake.attachments import Attachments
 from services.intake.domain import Letter, Stage
-from services.intake.forms import Submission, check_classification, check_mailbox
+from services.intake.forms import REPORTED, Submission, check_classification, check_mailbox, named
 from services.intake.handlers import Registrar
 from services.intake.repository import Contacts, find_by_receipt, page, position
 from shared.contracts.envelope import event_id, pack
 from shared.contracts.errors import NotFound, Stale
 from shared.contracts.facts import Fact
+from shared.contracts.reports import keeper, kept_from
 from shared.contracts.submissions import SubmissionAccepted
 from shared.contracts.types import Actor, Attachment, Classification, Contact, InvalidReason, Nature
 from shared.directory import Directory, MailboxKind
@@ -87,7 +88,7 @@ class FrontDoor:
             Problem: a field is wrong (422), or the key was used for another letter (422).
             ServiceUnavailable: Kafka did not acknowledge; the same request may be sent again.
         """
-        classification = submission.classification()
+        classification = submission.classification(self.directory)
         wrong = check_mailbox(submission.mailbox, self.directory) + check_classification(classification, self.directory)
         files = [self.attachments.verify(signed) for signed in submission.attachments]
         wrong += [
@@ -108,7 +109,8 @@ class FrontDoor:
                 slug="invalid-fields",
                 errors=wrong,
             )
-        fingerprint = fingerprint_of(submission.model_dump_json().encode())
+        unused = set() if submission.reported_names else {"reported_names"}
+        fingerprint = fingerprint_of(submission.model_dump_json(exclude=unused).encode())
         if self._known.setdefault(key, fingerprint) != fingerprint:
             raise Problem(
                 422,
@@ -234,6 +236,12 @@ class ClassificationIn(BaseModel):
     domain: str = Field(max_length=80)
     region: str = Field(max_length=6)
     reported_mailbox: str | None = Field(default=None, max_length=80)
+    reported_people: list[Annotated[str, Field(max_length=80)]] = Field(
+        default=[],
+        max_length=REPORTED,
+        description="For a report: the subjects of the staff or leaders of the directory whom it is about; they never see it.",
+        json_schema_extra={"rule": "R3.3"},
+    )
 
 
 class DiscardIn(BaseModel):
@@ -411,13 +419,17 @@ def staff_router(  # noqa: PLR0915 - one route after the other
     """Return the routes of screening."""
     router = APIRouter(prefix="/intake", tags=["受理 screening"])
 
+    def hidden(letter: Letter, caller: Caller) -> bool:
+        """Whether it is a report (举报) about the caller or their unit, which neither ever sees (architecture rule 4)."""
+        return kept_from(letter.classification, caller.mailbox, caller.subject, directory)
+
     def visible(state: Letter | None, caller: Caller) -> Letter:
         """Return a letter that the caller may see: their mailbox's own, or any for the duty office (R10.2)."""
         letter = domain.known(state)
-        if not caller.is_duty_officer and caller.mailbox != letter.mailbox:
+        about = letter.classification
+        if not caller.is_duty_officer and caller.mailbox != keeper(about, letter.mailbox, directory):
             domain.known(None)
-        about = letter.classification.reported_mailbox
-        if about in directory.same_unit(caller.mailbox):
+        if hidden(letter, caller):
             domain.known(None)
         return letter
 
@@ -459,10 +471,15 @@ def staff_router(  # noqa: PLR0915 - one route after the other
         require(caller, roles=STAFF, mailbox=code)
         directory.get(code)
         (after,) = decode_cursor(cursor, str) or ("",)
-        found = await page(letters.aggregates, code, stage, after, limit + 1, newest_first=order == "newest")
-        rows = [_row(stored) for stored in found[:limit]]
-        last = found[limit - 1].state if len(found) > limit else None
-        body = LetterPage(items=rows, next=encode_cursor(position(last)) if last else None).model_dump_json()
+        shown = list[Stored[Letter]]()
+        while len(shown) <= limit:
+            found = await page(letters.aggregates, code, stage, after, limit + 1, newest_first=order == "newest")
+            shown += [stored for stored in found if not hidden(domain.known(stored.state), caller)]
+            if len(found) <= limit:
+                break
+            after = position(domain.known(found[-1].state))
+        following = encode_cursor(position(domain.known(shown[limit - 1].state))) if len(shown) > limit else None
+        body = LetterPage(items=[_row(stored) for stored in shown[:limit]], next=following).model_dump_json()
         return Response(body, media_type="application/json")
 
     @router.get("/letters/{letter_id}", response_model=LetterView, summary="查看来信 One letter")
@@ -475,15 +492,23 @@ def staff_router(  # noqa: PLR0915 - one route after the other
         """The first reading is recorded."""
         return await answer(await command(caller, letter_id, if_match, domain.read))
 
-    @router.put("/letters/{letter_id}/classification", response_model=LetterView, summary="更正分类 Correct (R3.2)")
+    @router.put(
+        "/letters/{letter_id}/classification",
+        response_model=LetterView,
+        responses={204: {"description": "It is a report that the caller must not see"}},
+        summary="更正分类 Correct (R3.2)",
+    )
     async def reclassify(
         caller: Authenticated,
         letter_id: LetterId,
         corrected: ClassificationIn,
         if_match: IfMatch = None,
     ) -> Response:
-        """The citizen's choice and every correction are kept with who and when."""
-        after = Classification(**corrected.model_dump())
+        """The citizen's choice and every correction are kept with who and when.
+
+        204 without content: by its new classification the letter is a report that the caller must not see any more.
+        """
+        after = named(Classification(**corrected.model_dump()), directory)
         wrong = check_classification(after, directory)
         if wrong:
             raise Problem(
@@ -497,7 +522,12 @@ def staff_router(  # noqa: PLR0915 - one route after the other
         def decide(state: Letter | None, by: Actor, now: datetime) -> Sequence[Fact]:
             return domain.reclassify(state, after, by, now)
 
-        return await answer(await command(caller, letter_id, if_match, decide))
+        stored = await command(caller, letter_id, if_match, decide)
+        try:
+            visible(stored.state, caller)
+        except NotFound:
+            return Response(status_code=204)
+        return await answer(stored)
 
     @router.post("/letters/{letter_id}/register", response_model=LetterView, summary="登记编号 Register (R3.6)")
     async def register(caller: Authenticated, letter_id: LetterId, if_match: IfMatch = None) -> Response:

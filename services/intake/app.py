@@ -26,7 +26,7 @@ def build(kit: Kit) -> Service:
     """Build intake."""
     service = Service.new(repository.SERVICE, kit)
     secret = kit.settings.secret()
-    aggregates = repository.letters(kit.store, secret)
+    aggregates = repository.letters(kit.store, secret, kit.directory)
     contacts = Contacts(kit.store)
     register = Register(kit.store, kit.directory)
     attachments = Attachments(kit.store, secret, kit.settings.attachment_max_bytes)
@@ -37,7 +37,7 @@ def build(kit: Kit) -> Service:
         service.parking,
         kit.clock,
         kit.namespace,
-        tell=Disclosure(contacts).tell,
+        tell=Disclosure(contacts, kit.directory).tell,
     )
     registrar = Registrar(letters, register)
     letters.restore = registrar.restore

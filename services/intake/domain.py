@@ -34,6 +34,7 @@ from shared.contracts.facts import (
     ReplySentBack,
     SlipWithdrawn,
 )
+from shared.contracts.reports import is_about_somebody
 from shared.contracts.submissions import SubmissionAccepted
 from shared.contracts.types import (
     Actor,
@@ -181,9 +182,10 @@ def reclassify(state: Letter | None, after: Classification, by: Actor, now: date
         raise RuleBroken(
             "R3.2", "来信已办结，不能再改分类 / The letter was discarded or noted; its classification stays"
         )
-    if after.reported_mailbox is not None and after.nature is not Nature.REPORT:
+    if is_about_somebody(after) and after.nature is not Nature.REPORT:
+        field = "/reported_mailbox" if after.reported_mailbox is not None else "/reported_people"
         raise BadInput(
-            "R3.3", "只有举报才有被举报单位 / Only a report (举报) has a reported mailbox", "/reported_mailbox"
+            "R3.3", "只有举报才有被举报单位或个人 / Only a report (举报) is about a mailbox or people", field
         )
     if after == letter.classification:
         return []

@@ -15,6 +15,8 @@ from shared.web.problems import FieldError
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 ATTACHMENTS = 5
+REPORTED = 5
+"""People whom one report may name."""
 FULL_WIDTH_DIGITS = str.maketrans("０１２３４５６７８９＋－（）　", "0123456789+-() ")
 
 
@@ -135,16 +137,56 @@ class Submission(BaseModel):
     """Whether the letter may be published."""
     reported_mailbox: Annotated[str | None, Field(max_length=80, json_schema_extra=_rule("R3.3"))] = None
     """For a report (举报): the mailbox it is about; that mailbox never gets to see it."""
+    reported_names: Annotated[
+        list[Annotated[_line(1, 50), Field(json_schema_extra=_rule("R3.3"))]],  # type: ignore[valid-type]
+        Field(max_length=REPORTED, json_schema_extra=_rule("R3.3"), examples=[["王某某"]]),
+    ] = []
+    """For a report: names of the people it is about. Whoever of the mailboxes' staff has such a name never gets to see it."""
     attachments: Annotated[
         list[Annotated[str, Field(max_length=2000)]], Field(max_length=ATTACHMENTS, json_schema_extra=_rule("R2.2"))
     ] = []
     """Up to five `attachment` values from `POST /intake/attachments`."""
 
-    def classification(self) -> Classification:
-        """Return what the citizen says the letter is about."""
-        return Classification(
-            nature=self.nature, domain=self.domain, region=self.region, reported_mailbox=self.reported_mailbox
+    @model_validator(mode="after")
+    def _only_a_report_names_people(self) -> "Submission":
+        if self.reported_names and self.nature is not Nature.REPORT:
+            raise PydanticCustomError(
+                "not_a_report",
+                "Only a report (nature: report) names the people it is about: leave `reported_names` out",
+                {"zh": "只有举报才填写被举报人", "rule": "R3.3"},
+            )
+        return self
+
+    def classification(self, directory: Directory) -> Classification:
+        """Return what the citizen says the letter is about.
+
+        Citizens know names, not subjects: everybody of that name counts, in the reported unit if there is one. Most officials are
+        no staff of a mailbox; then the name is just part of the letter.
+        """
+        about = self.reported_mailbox
+        unit = None if about is None else directory.same_unit(about)
+        subjects = {subject for name in self.reported_names for subject in directory.people(name, unit)}
+        return named(
+            Classification(
+                nature=self.nature,
+                domain=self.domain,
+                region=self.region,
+                reported_mailbox=about,
+                reported_people=tuple(sorted(subjects)),
+            ),
+            directory,
         )
+
+
+def named(about: Classification, directory: Directory) -> Classification:
+    """Return a classification with the unit of the first reported person as the reported one, where none is given.
+
+    So the unit stays kept from it when the person leaves. The mayor's mailbox cannot be: none stands above it.
+    """
+    if about.reported_mailbox is not None or about.nature is not Nature.REPORT:
+        return about
+    units = (code for one in about.reported_people for code in sorted(directory.works_in(one)) if directory.above(code))
+    return about.model_copy(update={"reported_mailbox": next(units, None)})
 
 
 def check_mailbox(code: str, directory: Directory) -> list[FieldError]:
@@ -190,6 +232,25 @@ def check_classification(classification: Classification, directory: Directory) -
                 "R3.5",
             )
         )
+    if classification.reported_people and classification.nature is not Nature.REPORT:
+        wrong.append(
+            FieldError(
+                "/reported_people",
+                "只有举报才填写被举报人",
+                "Only a report (nature: report) names the people it is about",
+                "R3.3",
+            )
+        )
+    wrong += [
+        FieldError(
+            f"/reported_people/{place}",
+            "信箱名录中没有这个人；不是信箱工作人员的，不用填写",
+            "The directory has nobody with this subject; leave out who is no staff of a mailbox",
+            "R3.3",
+        )
+        for place, subject in enumerate(classification.reported_people)
+        if not directory.works_in(subject)
+    ]
     about = classification.reported_mailbox
     if about is not None:
         if classification.nature is not Nature.REPORT:

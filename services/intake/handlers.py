@@ -16,10 +16,11 @@ from services.intake.repository import Contacts, Line, Register
 from shared.calendar.zone import business_date
 from shared.contracts.catalogue import UnknownMessageType, parse
 from shared.contracts.errors import RuleBroken, Stale
-from shared.contracts.facts import Fact, HandoffSent, LetterReceived, LetterRegistered
+from shared.contracts.facts import Fact, HandoffSent, LetterReceived, LetterReclassified, LetterRegistered
 from shared.contracts.mailbox import ContactDisclosed, LetterArrived
+from shared.contracts.reports import keeper, untold
 from shared.contracts.submissions import SubmissionAccepted
-from shared.contracts.types import Actor, AnswerBy, Contact, Medium, Nature
+from shared.contracts.types import Actor, AnswerBy, Contact, Medium
 from shared.directory import Directory, UnknownMailbox
 from shared.messaging.broker import Record
 from shared.messaging.letters import Letters, Step, Telling
@@ -44,12 +45,10 @@ def receiving_mailbox(submission: SubmissionAccepted, directory: Directory) -> s
     Raises:
         UnknownMailbox: there is no such mailbox (R2.1).
     """
-    chosen = directory.get(submission.mailbox).code
-    about = submission.classification.reported_mailbox
-    if submission.classification.nature is not Nature.REPORT or about is None:
-        return chosen
-    above = directory.unit_of(about).parent
-    return above if above is not None and about in directory.same_unit(chosen) else chosen
+    about = submission.classification
+    if about.reported_mailbox is not None:
+        directory.get(about.reported_mailbox)
+    return keeper(about, directory.get(submission.mailbox).code, directory)
 
 
 @dataclass
@@ -127,6 +126,7 @@ class Disclosure:
     """Whom intake tells: the receiving mailbox of the letter, and whoever must answer of the contact data (rule 4)."""
 
     contacts: Contacts
+    directory: Directory
 
     async def tell(self, steps: Sequence[Step[Letter]]) -> Sequence[Telling]:
         """Return the messages for mailboxes that follow from steps."""
@@ -137,19 +137,19 @@ class Disclosure:
             contact = known.get(step.letter_id)
             if contact is None or letter is None:
                 continue
-            if isinstance(fact, LetterReceived):
+            if isinstance(fact, LetterReceived) or self._moved(step):
                 arrived = LetterArrived(
                     letter_id=fact.letter_id,
                     at=fact.at,
-                    mailbox=fact.mailbox,
-                    subject=fact.subject,
-                    body=fact.body,
-                    classification=fact.classification,
+                    mailbox=keeper(letter.classification, letter.mailbox, self.directory),
+                    subject=letter.subject,
+                    body=letter.body,
+                    classification=letter.classification,
                     contact=contact,
-                    attachments=fact.attachments,
-                    may_publish=fact.may_publish,
+                    attachments=letter.attachments,
+                    may_publish=letter.may_publish,
                 )
-                told.append(Telling(f"mailbox.{fact.mailbox}", arrived, fact))
+                told.append(Telling(f"mailbox.{arrived.mailbox}", arrived, fact))
             elif isinstance(fact, HandoffSent) and _answers_citizen(fact):
                 disclosed = ContactDisclosed(
                     letter_id=fact.letter_id,
@@ -159,10 +159,25 @@ class Disclosure:
                     contact=contact,
                 )
                 told.append(Telling(f"mailbox.{fact.receiver}", disclosed, fact))
-        return told
+        return [telling for telling in told if not self._untold(telling, steps)]
+
+    def _untold(self, telling: Telling, steps: Sequence[Step[Letter]]) -> bool:
+        """Whether it is a report that its mailbox must not hear of; the latest classification counts."""
+        letters = [step.after for step in steps if step.letter_id == telling.cause.letter_id and step.after]
+        return untold(letters[-1].classification, telling.topic.removeprefix("mailbox."), self.directory)
+
+    def _moved(self, step: Step[Letter]) -> bool:
+        """Whether the letter turned out to be a report about its own mailbox, so that the one above has it now."""
+        fact, letter = step.fact, step.after
+        if not isinstance(fact, LetterReclassified) or letter is None:
+            return False
+        before, now = (keeper(about, letter.mailbox, self.directory) for about in (fact.before, fact.after))
+        return now not in {before, letter.mailbox}
 
     async def _contacts(self, steps: Sequence[Step[Letter]]) -> dict[str, Contact]:
-        wanted = {step.letter_id for step in steps if isinstance(step.fact, LetterReceived | HandoffSent)}
+        wanted = {
+            step.letter_id for step in steps if isinstance(step.fact, LetterReceived | LetterReclassified | HandoffSent)
+        }
         return await self.contacts.get_many(wanted) if wanted else {}
 
 
@@ -192,7 +207,8 @@ class Registrar:
         if letter.number is not None:
             return stored
         now = self.letters.clock.now()
-        line = await self.register.line(letter.mailbox, business_date(now).year, stored.id, by, now)
+        mailbox = keeper(letter.classification, letter.mailbox, self.register.directory)
+        line = await self.register.line(mailbox, business_date(now).year, stored.id, by, now)
         after = await self.letters.command(stored.id, partial(_registered, line))
         self._done.append(stored.id)
         return after

@@ -10,6 +10,7 @@ from typing import Any
 from cachetools import LRUCache
 
 from services.intake.domain import Letter, Stage
+from shared.contracts.reports import keeper
 from shared.contracts.types import Actor, Contact, Number
 from shared.directory import Directory
 from shared.security.receipts import receipt_code, receipt_key
@@ -29,12 +30,12 @@ CONTACTS_KEPT = 2_000
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def letters(store: Store, secret: bytes) -> Aggregates[Letter]:
-    """Return the collection of letters."""
+def letters(store: Store, secret: bytes, directory: Directory) -> Aggregates[Letter]:
+    """Return the collection of letters; a report about the mailbox that received it is listed for the one above."""
 
     def fields(letter: Letter) -> dict[str, Any]:
         return {
-            "mailbox": letter.mailbox,
+            "mailbox": keeper(letter.classification, letter.mailbox, directory),
             "stage": letter.stage.value,
             "position": position(letter),
             "receipt": receipt_key(secret, receipt_code(secret, letter.letter_id)),

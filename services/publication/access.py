@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from services.publication.domain import Case, known
 from shared.contracts.errors import Forbidden, NotFound
+from shared.contracts.reports import keeper, kept_from
 from shared.directory import Directory
 from shared.security.tokens import Caller, Role, require
 
@@ -27,12 +28,17 @@ class Access:
         """
         require(caller, roles=STAFF)
         case = known(None if state is None or self.hidden(caller, state) else state)
-        require(caller, mailbox=[code for mailbox in case.mailboxes for code in (mailbox, self._unit(mailbox))])
+        own = {keeper(case, mailbox, self.directory) for mailbox in case.mailboxes}
+        require(caller, mailbox=[code for mailbox in own for code in (mailbox, self._unit(mailbox))])
         return case
 
     def hidden(self, caller: Caller, case: Case) -> bool:
-        """Whether the letter is a report about the caller's mailbox or the unit that it belongs to."""
-        return case.reported_mailbox in self.directory.same_unit(caller.mailbox)
+        """Whether the letter is a report about the caller, their mailbox or the unit that it belongs to."""
+        return kept_from(case, caller.mailbox, caller.subject, self.directory)
+
+    def decider(self, case: Case, mailbox: str) -> str:
+        """Return who decides for the mailbox that answered: the one above it where the letter is a report about it."""
+        return keeper(case, mailbox, self.directory)
 
     def may_list(self, caller: Caller, mailbox: str) -> None:
         """Check that the caller may list a mailbox's cases; raises NotFound for an unknown mailbox, else as `seen`."""

@@ -168,12 +168,17 @@ def router(letters: Letters[Case], access: Access) -> APIRouter:
     ) -> Page[CaseLine]:
         """List the finished letters that this mailbox answered; a report about the caller's own unit is left out."""
         access.may_list(caller, code)
-        after = decode_cursor(cursor, str)
-        found = await staff_page(letters.aggregates, code, status, after[0] if after else None, limit + 1)
-        shown = [stored.state for stored in found[:limit] if stored.state is not None]
-        last = shown[-1] if len(found) > limit else None
-        following = encode_cursor(place(last.since, last.letter_id)) if last and last.since else None
-        return Page(items=[_line(case) for case in shown if not access.hidden(caller, case)], next=following)
+        (after,) = decode_cursor(cursor, str) or (None,)
+        shown: list[tuple[str, Case]] = []
+        while len(shown) <= limit:
+            stored = await staff_page(letters.aggregates, code, status, after, limit + 1)
+            found = [(place(one.state.since, one.id), one.state) for one in stored if one.state and one.state.since]
+            shown += [(where, case) for where, case in found if not access.hidden(caller, case)]
+            if len(stored) <= limit or not found:
+                break
+            after = found[-1][0]
+        following = encode_cursor(shown[limit - 1][0]) if len(shown) > limit else None
+        return Page(items=[_line(case) for _, case in shown[:limit]], next=following)
 
     @routes.get("/cases/{letter_id}", response_model=CaseView, summary="One publication case")
     async def one(caller: Authenticated, letter_id: str) -> Response:
@@ -190,8 +195,8 @@ def router(letters: Letters[Case], access: Access) -> APIRouter:
         text = PublicText(subject=body.subject, body=body.body, reply=body.reply)
 
         def decide(state: Case | None, now: datetime) -> Sequence[Fact]:
-            _, answer = opened(access.seen(caller, state))
-            access.may_prepare(caller, answer.mailbox)
+            case, answer = opened(access.seen(caller, state))
+            access.may_prepare(caller, access.decider(case, answer.mailbox))
             return domain.prepare(state, text, body.grounds, _actor(caller), now)
 
         return await moved(letter_id, decide, if_match)
@@ -205,8 +210,8 @@ def router(letters: Letters[Case], access: Access) -> APIRouter:
         """For the head or leader in charge, never the preparer. The text is public at once."""
 
         def decide(state: Case | None, now: datetime) -> Sequence[Fact]:
-            _, answer = opened(access.seen(caller, state))
-            access.may_decide(caller, answer.mailbox)
+            case, answer = opened(access.seen(caller, state))
+            access.may_decide(caller, access.decider(case, answer.mailbox))
             return domain.approve(state, body.text_hash, _actor(caller), now)
 
         return await moved(letter_id, decide, if_match)
@@ -218,8 +223,8 @@ def router(letters: Letters[Case], access: Access) -> APIRouter:
         """For the head or leader in charge; a text that was public is so no longer."""
 
         def decide(state: Case | None, now: datetime) -> Sequence[Fact]:
-            _, answer = opened(access.seen(caller, state))
-            access.may_decide(caller, answer.mailbox)
+            case, answer = opened(access.seen(caller, state))
+            access.may_decide(caller, access.decider(case, answer.mailbox))
             return domain.withhold(state, body.grounds, _actor(caller), now)
 
         return await moved(letter_id, decide, if_match)

@@ -23,7 +23,7 @@ OPEN = (Status.TO_PREPARE, Status.TO_APPROVE)
 def build(kit: Kit) -> Service:
     """Build the service; it starts later."""
     service = Service.new(SERVICE, kit)
-    aggregates = cases(kit.store)
+    aggregates = cases(kit.store, kit.directory)
     letters = Letters(
         Domain(SERVICE, ON, partial(follow, mayor=kit.directory.mayor.code)),
         aggregates,

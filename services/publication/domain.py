@@ -42,7 +42,8 @@ from shared.contracts.facts import (
     SlipWithdrawn,
     UrgingSent,
 )
-from shared.contracts.types import Actor, Labelled, Number, Value, WithholdingGround
+from shared.contracts.reports import is_about_somebody
+from shared.contracts.types import Actor, Classification, Labelled, Number, Value, WithholdingGround
 
 
 class Status(Labelled):
@@ -93,6 +94,8 @@ class Case(Value):
     received: Received | None = None
     reported_mailbox: str | None = None
     """For a report (举报): the mailbox it is about, which never gets to see it."""
+    reported_people: tuple[str, ...] = ()
+    """For a report: the people it is about, who never get to see it."""
     number: Number | None = None
     answer: CitizenAnswered | None = None
     """It opens the case (R8.3)."""
@@ -217,6 +220,12 @@ def approve(state: Case | None, text_hash: str, by: Actor, now: datetime) -> lis
             "R9.1",
             "拟稿人不能审批自己拟的公开稿，请由另一人审批 / Who prepared the text cannot approve it; another person must",
         )
+    if is_about_somebody(case):
+        raise RuleBroken(
+            "R9.1",
+            "此件举报了具体单位或个人，公开即会为被举报者所知，只能不予公开 / "
+            "It is a report about a unit or a person, who would read it on the public site: it can only be withheld",
+        )
     if prepared.grounds:
         reasons = "、".join(ground.label for ground in prepared.grounds)
         raise RuleBroken(
@@ -305,11 +314,15 @@ def _handoff(state: Case | None, fact: Any) -> Case:
 
 def _received(state: Case | None, fact: LetterReceived) -> Case:
     received = Received(mailbox=fact.mailbox, subject=fact.subject, body=fact.body, may_publish=fact.may_publish)
-    return _case(state, fact, received=received, reported_mailbox=fact.classification.reported_mailbox)
+    return _case(state, fact, received=received, **_about(fact.classification))
 
 
 def _reclassified(state: Case | None, fact: LetterReclassified) -> Case:
-    return _case(state, fact, reported_mailbox=fact.after.reported_mailbox)
+    return _case(state, fact, **_about(fact.after))
+
+
+def _about(classification: Classification) -> dict[str, Any]:
+    return {"reported_mailbox": classification.reported_mailbox, "reported_people": classification.reported_people}
 
 
 def _registered(state: Case | None, fact: LetterRegistered) -> Case:

@@ -12,6 +12,7 @@ from typing import Any
 
 from services.publication.domain import Case, Status
 from shared.contracts.facts import LetterPublished
+from shared.contracts.reports import Units, hidden_from, is_about_somebody, keeper
 from shared.contracts.types import Moment, Value
 from shared.storage import Aggregates, Index, Store, Stored, translated
 
@@ -61,7 +62,7 @@ class PublicPage:
     next: str | None
 
 
-def cases(store: Store) -> Aggregates[Case]:
+def cases(store: Store, units: Units) -> Aggregates[Case]:
     """Return the collection of letters as staff and messages move them."""
     return Aggregates(
         store,
@@ -69,7 +70,7 @@ def cases(store: Store) -> Aggregates[Case]:
         "letters",
         dump=partial(Case.model_dump, mode="json"),
         load=Case.model_validate,
-        fields=_fields,
+        fields=partial(_fields, units=units),
         indexes=[
             Index([("status", 1), ("mailbox", 1), ("place", 1)], only_where={"status": {"$exists": True}}),
             Index([("shown", 1), ("public_place", -1)], only_where={"shown": True}),
@@ -79,7 +80,12 @@ def cases(store: Store) -> Aggregates[Case]:
     )
 
 
-def _fields(case: Case) -> dict[str, Any]:
+def _fields(case: Case, units: Units) -> dict[str, Any]:
+    """Return what lists and the public see of a case.
+
+    A report about a unit or a person is listed for the mailbox above that unit. The public, and so who it is about, sees neither its text,
+    if it was public before that was known, nor that the unit owes a reply.
+    """
     since = case.since
     notices = [
         Notice(
@@ -92,12 +98,12 @@ def _fields(case: Case) -> dict[str, Any]:
             for_what=handoff.for_what,
         )
         for handoff in case.notices
-        if handoff.due_at is not None and case.number is not None
+        if handoff.due_at is not None and case.number is not None and not hidden_from(case, handoff.receiver, units)
     ]
-    approved = case.approved
+    approved = None if is_about_somebody(case) else case.approved
     return {
         "status": None if since is None else case.status.value,
-        "mailbox": None if case.answer is None else case.answer.mailbox,
+        "mailbox": None if case.answer is None else keeper(case, case.answer.mailbox, units),
         "place": None if since is None else place(since, case.letter_id),
         "public": None if approved is None else _public(approved).model_dump(mode="json"),
         "shown": None if approved is None else True,

@@ -21,10 +21,10 @@ from shared.web.templates import Pages
 def build(kit: Kit) -> Service:
     """Build the service; it starts later."""
     service = Service.new(NAME, kit)
-    cells = Cells(kit.store)
+    cells = Cells(kit.store, kit.directory)
     rows = Rows(
         domain=Domain(NAME, ON),
-        aggregates=make_rows(kit.store),
+        aggregates=make_rows(kit.store, kit.directory),
         outbox=service.outbox,
         parking=service.parking,
         clock=kit.clock,

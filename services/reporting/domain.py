@@ -34,6 +34,7 @@ from shared.contracts.facts import (
     SlipWithdrawn,
     UrgingSent,
 )
+from shared.contracts.reports import Units, hidden_from, is_about_somebody, keeper
 from shared.contracts.types import Classification, InvalidReason, Moment, Nature, Value, Way
 
 
@@ -93,6 +94,8 @@ class Handoff(Value):
     """When each urging slip went out (R7.1)."""
     void: bool = False
     """Returned or withdrawn: it was sent in error, so it cannot be late (R5.1)."""
+    unseen_by: frozenset[str] = frozenset()
+    """The ends in whose figures it does not count; never stored, see `apart`."""
 
     @property
     def rounds(self) -> tuple[Round, ...]:
@@ -118,6 +121,8 @@ class Row(Value):
     nature: Nature | None = None
     domain: str = ""
     region: str = ""
+    reported_mailbox: str | None = None
+    reported_people: tuple[str, ...] = ()
     read_at: Moment | None = None
     """When staff first dealt with it: read, registered, discarded or noted, whichever came first (R3.1)."""
     reading_due_at: Moment | None = None
@@ -157,7 +162,25 @@ def _handoff(row: Row | None, id: str, change: Callable[[Handoff], Mapping[str, 
 
 
 def _about(classification: Classification) -> dict[str, Any]:
-    return {"nature": classification.nature, "domain": classification.domain, "region": classification.region}
+    taken = ("nature", "domain", "region", "reported_mailbox", "reported_people")
+    return {name: getattr(classification, name) for name in taken}
+
+
+def apart(row: Row, units: Units) -> Row:
+    """Return the row as it counts: a report counts nowhere in the figures of the unit that it is about, who would learn of it.
+
+    The letter counts for the mailbox above that unit, which keeps it; a hand-off counts at its other end only.
+    """
+    if not is_about_somebody(row):
+        return row
+    handoffs = {
+        name: one.model_copy(
+            update={"unseen_by": frozenset(c for c in (one.sender, one.receiver) if c and hidden_from(row, c, units))}
+        )
+        for name, one in row.handoffs.items()
+    }
+    mailbox = keeper(row, row.mailbox, units) if row.mailbox else ""
+    return row.model_copy(update={"mailbox": mailbox, "handoffs": handoffs})
 
 
 def received(row: Row | None, fact: LetterReceived) -> Row:

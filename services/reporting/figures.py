@@ -180,10 +180,11 @@ def _ends(handoff: Handoff) -> tuple[tuple[str, Side, str], ...]:
     """Return (mailbox, side, the other mailbox) of both ends of an assignment; other hand-offs are none (R4.1, R4.3, R4.4)."""
     if handoff.way is not Way.ASSIGN or not handoff.sender or not handoff.receiver:
         return ()
-    return (
+    ends = (
         (handoff.sender, Side.ASSIGNED, handoff.receiver),
         (handoff.receiver, Side.UNDERTAKEN, handoff.sender),
     )
+    return tuple(end for end in ends if end[0] not in handoff.unseen_by)
 
 
 def cells_of(row: Row) -> list[str]:

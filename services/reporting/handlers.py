@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic, perf_counter, thread_time
 
-from services.reporting.domain import ON, Row
+from services.reporting.domain import ON, Row, apart
 from services.reporting.figures import cells_of, changed_cells
 from services.reporting.repository import Cells, Dirty
 from shared.contracts.catalogue import TYPE_OF
@@ -58,13 +58,17 @@ class Rows(Letters[Row]):
         applied = set()
         for step in self._steps:
             applied.add((step.letter_id, step.fact.source, step.seq))
-            changed |= changed_cells(step.before, step.after)
+            changed |= changed_cells(self._apart(step.before), self._apart(step.after))
         again = {fact[0] for fact in _facts(records) if fact not in applied}
         async for attempt in patiently():
             with attempt:
                 if again:
-                    changed.update(*(cells_of(row) for row in await self._rows(again)))
+                    for row in await self._rows(again):
+                        changed.update(cells_of(row), cells_of(apart(row, self.cells.units)))
                 await self.cells.mark(changed)
+
+    def _apart(self, row: Row | None) -> Row | None:
+        return None if row is None else apart(row, self.cells.units)
 
     async def _rows(self, letter_ids: Iterable[str]) -> list[Row]:
         found = await self.aggregates.get_many(letter_ids)

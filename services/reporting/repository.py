@@ -12,9 +12,10 @@ from datetime import UTC, date, datetime
 from secrets import token_hex
 from typing import Any
 
-from services.reporting.domain import Row
+from services.reporting.domain import Row, apart
 from services.reporting.figures import BY_CODE, Counts, Figure, Side, cells_of, count
 from services.reporting.periods import Period
+from shared.contracts.reports import Units
 from shared.storage import Aggregates, Index, Store, UpdateOne, translated
 
 NAME = "reporting"
@@ -31,7 +32,7 @@ def dump(row: Row) -> dict[str, Any]:
     return row.model_dump(mode="json", exclude_defaults=True)
 
 
-def make_rows(store: Store) -> Aggregates[Row]:
+def make_rows(store: Store, units: Units) -> Aggregates[Row]:
     """Return the collection of rows, found by their cells."""
     return Aggregates(
         store=store,
@@ -39,7 +40,7 @@ def make_rows(store: Store) -> Aggregates[Row]:
         name="rows",
         dump=dump,
         load=Row.model_validate,
-        fields=lambda row: {"cells": cells_of(row) or None},
+        fields=lambda row: {"cells": sorted({*cells_of(row), *cells_of(apart(row, units))}) or None},
         indexes=[Index([("cells", 1)])],
     )
 
@@ -71,6 +72,8 @@ class Cells:
     """The cells of all mailboxes and days."""
 
     store: Store
+    units: Units
+    """The directory: it says in whose figures a report counts."""
 
     @property
     def collection(self) -> Any:
@@ -128,7 +131,7 @@ class Cells:
         with translated():
             found = rows.collection.find({"cells": {"$in": list(counts)}}, {"_id": 0, "state": 1})
             async for document in found.batch_size(ROWS_AT_ONCE):
-                count([rows.load(document["state"])], counts)
+                count([apart(rows.load(document["state"]), self.units)], counts)
         tallies = {key: counted.total() for key, counted in counts.items()}
         made = token_hex(8)
         writes: list[Any] = []

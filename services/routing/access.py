@@ -7,15 +7,15 @@ from services.routing.models import Handoff, Letter, Stage, State
 from services.routing.moves import HINTS, MOVES, On
 from shared.contracts.errors import BadInput, Forbidden, NotFound, RuleBroken
 from shared.contracts.facts import Fact, ReplySentBack
-from shared.contracts.types import Actor, Classification, Value, Way
+from shared.contracts.reports import Units, keeper, kept_from, untold
+from shared.contracts.types import Actor, Value, Way
 
 
-class Tree(Protocol):
+class Tree(Units, Protocol):
     """The directory of mailboxes (R1.1), as far as routing asks it."""
 
     def __contains__(self, code: object, /) -> bool: ...
     def is_below(self, code: str, ancestor: str) -> bool: ...  # noqa: D102
-    def same_unit(self, code: str) -> frozenset[str]: ...  # noqa: D102
 
 
 class Who(Value):
@@ -25,6 +25,11 @@ class Who(Value):
     roles: frozenset[str]
     caused_by: str | None = None
     """Id of a unit's action."""
+
+    @property
+    def is_system(self) -> bool:
+        """Whether a unit's system asks, whoever it names: what it hears, everybody of the unit may hear."""
+        return self.caused_by is not None or "unit_system" in self.roles
 
 
 # ── the tree ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -37,27 +42,22 @@ def unit_of(code: str, tree: Tree) -> str:
     return next(above, code) if code in tree else code
 
 
-def hidden_from(classification: Classification, code: str, tree: Tree) -> bool:
-    """Whether a report (举报) is about the unit that this mailbox is, or is part of: then it must never see the letter."""
-    reported = classification.reported_mailbox
-    return reported is not None and reported in tree.same_unit(code)
-
-
 # ── who may see ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def visible(state: State | None, code: str, tree: Tree) -> tuple[State, Letter]:
-    """Return the state and its letter for somebody of the mailbox `code`.
+def is_kept_from(letter: Letter, who: Who, tree: Tree) -> bool:
+    """Whether the letter is a report (举报) that this caller must never see."""
+    about, code = letter.classification, who.actor.mailbox
+    return kept_from(about, code, who.actor.subject, tree) or (who.is_system and untold(about, code, tree))
+
+
+def visible(state: State | None, who: Who, tree: Tree) -> tuple[State, Letter]:
+    """Return the state and its letter.
 
     Raises:
-        NotFound: there is no such letter, it was discarded, or it is a report about that mailbox.
+        NotFound: there is no such letter, it was discarded, or it is a report about the caller's unit or the caller.
     """
-    if (
-        state is None
-        or state.letter is None
-        or state.stage is Stage.DISCARDED
-        or hidden_from(state.letter.classification, code, tree)
-    ):
+    if state is None or state.letter is None or state.stage is Stage.DISCARDED or is_kept_from(state.letter, who, tree):
         raise NotFound("R10.2", "没有这封来信，或您无权查看 / There is no such letter, or it is not for you to see")
     return state, state.letter
 
@@ -74,13 +74,19 @@ def parties(state: State, tree: Tree) -> frozenset[str]:
             own.add(handoff.receiver)
         if handoff.is_kept and handoff.way is Way.SUBMIT_UP:
             own.add(unit_of(handoff.receiver, tree))
-    return frozenset(own)
+    return frozenset(own | {acting(state, code, tree) for code in own})
 
 
-def chain(state: State) -> frozenset[str]:
+def chain(state: State, tree: Tree) -> frozenset[str]:
     """Return the mailboxes through whose hands the letter is going now."""
     own = {state.letter.mailbox} if state.letter else set()
-    return frozenset(own.union(*({handoff.sender, handoff.receiver} for handoff in state.open_handoffs)))
+    hands = own.union(*({handoff.sender, handoff.receiver} for handoff in state.open_handoffs))
+    return frozenset(acting(state, code, tree) for code in hands)
+
+
+def acting(state: State, code: str, tree: Tree) -> str:
+    """Return who makes this mailbox's moves: the mailbox above it where the letter is a report about its unit (R1.2)."""
+    return keeper(state.letter.classification, code, tree) if state.letter else code
 
 
 # ── who may act ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -103,8 +109,8 @@ def acting_receiver(handoff: Handoff) -> str:
     return handoff.sender if handoff.by_hand else handoff.receiver
 
 
-def check(state: State, kind: type[Fact], who: Who, owner: str, handoff: Handoff | None = None) -> None:
-    """Check a move against the table.
+def check(state: State, kind: type[Fact], who: Who, owner: str, tree: Tree, handoff: Handoff | None = None) -> None:
+    """Check a move against the table; `owner` is whose move it is.
 
     Raises:
         Forbidden: another mailbox's move, or the caller lacks the role.
@@ -112,6 +118,7 @@ def check(state: State, kind: type[Fact], who: Who, owner: str, handoff: Handoff
     """
     move = MOVES[kind]
     chinese, english = move.name.split(" / ")
+    owner = acting(state, owner, tree)
     if who.actor.mailbox != owner:
         raise Forbidden(
             "R10.2",

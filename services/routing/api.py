@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from services.routing import domain, routes_handling, routes_slips
-from services.routing.desk import Desk, LetterId
+from services.routing.desk import Desk, LetterId, who_of
 from services.routing.models import State
 from services.routing.repository import ListName, order_of, page
 from services.routing.showing import letter_row
@@ -30,17 +30,21 @@ def router(letters: Letters[State], tree: Directory) -> APIRouter:
 
     async def rows(caller: Caller, code: str, name: ListName, limit: int, cursor: str | None) -> Page[LetterRow]:
         (after,) = decode_cursor(cursor, str) or ("",)
-        found = await page(letters.aggregates, code, name, after, limit + 1)
-        shown = []
-        for stored in found[:limit]:
-            state, letter = stored.state, stored.state.letter if stored.state else None
-            if state is None or letter is None or domain.hidden_from(letter.classification, caller.mailbox, tree):
-                continue
-            row = letter_row(state, stored.version, code, name)
-            if row is not None:
-                shown.append(row)
-        last = found[limit - 1].state if len(found) > limit else None
-        return Page(items=shown, next=encode_cursor(order_of(last)) if last else None)
+        who, shown = who_of(caller), list[tuple[State, LetterRow]]()
+        while len(shown) <= limit:
+            found = await page(letters.aggregates, code, name, after, limit + 1)
+            for stored in found:
+                state = stored.state
+                if state is None or state.letter is None or domain.is_kept_from(state.letter, who, tree):
+                    continue
+                row = letter_row(state, stored.version, code, name)
+                if row is not None:
+                    shown.append((state, row))
+            if len(found) <= limit or found[-1].state is None:
+                break
+            after = order_of(found[-1].state)
+        following = encode_cursor(order_of(shown[limit - 1][0])) if len(shown) > limit else None
+        return Page(items=[row for _, row in shown[:limit]], next=following)
 
     @router.get("/mailboxes/{code}/letters", response_model=Page[LetterRow], summary="办理列表 A list of a mailbox")
     async def listed(
@@ -64,7 +68,7 @@ def router(letters: Letters[State], tree: Directory) -> APIRouter:
         """For the first-receiving mailbox, those it was handed to, and the duty office (R10.2)."""
         require(caller, roles=READERS)
         stored = await letters.aggregates.get(letter_id)
-        state, _ = domain.visible(stored.state, caller.mailbox, tree)
+        state, _ = domain.visible(stored.state, who_of(caller), tree)
         require(caller, mailbox=domain.parties(state, tree))
         return desk.shown(stored, caller)
 

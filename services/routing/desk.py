@@ -27,6 +27,12 @@ PartId = Annotated[str, Path(max_length=64)]
 Move: TypeAlias = Callable[[State | None, Who, datetime], Sequence[Fact]]
 
 
+def who_of(caller: Caller) -> Who:
+    """Return who asks, as the domain knows them."""
+    actor = Actor(subject=caller.subject, name=caller.name, mailbox=caller.mailbox)
+    return Who(actor=actor, roles=caller.roles)
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """What every route about one letter does."""
@@ -36,8 +42,8 @@ class Desk:
 
     def shown(self, stored: Stored[State], caller: Caller) -> Response:
         """Show the letter with its version."""
-        state, _ = domain.visible(stored.state, caller.mailbox, self.tree)
-        body = letter_view(state, stored.version, caller).model_dump_json()
+        state, _ = domain.visible(stored.state, who_of(caller), self.tree)
+        body = letter_view(state, stored.version, caller, self.tree).model_dump_json()
         return Response(body, media_type="application/json", headers={"ETag": etag_of(stored.version)})
 
     async def moved(self, caller: Caller, letter_id: str, if_match: str | None, move: Move) -> Response:
@@ -47,12 +53,11 @@ class Desk:
             RuleBroken: it is not allowed.
             Stale: the letter has another version than `if_match`.
         """
-        actor = Actor(subject=caller.subject[:100], name=caller.name[:100], mailbox=caller.mailbox)
-        who = Who(actor=actor, roles=caller.roles)
+        who = who_of(caller)
         expected = expected_version(if_match)
         try:
             stored = await self.letters.command(letter_id, lambda state, now: move(state, who, now), expected=expected)
         except Stale:
-            domain.visible((await self.letters.aggregates.get(letter_id)).state, caller.mailbox, self.tree)
+            domain.visible((await self.letters.aggregates.get(letter_id)).state, who, self.tree)
             raise
         return self.shown(stored, caller)

@@ -8,7 +8,7 @@ function `(state, who, tree, …, now) -> facts` that checks the table and the r
 from collections.abc import Sequence
 from datetime import datetime
 
-from services.routing.access import Tree, Who, hidden_from, parties, visible
+from services.routing.access import Tree, Who, acting, is_kept_from, parties, visible
 from services.routing.extensions import Application, Verdict, decide_extension, request_extension
 from services.routing.handling import answer_citizen, collect, record_progress, return_letter, tell_citizen
 from services.routing.instructions import end_instruction, follow_up, give_instruction
@@ -33,6 +33,7 @@ __all__ = [
     "Tree",
     "Verdict",
     "Who",
+    "acting",
     "answer_citizen",
     "approve_reply",
     "approve_slip",
@@ -42,7 +43,7 @@ __all__ = [
     "follow",
     "follow_up",
     "give_instruction",
-    "hidden_from",
+    "is_kept_from",
     "parties",
     "prepare_slip",
     "record_progress",

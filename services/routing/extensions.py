@@ -45,11 +45,11 @@ def request_extension(
     state: State | None, who: Who, tree: Tree, handoff_id: str, application: Application, now: datetime
 ) -> list[Fact]:
     """Apply for more time, before the due moment; there is one undecided application at most (R6.4)."""
-    state, _ = visible(state, who.actor.mailbox, tree)
+    state, _ = visible(state, who, tree)
     handoff = find_handoff(state, handoff_id)
     by_duty_office = DUTY_OFFICER in who.roles
     owner = who.actor.mailbox if by_duty_office and application.oral else acting_receiver(handoff)
-    check(state, ExtensionRequested, who, owner, handoff)
+    check(state, ExtensionRequested, who, owner, tree, handoff)
     if application.oral and not by_duty_office:
         raise BadInput(
             "R6.4", "口头申请由值班室登记 / Applications by word of mouth are recorded by the duty office", "/oral"
@@ -115,9 +115,9 @@ def decide_extension(
     state: State | None, who: Who, tree: Tree, handoff_id: str, extension_id: str, verdict: Verdict, now: datetime
 ) -> list[Fact]:
     """Grant an application in whole or in part, or refuse it with the reason (R6.4)."""
-    state, _ = visible(state, who.actor.mailbox, tree)
+    state, _ = visible(state, who, tree)
     handoff = find_handoff(state, handoff_id)
-    check(state, ExtensionDecided, who, handoff.sender, handoff)
+    check(state, ExtensionDecided, who, handoff.sender, tree, handoff)
     asked = _undecided(handoff, extension_id)
     granted = _granted(verdict, asked, _due_at(state, handoff))
     if verdict.outcome is not ExtensionOutcome.GRANTED:

@@ -15,17 +15,17 @@ def give_instruction(
 
     What the staff submitted to their own leader comes back to them with it (R4.4).
     """
-    state, _ = visible(state, who.actor.mailbox, tree)
+    state, _ = visible(state, who, tree)
     code = who.actor.mailbox
     check_role(InstructionGiven, who)
     if state.stage is Stage.SUBMITTED and state.holder is not None and code == unit_of(state.holder, tree):
         code = state.holder
-    elif code not in chain(state):
+    elif code not in chain(state, tree):
         raise Forbidden(
             "R10.2",
             f"来信不在信箱 {code} 办理 / Cannot give an instruction: the letter is not in the hands of {code}",
         )
-    check(state, InstructionGiven, who, who.actor.mailbox)
+    check(state, InstructionGiven, who, who.actor.mailbox, tree)
     if report_by <= now:
         raise BadInput("R8.1", "报告期限须在今后 / The day to report by must lie ahead", "/report_by")
     return [
@@ -44,13 +44,13 @@ def _followed(
     state: State | None, kind: type[Fact], who: Who, tree: Tree, instruction_id: str
 ) -> tuple[State, Instruction]:
     """Return the open instruction that staff want to report on."""
-    state, _ = visible(state, who.actor.mailbox, tree)
+    state, _ = visible(state, who, tree)
     found = next((one for one in state.instructions if one.id == instruction_id), None)
     if found is None:
         raise NotFound(
             "R8.1", f"没有编号为 {instruction_id[:20]} 的批示 / This letter has no instruction {instruction_id[:20]!r}"
         )
-    check(state, kind, who, found.mailbox)
+    check(state, kind, who, found.mailbox, tree)
     if found.ended is not None:
         raise RuleBroken("R8.1", f"批示 {found.id} 已办结 / The instruction {found.id} was ended already")
     return state, found

@@ -203,9 +203,9 @@ def send_back(
     Where the assignee answered the citizen with it (R8.3), the letter is reopened, and the reply that is done again answers the citizen
     anew. That is for the mayor's mailbox only, which supervises the others (R1.1): the one that assigns outside its own unit.
     """
-    state, _ = visible(state, who.actor.mailbox, tree)
+    state, _ = visible(state, who, tree)
     handoff = find_handoff(state, handoff_id)
-    check(state, ReplySentBack, who, handoff.sender, handoff)
+    check(state, ReplySentBack, who, handoff.sender, tree, handoff)
     if state.stage is Stage.FINISHED:
         _check_may_reopen(handoff, tree)
     reply = next(reply for reply in reversed(handoff.replies) if reply.decision and reply.decision.reason is None)

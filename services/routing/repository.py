@@ -12,8 +12,9 @@ from enum import StrEnum
 from itertools import islice
 from typing import Any, Final
 
-from services.routing.access import Tree, hidden_from, unit_of
+from services.routing.access import Tree, unit_of
 from services.routing.models import CLOSED, Stage, State
+from shared.contracts.reports import keeper
 from shared.contracts.types import Moment, Way
 from shared.storage import Aggregates, Index, Store, Stored
 
@@ -135,8 +136,8 @@ def letters(store: Store, tree: Tree) -> Aggregates[State]:
         found["order"] = order_of(state)
 
         def fill(names: Iterable[str], mailboxes: Iterable[str], place: str) -> None:
-            """Place the letter in lists; no mailbox ever finds a report about itself."""
-            seen = (code for code in dict.fromkeys(mailboxes) if not hidden_from(about, code, tree))
+            """Place the letter in lists; no mailbox ever finds a report about itself, the one above it does instead."""
+            seen = dict.fromkeys(keeper(about, code, tree) for code in mailboxes)
             found.update((name, f"{code}|{place}") for name, code in zip(names, seen, strict=False))
 
         stage, holder = state.stage, state.holder
@@ -145,7 +146,7 @@ def letters(store: Store, tree: Tree) -> Aggregates[State]:
         elif holder is not None:
             fill((HOLDER,), (unit_of(holder, tree) if stage is Stage.SUBMITTED else holder,), stage.value)
             fill(OUT, _out(state), WAITING)
-        tasks = (task for task in dict.fromkeys(_tasks(state)) if not hidden_from(about, task[0], tree))
+        tasks = dict.fromkeys((keeper(about, code, tree) if code else code, name) for code, name in _tasks(state))
         for field, (code, name) in zip(TASKS, islice(tasks, len(TASKS)), strict=False):
             found[field] = f"{code}|{name.value}"
         return found

@@ -1,7 +1,9 @@
 """How routing shows letters over HTTP: each mailbox sees what concerns it."""
 
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from services.routing.access import Tree, acting
 from services.routing.models import Clock, Extension, Handoff, Reply, Slip, State
 from services.routing.repository import ListName
 from services.routing.views import (
@@ -32,10 +34,11 @@ def _view(kind: type[Made], part: Any, **more: Any) -> Made:
     return kind(**{**taken, **more})
 
 
-def letter_view(state: State, version: int, caller: Caller) -> LetterView:
+def letter_view(state: State, version: int, caller: Caller, tree: Tree) -> LetterView:
     """Show a letter to somebody who may see it; it must have been received."""
     letter = state.letter
     assert letter is not None
+    concerns = _Concerns(state, caller, tree)
     return _view(
         LetterView,
         letter,
@@ -49,8 +52,8 @@ def letter_view(state: State, version: int, caller: Caller) -> LetterView:
         number=letter.number.text if letter.number else None,
         number_ascii=letter.number.ascii if letter.number else None,
         attachments=list(letter.attachments),
-        slips=[_slip(slip) for slip in state.slips if _concerns(caller, slip.sender)],
-        handoffs=[_handoff(handoff, state.clocks.get(handoff.id, Clock()), caller) for handoff in state.handoffs],
+        slips=[_slip(slip) for slip in state.slips if concerns(slip.sender)],
+        handoffs=[_handoff(handoff, state.clocks.get(handoff.id, Clock()), concerns) for handoff in state.handoffs],
         instructions=[
             _view(
                 InstructionView,
@@ -60,15 +63,25 @@ def letter_view(state: State, version: int, caller: Caller) -> LetterView:
                 ended=_view(NoteView, one.ended) if one.ended else None,
             )
             for one in state.instructions
-            if _concerns(caller, one.mailbox, one.leader.mailbox)
+            if concerns(one.mailbox, one.leader.mailbox)
         ],
         answer=_view(AnswerView, state.answer) if state.answer else None,
         answers=[_view(AnswerView, answer) for answer in state.answers],
     )
 
 
-def _concerns(caller: Caller, *mailboxes: str) -> bool:
-    return caller.is_duty_officer or caller.mailbox in mailboxes
+@dataclass(frozen=True, slots=True)
+class _Concerns:
+    """Whether a part of a letter is for the caller: they belong to one of these mailboxes or act in its place, or to the duty office."""
+
+    state: State
+    caller: Caller
+    tree: Tree
+
+    def __call__(self, *mailboxes: str) -> bool:
+        if self.caller.is_duty_officer:
+            return True
+        return any(self.caller.mailbox in (code, acting(self.state, code, self.tree)) for code in mailboxes)
 
 
 def _meant(state: State, mailbox: str, name: ListName) -> Handoff | None:
@@ -141,10 +154,10 @@ def _slip(slip: Slip) -> SlipView:
     )
 
 
-def _handoff(handoff: Handoff, clock: Clock, caller: Caller) -> HandoffView:
+def _handoff(handoff: Handoff, clock: Clock, concerns: _Concerns) -> HandoffView:
     """Show a hand-off; how a unit works inside is its own business (R4.2b), and a draft that of the assignee."""
-    ends = _concerns(caller, handoff.sender, handoff.receiver)
-    drafts = _concerns(caller, handoff.sender if handoff.by_hand else handoff.receiver)
+    ends = concerns(handoff.sender, handoff.receiver)
+    drafts = concerns(handoff.sender if handoff.by_hand else handoff.receiver)
     replies = [_reply(reply, handoff) for reply in handoff.replies if ends]
     shown = {ReplyState.APPROVED, ReplyState.SENT_BACK}
     return _view(

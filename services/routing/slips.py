@@ -6,11 +6,12 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from services.routing.access import Tree, Who, base, check, find_handoff, hidden_from, required, same_person, visible
+from services.routing.access import Tree, Who, acting, base, check, find_handoff, required, same_person, visible
 from services.routing.models import Handoff, Letter, Slip, State
 from services.routing.moves import SLIP_RULES
 from shared.contracts.errors import BadInput, NotFound, RuleBroken
 from shared.contracts.facts import Fact, HandoffSent, SlipPrepared, SlipRefused, SlipWithdrawn
+from shared.contracts.reports import hidden_from
 from shared.contracts.types import AnswerBy, Medium, Value, Way
 
 
@@ -31,9 +32,9 @@ class SlipText(Value):
 
 def prepare_slip(state: State | None, who: Who, tree: Tree, text: SlipText, now: datetime) -> list[Fact]:
     """Draft a slip; it waits for the head (R4.1–R4.4)."""
-    state, letter = visible(state, who.actor.mailbox, tree)
-    sender = state.holder or letter.mailbox
-    check(state, SlipPrepared, who, sender)
+    state, letter = visible(state, who, tree)
+    sender = acting(state, state.holder or letter.mailbox, tree)
+    check(state, SlipPrepared, who, sender, tree)
     if text.receiver not in tree:
         raise BadInput(
             "R2.1", "名录中没有这个信箱 / The directory has no such mailbox; choose one from it", "/receiver"
@@ -224,9 +225,9 @@ def _check_open(slip: Slip) -> None:
 
 def refuse_slip(state: State | None, who: Who, tree: Tree, slip_id: str, reason: str, now: datetime) -> list[Fact]:
     """Give the slip back to the clerk, with the reason; the letter is where it was before (R4.2)."""
-    state, _ = visible(state, who.actor.mailbox, tree)
+    state, _ = visible(state, who, tree)
     slip = _find_slip(state, slip_id)
-    check(state, SlipRefused, who, slip.sender)
+    check(state, SlipRefused, who, slip.sender, tree)
     _check_open(slip)
     reason = required(reason, SLIP_RULES[slip.way], "/reason")
     return [SlipRefused(**base(state, who, now), slip_id=slip.id, reason=reason)]
@@ -234,9 +235,9 @@ def refuse_slip(state: State | None, who: Who, tree: Tree, slip_id: str, reason:
 
 def approve_slip(state: State | None, who: Who, tree: Tree, slip_id: str, now: datetime) -> list[Fact]:
     """Approve the slip and hand the letter on; the head approves what somebody else prepared (R4.2)."""
-    state, letter = visible(state, who.actor.mailbox, tree)
+    state, letter = visible(state, who, tree)
     slip = _find_slip(state, slip_id)
-    check(state, HandoffSent, who, slip.sender)
+    check(state, HandoffSent, who, slip.sender, tree)
     _check_open(slip)
     _check_still_right(slip, letter, who, tree)
     if letter.number is None:
@@ -281,9 +282,9 @@ def _check_still_right(slip: Slip, letter: Letter, who: Who, tree: Tree) -> None
 
 def withdraw_slip(state: State | None, who: Who, tree: Tree, handoff_id: str, reason: str, now: datetime) -> list[Fact]:
     """Take back what was sent in error, until it is collected, answered or instructed (R4.2)."""
-    state, _ = visible(state, who.actor.mailbox, tree)
+    state, _ = visible(state, who, tree)
     handoff = find_handoff(state, handoff_id)
-    check(state, SlipWithdrawn, who, handoff.sender, handoff)
+    check(state, SlipWithdrawn, who, handoff.sender, tree, handoff)
     return [
         SlipWithdrawn(
             **base(state, who, now),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
 
-from services.routing.access import Tree, hidden_from, unit_of
+from services.routing.access import Tree, acting, unit_of
 from services.routing.actions import asked_for
 from services.routing.models import Handoff, Letter, State
 from shared.contracts.facts import (
@@ -48,6 +48,7 @@ from shared.contracts.mailbox import (
     UrgingArrived,
     WithdrawalArrived,
 )
+from shared.contracts.reports import untold
 from shared.contracts.types import Medium, Number, Way
 from shared.messaging.letters import Step, Telling
 
@@ -153,7 +154,7 @@ TOLD: Final[Mapping[type[Fact], Tell]] = {
 
 @dataclass(frozen=True, slots=True)
 class Teller:
-    """Decides which mailboxes are told of steps; a report is never told to the mailbox that it is about."""
+    """Decides which mailboxes are told of steps; a report is never told to the mailbox that it is about, but to the one above it."""
 
     tree: Tree
 
@@ -167,8 +168,10 @@ class Teller:
         if tell is None or state is None or state.letter is None or state.letter.number is None:
             return
         for message in tell(step.fact, _About(state, state.letter, state.letter.number, self.tree)):
-            if not hidden_from(state.letter.classification, message.mailbox, self.tree):
-                yield Telling(f"mailbox.{message.mailbox}", message, step.fact)
+            mailbox = acting(state, message.mailbox, self.tree)
+            if not untold(state.letter.classification, mailbox, self.tree):
+                told = message.model_copy(update={"mailbox": mailbox})
+                yield Telling(f"mailbox.{mailbox}", told, step.fact)
 
 
 def _done(steps: Sequence[Step[State]]) -> list[Telling]:

@@ -182,3 +182,5 @@ class Classification(Value):
     """GB/T 2260 code of a district or county."""
     reported_mailbox: str | None = None
     """For a report (举报): the mailbox it is about, which never gets to see it."""
+    reported_people: tuple[str, ...] = ()
+    """For a report: the token subjects of staff or leaders of the directory whom it is about, and who never get to see it."""

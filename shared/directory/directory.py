@@ -1,6 +1,6 @@
 """Questions to the directory; all answered from memory by dictionary look-ups."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from shared.directory.models import Domain, Mailbox, MailboxKind, NumberPrefix, Person, Region
 
@@ -47,6 +47,10 @@ class UnknownRegion(UnknownEntry):
     _wording = "there is no region {code!r}; give the GB/T 2260 code of a region 没有这个地区，请选择区县"
 
 
+def _people_of(mailbox: Mailbox) -> tuple[Person, ...]:
+    return (*mailbox.staff, *((mailbox.leader,) if mailbox.leader is not None else ()))
+
+
 class Directory:
     """The mailboxes, domains and regions of one city, checked as a whole by :func:`load_directory`."""
 
@@ -65,6 +69,11 @@ class Directory:
         for domain in self._domains.values():
             subdomains.setdefault(domain.parent, []).append(domain)
         self._subdomains = {code: tuple(below) for code, below in subdomains.items()}
+        works_in: dict[str, set[str]] = {}
+        for mailbox in self._mailboxes.values():
+            for person in _people_of(mailbox):
+                works_in.setdefault(person.subject.casefold(), set()).add(mailbox.code)
+        self._works_in = {subject: frozenset(codes) for subject, codes in works_in.items()}
 
     @property
     def mayor(self) -> Mailbox:
@@ -106,6 +115,28 @@ class Directory:
         unit = self.unit_of(code)
         inside = (child.code for child in self._children[unit.code] if child.kind is MailboxKind.DEPARTMENT)
         return frozenset((unit.code, *inside))
+
+    def above(self, code: str) -> str | None:
+        """Return the mailbox above the unit of this one, which acts where the unit must not (R1.2); none above the mayor's.
+
+        For a code that the directory does not have, it is the mayor's.
+        """
+        return self.unit_of(code).parent if code in self._mailboxes else self._mayor.code
+
+    def works_in(self, subject: str) -> frozenset[str]:
+        """Return the codes of the mailboxes where somebody is staff or leader in charge (R1.3); upper and lower case are the same."""
+        return self._works_in.get(subject.strip().casefold(), frozenset())
+
+    def people(self, name: str, mailboxes: Collection[str] | None = None) -> frozenset[str]:
+        """Return the subjects of all staff and leaders of that name; with `mailboxes`, of those only."""
+        wanted = "".join(name.split())
+        return frozenset(
+            person.subject
+            for mailbox in self._mailboxes.values()
+            if mailboxes is None or mailbox.code in mailboxes
+            for person in _people_of(mailbox)
+            if "".join(person.name.split()) == wanted
+        )
 
     def is_below(self, code: str, ancestor: str) -> bool:
         """Return whether ``code`` stands below ``ancestor`` in the tree, at any depth; no mailbox is below itself."""

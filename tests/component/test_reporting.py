@@ -80,7 +80,7 @@ async def committed(*services: Service) -> None:
 async def caught_up(*services: Service) -> None:
     """Wait until every fact is committed and no cell is dirty."""
     await committed(*services)
-    cells = Cells(services[0].kit.store)
+    cells = Cells(services[0].kit.store, services[0].kit.directory)
 
     async def probe() -> bool:
         return await cells.waiting() == (0, 0.0)
@@ -91,16 +91,18 @@ async def caught_up(*services: Service) -> None:
 async def stored(service: Service) -> tuple[dict[str, Any], dict[str, Any]]:
     """All rows and all cells, less what differs from run to run."""
     store = service.kit.store
-    rows = make_rows(store)
+    rows = make_rows(store, service.kit.directory)
     found = {
         d["_id"]: (rows.load(d["state"]), d["version"], d["seen"], d["cells"]) async for d in rows.collection.find({})
     }
-    cells = {d["_id"]: d["counts"] async for d in Cells(store).collection.find({}) if d["counts"]}
+    cells = {
+        d["_id"]: d["counts"] async for d in Cells(store, service.kit.directory).collection.find({}) if d["counts"]
+    }
     return found, cells
 
 
 async def counted(service: Service, mailbox: str | None, period: Period) -> Figures:
-    cells = Cells(service.kit.store)
+    cells = Cells(service.kit.store, service.kit.directory)
     return figures_of((await cells.sum(mailbox, period)).counts, (await cells.stock(mailbox, period.first_day)).counts)
 
 
@@ -184,7 +186,7 @@ async def test_a_mark_that_comes_while_a_cell_is_recounted_stays(world: World) -
     letters = histories(14, 30, START)
     service = build(world.kit())
     service.sweeps.clear()
-    rows, cells = service.letters, Cells(service.kit.store)
+    rows, cells = service.letters, Cells(service.kit.store, service.kit.directory)
     async with world.running(service):
         await send(service, packed(letters))
         await committed(service)
@@ -205,7 +207,9 @@ async def test_a_busy_cell_rests_ten_times_as_long_as_its_recount_took(world: Wo
     service = build(world.kit())
     service.sweeps.clear()
     now, spent = 0.0, itertools.count(step=0.5)
-    recounting = Recounting(service.letters, Cells(service.kit.store), lambda: now, lambda: next(spent))
+    recounting = Recounting(
+        service.letters, Cells(service.kit.store, service.kit.directory), lambda: now, lambda: next(spent)
+    )
     cells = recounting.cells
     async with world.running(service):
         await send(service, packed(letters))

@@ -36,8 +36,9 @@ from tests.deadline_stories import (
     sent_back,
     withdrawn,
 )
+from tests.routing_story import TREE
 
-STORED = letters(Store("mongodb://unused"), RULES)
+STORED = letters(Store("mongodb://unused"), RULES, TREE)
 
 
 @dataclass

@@ -47,6 +47,7 @@ from tests.routing_story import (
     received,
     sent,
     slip,
+    staff,
     who,
 )
 
@@ -96,10 +97,10 @@ def test_a_report_does_not_exist_for_the_mailbox_it_is_about() -> None:
     story = sent().happens(LetterReclassified(letter_id=ID, at=NOW, before=ABOUT_WATER, after=report))
     for mailbox in ("education", "education-basic"):
         with pytest.raises(NotFound):
-            domain.visible(story.state, mailbox, TREE)
+            domain.visible(story.state, staff(mailbox, "clerk"), TREE)
     with pytest.raises(NotFound):
         story.does(domain.collect, UNIT_CLERK, "s1")
-    assert domain.visible(story.state, "mayor", TREE)
+    assert domain.visible(story.state, CLERK, TREE)
 
 
 def test_r3_6_only_a_registered_letter_can_be_disposed_of() -> None:

@@ -213,10 +213,10 @@ def test_the_walks_get_everywhere() -> None:
     assert any(len(story.known.answers) > 1 for story in walks)
 
 
-def test_lists_hide_a_report_from_the_unit_it_is_about() -> None:
+def test_lists_hide_a_report_from_the_unit_it_is_about_and_show_it_to_the_mailbox_above() -> None:
     story = pending().sends("mayor", "education").collects("education").sends("education", "education-basic")
     about = received().classification
     report = about.model_copy(update={"nature": Nature.REPORT, "reported_mailbox": "education"})
     story.happens(LetterReclassified(letter_id=ID, at=story.now, before=about, after=report))
     fields = FIELDS(story.known)
-    assert [fields[name] for name in (HOLDER, *OUT)] == [None, "mayor|out", None, None]
+    assert [fields[name] for name in (HOLDER, *OUT)] == ["mayor|sent", "mayor|out", None, None]
