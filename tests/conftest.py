@@ -23,7 +23,7 @@ from services.runtime import Kit, Service, application
 from services.settings import Settings
 from shared.calendar.clock import write_clock_file
 from shared.contracts.catalogue import parse
-from shared.contracts.envelope import attributes, event_id, pack
+from shared.contracts.envelope import Outgoing, attributes, event_id, pack
 from shared.contracts.facts import Fact
 from shared.contracts.types import Value
 from shared.security.issue import ensure_keys, issue_token
@@ -144,22 +144,29 @@ class World:
                     seq=number,
                 )
             )
-        for message in messages:
-            await self.produce(message.topic, message.key, message.value, message.headers)
+        await self.send(*messages)
 
-    async def produce(self, topic: str, key: str, value: bytes, headers: dict[str, str]) -> None:
-        """Put one raw message on a topic (without namespace)."""
+    async def send(self, *messages: Outgoing) -> None:
+        """Put messages on their topics, in this order."""
         producer = AIOKafkaProducer(bootstrap_servers=self.settings.kafka_bootstrap, acks="all")
         try:
             await producer.start()
-            await producer.send_and_wait(
-                self.namespace + topic,
-                value,
-                key=key.encode(),
-                headers=[(name, text.encode()) for name, text in headers.items()],
-            )
+            sent = [
+                await producer.send(
+                    self.namespace + message.topic,
+                    message.value,
+                    key=message.key.encode(),
+                    headers=[(name, text.encode()) for name, text in message.headers.items()],
+                )
+                for message in messages
+            ]
+            await asyncio.gather(*sent)
         finally:
             await producer.stop()
+
+    async def produce(self, topic: str, key: str, value: bytes, headers: dict[str, str]) -> None:
+        """Put one raw message on a topic (without namespace)."""
+        await self.send(Outgoing("", topic, key, headers, value))
 
     async def records(self, topic: str) -> list[Any]:
         """Everything that is on a topic now."""

@@ -7,18 +7,18 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.deadline import repository
+from services.deadline import repository, rights
 from services.deadline.domain import Condition, Rules, condition, known, limit
 from services.deadline.state import Clock, Clocks, Kind, Why
 from shared.calendar.zone import business_date
 from shared.contracts.reports import keeper, kept_from, untold
 from shared.directory import Directory
 from shared.messaging.letters import Letters
-from shared.security.tokens import Authenticated, Caller, Role, require
+from shared.security.rights import Relation, Right
+from shared.security.tokens import Authenticated, Caller, Role
 from shared.web.etag import etag_of
 from shared.web.paging import Page, decode_cursor, encode_cursor
 
-STAFF = frozenset(Role) - {Role.ADMIN}
 _INSTANT = timedelta(milliseconds=1)
 
 
@@ -153,9 +153,9 @@ def router(letters: Letters[Clocks], directory: Directory, rules: Rules) -> APIR
     """Make the routes; staff see their own mailbox, the duty office all of them (R10.2)."""
     api = APIRouter(prefix="/deadline", tags=["deadline"])
 
-    def enter(caller: Caller, code: str) -> None:
+    def enter(caller: Caller, code: str, asked: Right) -> None:
         """Check access to a mailbox."""
-        require(caller, roles=STAFF, mailbox=code)
+        asked.check(caller, {Relation.NAMED: (code,)})
         directory.get(code)
 
     def is_kept_from(state: Clocks, caller: Caller) -> bool:
@@ -173,7 +173,7 @@ def router(letters: Letters[Clocks], directory: Directory, rules: Rules) -> APIR
         cursor: Annotated[str | None, Query(description="`next` of the page before")] = None,
         limit: Annotated[int, Query(ge=1, le=200, description="clocks on a page")] = 50,
     ) -> Page[ClockView]:
-        enter(caller, code)
+        enter(caller, code, rights.CLOCKS)
         (after,) = decode_cursor(cursor, str) or (None,)
         now = letters.clock.now()
         soon, shown = rules.due_soon(now), list[repository.Listed]()
@@ -192,7 +192,7 @@ def router(letters: Letters[Clocks], directory: Directory, rules: Rules) -> APIR
     async def figures(
         caller: Authenticated, code: Annotated[str, Path(description="code of the mailbox that must act")]
     ) -> FiguresView:
-        enter(caller, code)
+        enter(caller, code, rights.FIGURES)
         now = letters.clock.now()
         counted = await repository.figures(
             letters.aggregates, code, now=now, soon=rules.due_soon(now), reader=caller.subject
@@ -202,7 +202,7 @@ def router(letters: Letters[Clocks], directory: Directory, rules: Rules) -> APIR
     @api.get("/mailboxes", summary="Live figures of all mailboxes, for the duty office (R1.4)")
     async def all_figures(caller: Authenticated) -> list[FiguresView]:
         """In the order of the directory; mailboxes on which nothing waits stand there with zeros."""
-        require(caller, roles={Role.DUTY_OFFICER})
+        rights.ALL_FIGURES.check(caller, {})
         now = letters.clock.now()
         found = await repository.figures_of_all(
             letters.aggregates, now=now, soon=rules.due_soon(now), reader=caller.subject
@@ -214,12 +214,13 @@ def router(letters: Letters[Clocks], directory: Directory, rules: Rules) -> APIR
     async def letter(
         caller: Authenticated, letter_id: Annotated[str, Path(max_length=64)], response: Response
     ) -> LetterView:
-        require(caller, roles=STAFF)
+        rights.LETTER.check_role(caller)
         stored = await letters.aggregates.get(letter_id)
         state = known(stored.state)
         if is_kept_from(state, caller):
             known(None)
-        require(caller, mailbox={*state.parties, *(keeper(state, code, directory) for code in state.parties)})
+        parties = {*state.parties, *(keeper(state, code, directory) for code in state.parties)}
+        rights.LETTER.check(caller, {Relation.PARTY: parties})
         response.headers["ETag"] = etag_of(stored.version)
         now = letters.clock.now()
         return LetterView(

@@ -95,6 +95,8 @@ class Clock(Value):
     """What the assigner set; none: the regulation's limit (R6.1)."""
     explained_at: Moment | None = None
     """The last time that progress was recorded (R7.1)."""
+    withdrawn: bool = False
+    """The hand-off was sent in error: its receiver has no part in the letter (R4.2)."""
     asked: str | None = None
     """The application for more time that nobody has decided on (R6.4)."""
     moves: tuple[Move, ...] = ()
@@ -164,7 +166,8 @@ class Clocks(Value):
     @property
     def parties(self) -> frozenset[str]:
         """The mailboxes whose letter this is: where it arrived, and both ends of each hand-off (R10.2)."""
-        codes = {self.mailbox, *(c.mailbox for c in self.clocks), *(c.sender for c in self.clocks)}
+        had = (c.mailbox for c in self.clocks if not c.withdrawn)
+        codes = {self.mailbox, *had, *(c.sender for c in self.clocks)}
         return frozenset(code for code in codes if code)
 
 
@@ -303,7 +306,7 @@ ON: Final[Mapping[type[Fact], Callable[[Clocks | None, Any], Clocks | None]]] = 
             started_at=lambda _, f: f.at,
         ),
     ),
-    SlipWithdrawn: _ended,
+    SlipWithdrawn: _all(_ended, _handoff(lambda _c, _f: {"withdrawn": True})),
     HandoffReturned: _ended,
     ProgressRecorded: _handoff(lambda _, f: {"explained_at": f.at}),
     ExtensionRequested: _handoff(lambda _, f: {"asked": f.extension_id}),

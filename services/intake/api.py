@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
-from services.intake import citizen, domain
+from services.intake import citizen, domain, rights
 from services.intake.attachments import Attachments
 from services.intake.domain import Letter, Stage
 from services.intake.forms import REPORTED, Submission, check_classification, check_mailbox, named
@@ -38,7 +38,8 @@ from shared.security.receipts import (
     receipt_code,
     receipt_key,
 )
-from shared.security.tokens import Authenticated, Caller, Role, require
+from shared.security.rights import Relation, Right
+from shared.security.tokens import Authenticated, Caller
 from shared.storage import Stored
 from shared.web.app import FastJSON
 from shared.web.body import json_body, read_model
@@ -50,8 +51,6 @@ SEND_SECONDS = 4.0
 FRESH_SECONDS = 600
 IN_FLIGHT = 2_000
 """Submissions that may wait for Kafka at once; more are asked to come back."""
-STAFF = (Role.CLERK, Role.HEAD, Role.LEADER, Role.DUTY_OFFICER)
-CLERKS = (Role.CLERK,)
 
 IdempotencyKey = Annotated[
     str | None,
@@ -423,20 +422,18 @@ def staff_router(  # noqa: PLR0915 - one route after the other
         """Whether it is a report (举报) about the caller or their unit, which neither ever sees (architecture rule 4)."""
         return kept_from(letter.classification, caller.mailbox, caller.subject, directory)
 
-    def visible(state: Letter | None, caller: Caller) -> Letter:
+    def visible(state: Letter | None, caller: Caller, asked: Right) -> Letter:
         """Return a letter that the caller may see: their mailbox's own, or any for the duty office (R10.2)."""
         letter = domain.known(state)
-        about = letter.classification
-        if not caller.is_duty_officer and caller.mailbox != keeper(about, letter.mailbox, directory):
-            domain.known(None)
-        if hidden(letter, caller):
+        own = keeper(letter.classification, letter.mailbox, directory)
+        if hidden(letter, caller) or not asked.allows(caller, {Relation.FIRST: (own,)}):
             domain.known(None)
         return letter
 
-    async def seen_by(caller: Caller, letter_id: str) -> Stored[Letter]:
-        require(caller, roles=STAFF)
+    async def seen_by(caller: Caller, letter_id: str, asked: Right) -> Stored[Letter]:
+        asked.check_role(caller)
         stored = await letters.aggregates.get(letter_id)
-        visible(stored.state, caller)
+        visible(stored.state, caller, asked)
         return stored
 
     async def answer(stored: Stored[Letter]) -> Response:
@@ -444,16 +441,18 @@ def staff_router(  # noqa: PLR0915 - one route after the other
         body = _view(stored, found.get(stored.id)).model_dump_json()
         return Response(body, media_type="application/json", headers={"ETag": etag_of(stored.version)})
 
-    async def command(caller: Caller, letter_id: str, if_match: str | None, decide: Any) -> Stored[Letter]:
-        require(caller, roles=CLERKS)
+    async def command(
+        caller: Caller, letter_id: str, if_match: str | None, asked: Right, decide: Any
+    ) -> Stored[Letter]:
+        asked.check_role(caller)
 
         def decided(state: Letter | None, now: datetime) -> Sequence[Fact]:
-            return decide(visible(state, caller), actor(caller), now)  # type: ignore[no-any-return]
+            return decide(visible(state, caller, asked), actor(caller), now)  # type: ignore[no-any-return]
 
         try:
             return await letters.command(letter_id, decided, expected=expected_version(if_match))
         except Stale:
-            await seen_by(caller, letter_id)
+            await seen_by(caller, letter_id, asked)
             raise
 
     @router.get(
@@ -468,7 +467,7 @@ def staff_router(  # noqa: PLR0915 - one route after the other
         cursor: Annotated[str | None, Query(max_length=500)] = None,
     ) -> Response:
         """Oldest first by default: each day's letters are read that day (R3.1)."""
-        require(caller, roles=STAFF, mailbox=code)
+        rights.LIST.check(caller, {Relation.NAMED: (code,)})
         directory.get(code)
         (after,) = decode_cursor(cursor, str) or ("",)
         shown = list[Stored[Letter]]()
@@ -485,12 +484,12 @@ def staff_router(  # noqa: PLR0915 - one route after the other
     @router.get("/letters/{letter_id}", response_model=LetterView, summary="查看来信 One letter")
     async def show(caller: Authenticated, letter_id: LetterId) -> Response:
         """With contact data, for the mailbox that received it."""
-        return await answer(await seen_by(caller, letter_id))
+        return await answer(await seen_by(caller, letter_id, rights.SHOW))
 
     @router.post("/letters/{letter_id}/read", response_model=LetterView, summary="阅信 Read (R3.1)")
     async def read(caller: Authenticated, letter_id: LetterId, if_match: IfMatch = None) -> Response:
         """The first reading is recorded."""
-        return await answer(await command(caller, letter_id, if_match, domain.read))
+        return await answer(await command(caller, letter_id, if_match, rights.READ, domain.read))
 
     @router.put(
         "/letters/{letter_id}/classification",
@@ -522,9 +521,9 @@ def staff_router(  # noqa: PLR0915 - one route after the other
         def decide(state: Letter | None, by: Actor, now: datetime) -> Sequence[Fact]:
             return domain.reclassify(state, after, by, now)
 
-        stored = await command(caller, letter_id, if_match, decide)
+        stored = await command(caller, letter_id, if_match, rights.RECLASSIFY, decide)
         try:
-            visible(stored.state, caller)
+            visible(stored.state, caller, rights.RECLASSIFY)
         except NotFound:
             return Response(status_code=204)
         return await answer(stored)
@@ -532,8 +531,7 @@ def staff_router(  # noqa: PLR0915 - one route after the other
     @router.post("/letters/{letter_id}/register", response_model=LetterView, summary="登记编号 Register (R3.6)")
     async def register(caller: Authenticated, letter_id: LetterId, if_match: IfMatch = None) -> Response:
         """Gives the letter its number for ever; again: the same number (R3.8)."""
-        require(caller, roles=CLERKS)
-        stored = await seen_by(caller, letter_id)
+        stored = await seen_by(caller, letter_id, rights.REGISTER)
         return await answer(await registrar.register_letter(stored, actor(caller), expected_version(if_match)))
 
     @router.post("/letters/{letter_id}/discard", response_model=LetterView, summary="作无效处理 Discard (R3.0)")
@@ -543,7 +541,7 @@ def staff_router(  # noqa: PLR0915 - one route after the other
         def decide(state: Letter | None, by: Actor, now: datetime) -> Sequence[Fact]:
             return domain.discard(state, why.reason, by, now, remark=why.remark, earlier_letter=why.earlier_letter)
 
-        return await answer(await command(caller, letter_id, if_match, decide))
+        return await answer(await command(caller, letter_id, if_match, rights.DISCARD, decide))
 
     @router.post("/letters/{letter_id}/note", response_model=LetterView, summary="掌握 Note (R3.7)")
     async def note(caller: Authenticated, letter_id: LetterId, why: NoteIn, if_match: IfMatch = None) -> Response:
@@ -552,12 +550,12 @@ def staff_router(  # noqa: PLR0915 - one route after the other
         def decide(state: Letter | None, by: Actor, now: datetime) -> Sequence[Fact]:
             return domain.note(state, by, now, why.remark)
 
-        return await answer(await command(caller, letter_id, if_match, decide))
+        return await answer(await command(caller, letter_id, if_match, rights.NOTE, decide))
 
     @router.get("/letters/{letter_id}/attachments/{attachment_id}", summary="下载附件 Download an attachment")
     async def download(caller: Authenticated, letter_id: LetterId, attachment_id: str) -> StreamingResponse:
         """The file as the citizen sent it, always as a download."""
-        letter = domain.known((await seen_by(caller, letter_id)).state)
+        letter = domain.known((await seen_by(caller, letter_id, rights.DOWNLOAD)).state)
         file = next((a for a in letter.attachments if a.id == attachment_id), None)
         if file is None:
             raise NotFound("R2.2", "这封来信没有这个附件 / The letter has no such attachment")

@@ -2,15 +2,13 @@
 
 from dataclasses import dataclass
 
+from services.publication import rights
 from services.publication.domain import Case, known
 from shared.contracts.errors import Forbidden, NotFound
 from shared.contracts.reports import keeper, kept_from
 from shared.directory import Directory
-from shared.security.tokens import Caller, Role, require
-
-STAFF = (Role.CLERK, Role.HEAD, Role.LEADER, Role.DUTY_OFFICER)
-PREPARERS = (Role.CLERK, Role.DUTY_OFFICER)
-APPROVERS = (Role.HEAD, Role.LEADER)
+from shared.security.rights import Relation, Right
+from shared.security.tokens import Caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +24,10 @@ class Access:
             NotFound: there is none, or it is a report about the caller's mailbox or unit.
             Problem: 403 for a wrong role or mailbox.
         """
-        require(caller, roles=STAFF)
+        rights.CASE.check_role(caller)
         case = known(None if state is None or self.hidden(caller, state) else state)
         own = {keeper(case, mailbox, self.directory) for mailbox in case.mailboxes}
-        require(caller, mailbox=[code for mailbox in own for code in (mailbox, self._unit(mailbox))])
+        rights.CASE.check(caller, {Relation.PARTY: own, Relation.UNIT: {self._unit(mailbox) for mailbox in own}})
         return case
 
     def hidden(self, caller: Caller, case: Case) -> bool:
@@ -42,25 +40,24 @@ class Access:
 
     def may_list(self, caller: Caller, mailbox: str) -> None:
         """Check that the caller may list a mailbox's cases; raises NotFound for an unknown mailbox, else as `seen`."""
-        require(caller, roles=STAFF)
+        rights.LIST.check_role(caller)
         if mailbox not in self.directory:
             raise NotFound("R2.1", "没有这个信箱 / There is no such mailbox in the directory")
-        require(caller, mailbox=(mailbox, self._unit(mailbox)))
+        rights.LIST.check(caller, {Relation.NAMED: (mailbox,), Relation.UNIT: (self._unit(mailbox),)})
 
     def may_prepare(self, caller: Caller, mailbox: str) -> None:
         """Check that the caller may prepare: a clerk of the mailbox that answered, or the duty office."""
-        require(caller, roles=PREPARERS, mailbox=mailbox)
+        rights.PREPARE.check(caller, {Relation.ANSWERER: (mailbox,)})
 
-    def may_decide(self, caller: Caller, mailbox: str) -> None:
+    def may_decide(self, caller: Caller, mailbox: str, asked: Right) -> None:
         """Check that the caller may approve or withhold: that mailbox's head in charge or its unit's leader in charge (R9.1).
 
         Raises:
             Forbidden: they are of another mailbox; here the duty office is no exception.
             Problem: 403 for a wrong role.
         """
-        require(caller, roles=APPROVERS)
-        is_leader = Role.LEADER in caller.roles
-        if caller.mailbox != mailbox and not (is_leader and caller.mailbox == self._unit(mailbox)):
+        asked.check_role(caller)
+        if not asked.allows(caller, {Relation.ANSWERER: (mailbox,), Relation.UNIT: (self._unit(mailbox),)}):
             raise Forbidden(
                 "R9.1",
                 "公开须由答复单位的部门分管负责人或单位分管领导审批 / "

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
-from services.publication import domain
+from services.publication import domain, rights
 from services.publication.access import Access
 from services.publication.domain import Case, PublicText, opened
 from services.publication.repository import place, staff_page
@@ -211,7 +211,7 @@ def router(letters: Letters[Case], access: Access) -> APIRouter:
 
         def decide(state: Case | None, now: datetime) -> Sequence[Fact]:
             case, answer = opened(access.seen(caller, state))
-            access.may_decide(caller, access.decider(case, answer.mailbox))
+            access.may_decide(caller, access.decider(case, answer.mailbox), rights.APPROVE)
             return domain.approve(state, body.text_hash, _actor(caller), now)
 
         return await moved(letter_id, decide, if_match)
@@ -224,7 +224,7 @@ def router(letters: Letters[Case], access: Access) -> APIRouter:
 
         def decide(state: Case | None, now: datetime) -> Sequence[Fact]:
             case, answer = opened(access.seen(caller, state))
-            access.may_decide(caller, access.decider(case, answer.mailbox))
+            access.may_decide(caller, access.decider(case, answer.mailbox), rights.WITHHOLD)
             return domain.withhold(state, body.grounds, _actor(caller), now)
 
         return await moved(letter_id, decide, if_match)

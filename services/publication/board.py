@@ -36,6 +36,8 @@ class Handoff(Value):
     """How often its reply was sent back (第几次退办)."""
     redo_due: int = 0
     """For how many send-backs the new limit is known."""
+    withdrawn: bool = False
+    """It was sent in error and never collected: its receiver has no part in the letter (R4.2)."""
     over: bool = False
     """Nothing is owed on it: replied, returned, or withdrawn."""
     posted_at: Moment | None = None
@@ -100,7 +102,7 @@ def _posted(handoff: Handoff, fact: NoticePosted) -> dict[str, Any]:
 
 CHANGES: Final[Mapping[type[Fact], Callable[[Handoff, Any], Mapping[str, Any]]]] = {
     HandoffSent: lambda _, f: {"sender": f.sender, "receiver": f.receiver},
-    SlipWithdrawn: lambda _h, _f: {"over": True},
+    SlipWithdrawn: lambda _h, _f: {"over": True, "withdrawn": True},
     HandoffReturned: lambda _h, _f: {"over": True},
     ReplyOverdue: lambda h, f: {"due_at": _later(h.due_at, f.due_at)},
     UrgingSent: _urged,

@@ -134,7 +134,7 @@ class Case(Value):
         """The mailboxes that the letter was written, handed or left to (R10.2)."""
         involved = {part.mailbox for part in (self.received, self.answer) if part is not None}
         for handoff in self.handoffs:
-            involved |= {handoff.sender, handoff.receiver}
+            involved |= {handoff.sender} if handoff.withdrawn else {handoff.sender, handoff.receiver}
         return frozenset(involved - {""})
 
     @property

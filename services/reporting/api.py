@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import HTMLResponse
 
+from services.reporting import rights
 from services.reporting.figures import Figure
 from services.reporting.periods import parse_week, period, week_before, week_id, week_of
 from services.reporting.reports import Reports
@@ -14,11 +15,9 @@ from services.reporting.views import HANDLING, SINGLE, Bulletin, FiguresView, We
 from shared.calendar.clock import Clock
 from shared.contracts.errors import NotFound
 from shared.directory import UnknownMailbox
-from shared.security.tokens import Authenticated, Role, authenticated, require
+from shared.security.rights import Relation
+from shared.security.tokens import Authenticated, authenticated
 from shared.web.templates import Pages
-
-STAFF = frozenset(Role) - {Role.ADMIN}
-"""Who may see figures of their mailbox: everybody but those who only run the system."""
 
 Week = Annotated[
     str, Path(description="ISO 8601 week, Monday 00:00 to Sunday 24:00 Asia/Shanghai.", examples=["2026-W07"])
@@ -75,7 +74,7 @@ def router(reports: Reports, clock: Clock, pages: Pages, *, public: bool) -> API
 
     @routes.get("/mailboxes/{code}/figures", summary="Figures of a mailbox in a period (R10.2, R10.4)")
     async def mailbox_figures(caller: Authenticated, code: str, first: From, to: To) -> FiguresView:
-        require(caller, roles=STAFF, mailbox=code)
+        rights.FIGURES.check(caller, {Relation.NAMED: (code,)})
         try:
             reports.directory.get(code)
         except UnknownMailbox as unknown:
@@ -84,7 +83,7 @@ def router(reports: Reports, clock: Clock, pages: Pages, *, public: bool) -> API
 
     @routes.get("/city/figures", summary="Figures of the whole city in a period, for the duty office (R1.2, R10.4)")
     async def city_figures(caller: Authenticated, first: From, to: To) -> FiguresView:
-        require(caller, roles={Role.DUTY_OFFICER})
+        rights.CITY.check(caller, {})
         return await reports.figures(None, period(first, to))
 
     return routes

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from services.routing import domain, routes_handling, routes_slips
+from services.routing import domain, rights, routes_handling, routes_slips
 from services.routing.desk import Desk, LetterId, who_of
 from services.routing.models import State
 from services.routing.repository import ListName, order_of, page
@@ -14,10 +14,9 @@ from services.routing.views import LetterRow, LetterView
 from shared.contracts.errors import NotFound
 from shared.directory import Directory
 from shared.messaging.letters import Letters
-from shared.security.tokens import Authenticated, Caller, Role, require
+from shared.security.rights import Relation
+from shared.security.tokens import Authenticated, Caller
 from shared.web.paging import Page, decode_cursor, encode_cursor
-
-READERS = (Role.CLERK, Role.HEAD, Role.LEADER, Role.DUTY_OFFICER, Role.UNIT_SYSTEM)
 
 Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[str | None, Query(max_length=500)]
@@ -56,9 +55,9 @@ def router(letters: Letters[State], tree: Directory) -> APIRouter:
     ) -> Page[LetterRow]:
         """Longest waiting first; the finished ones newest first. The flagged ones: those of all mailboxes, for the duty office."""
         if name is ListName.FLAGGED:
-            require(caller, roles=(Role.DUTY_OFFICER,))
+            rights.FLAGGED.check(caller, {})
             return await rows(caller, "", name, limit, cursor)
-        require(caller, roles=READERS, mailbox=code)
+        rights.LIST.check(caller, {Relation.NAMED: (code,)})
         if code not in tree:
             raise NotFound("R2.1", "名录中没有这个信箱 / The directory has no such mailbox")
         return await rows(caller, code, name, limit, cursor)
@@ -66,10 +65,10 @@ def router(letters: Letters[State], tree: Directory) -> APIRouter:
     @router.get("/letters/{letter_id}", response_model=LetterView, summary="查看来信 One letter and its handling")
     async def show(caller: Authenticated, letter_id: LetterId) -> Response:
         """For the first-receiving mailbox, those it was handed to, and the duty office (R10.2)."""
-        require(caller, roles=READERS)
+        rights.SHOW.check_role(caller)
         stored = await letters.aggregates.get(letter_id)
         state, _ = domain.visible(stored.state, who_of(caller), tree)
-        require(caller, mailbox=domain.parties(state, tree))
+        rights.SHOW.check(caller, {Relation.PARTY: domain.parties(state, tree)})
         return desk.shown(stored, caller)
 
     routes_slips.add(router, desk)

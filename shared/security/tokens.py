@@ -31,6 +31,7 @@ __all__ = [
     "TokenSettings",
     "TokenVerifier",
     "authenticated",
+    "forbidden",
     "require",
 ]
 
@@ -256,16 +257,17 @@ def require(caller: Caller, *, roles: Collection[Role] = (), mailbox: str | Coll
     """
     if roles and caller.roles.isdisjoint(roles):
         needed = " or ".join(sorted(roles))
-        raise _forbidden(f"This needs the role {needed}; the token has: {', '.join(sorted(caller.roles))}.", None)
+        raise forbidden(f"This needs the role {needed}; the token has: {', '.join(sorted(caller.roles))}.", None)
     if mailbox is None or caller.is_duty_officer:
         return
     if caller.mailbox not in ((mailbox,) if isinstance(mailbox, str) else mailbox):
-        raise _forbidden(
+        raise forbidden(
             f"This belongs to another mailbox than {caller.mailbox}, the one in the token. A unit sees its own letters and those "
             "handed to it; the duty office sees all.",
             "R10.2",
         )
 
 
-def _forbidden(detail: str, rule: str | None) -> Problem:
+def forbidden(detail: str, rule: str | None) -> Problem:
+    """Return the 403 problem of somebody who is known and may not."""
     return Problem(403, "没有权限 / Not allowed", detail, slug="forbidden", rule=rule)

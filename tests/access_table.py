@@ -1,0 +1,370 @@
+"""Who may what, written down by hand a second time: the expectation that the services' own tables are tested against.
+
+One line for each endpoint and each action of a unit's system: where the letter stands when it is asked for, and who may then.
+`sender:chl` means: a clerk, head or leader of the mailbox that made the slip. Everybody else must be refused. To add an endpoint,
+add its line here, and what to send to it to `BODIES`, `QUERIES` or `place`.
+
+    c clerk · h head · l leader · d duty officer · u unit system · C a clerk who is of the duty office
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, NamedTuple
+
+from services.publication.domain import PublicText
+from shared.contracts import facts as f
+from shared.contracts.types import Actor, AnswerBy, Channel, Classification, Medium, Nature, Number, Way
+from tests.conftest import MONDAY
+
+ROLES: Final = {
+    "c": ("clerk",),
+    "h": ("head",),
+    "l": ("leader",),
+    "d": ("duty_officer",),
+    "u": ("unit_system",),
+    "a": ("admin",),
+    "C": ("clerk", "duty_officer"),
+}
+ANYBODY: Final = "anybody"
+
+EXPECTED: Final = """
+POST /intake/letters                                     | none      | anybody
+GET /intake/receipts/{code}                              | none      | anybody
+GET /intake/mailboxes                                    | none      | anybody
+GET /intake/domains                                      | none      | anybody
+GET /intake/regions                                      | none      | anybody
+POST /intake/attachments                                 | none      | anybody
+GET /intake/mailboxes/{code}/letters                     | unread    | named:chl duty:dC
+GET /intake/letters/{letter_id}                          | unread    | first:chl duty:dC
+POST /intake/letters/{letter_id}/read                    | unread    | first:c duty:C
+PUT /intake/letters/{letter_id}/classification           | unread    | first:c duty:C
+POST /intake/letters/{letter_id}/register                | unread    | first:c duty:C
+POST /intake/letters/{letter_id}/discard                 | unread    | first:c duty:C
+POST /intake/letters/{letter_id}/note                    | unread    | first:c duty:C
+GET /intake/letters/{letter_id}/attachments/{attachment_id} | real   | first:chl duty:dC
+
+GET /routing/mailboxes/{code}/letters                    | pending   | named:chlu duty:dC
+GET /routing/mailboxes/{code}/letters?list=flagged       | pending   | duty:dC
+GET /routing/letters/{letter_id}                         | sent      | first:chlu sender:chlu receiver:chlu duty:dC
+GET /routing/letters/{letter_id}?withdrawn               | withdrawn | first:chlu sender:chlu duty:dC
+POST /routing/letters/{letter_id}/slips                  | pending   | holder:c
+POST /routing/letters/{letter_id}/slips/{slip_id}/approve | slip     | sender:hl
+POST /routing/letters/{letter_id}/slips/{slip_id}/refuse | slip      | sender:hl
+POST /routing/letters/{letter_id}/slips/{slip_id}/withdraw | sent    | sender:chl
+POST /routing/letters/{letter_id}/handoffs/{handoff_id}/collect | sent | receiver:chu
+POST /routing/letters/{letter_id}/handoffs/{handoff_id}/return | sent | receiver:chlu
+POST /routing/letters/{letter_id}/handoffs/{handoff_id}/progress | collected | receiver:chu
+POST /routing/letters/{letter_id}/handoffs/{handoff_id}/told | forwarded | sender:c
+POST /routing/letters/{letter_id}/handoffs/{handoff_id}/replies | collected | receiver:chu
+POST /routing/letters/{letter_id}/handoffs/{handoff_id}/paper-reply | faxed | sender:chu
+POST /routing/letters/{letter_id}/handoffs/{handoff_id}/replies/{reply_id}/approve | drafted | receiver:hl
+POST /routing/letters/{letter_id}/handoffs/{handoff_id}/replies/{reply_id}/refuse | drafted | receiver:hl
+POST /routing/letters/{letter_id}/handoffs/{handoff_id}/replies/{reply_id}/send-back | replied | sender:chl
+POST /routing/letters/{letter_id}/handoffs/{handoff_id}/extensions | collected | receiver:chu
+POST /routing/letters/{letter_id}/handoffs/{handoff_id}/extensions?oral | collected | duty:dC
+POST /routing/letters/{letter_id}/handoffs/{handoff_id}/extensions/{extension_id}/decide | asked | sender:hl
+POST /routing/letters/{letter_id}/answer                 | replied   | holder:c
+POST /routing/letters/{letter_id}/instructions           | collected | first:l sender:l receiver:l
+POST /routing/letters/{letter_id}/instructions/{instruction_id}/follow-ups | instructed | sender:chlu
+POST /routing/letters/{letter_id}/instructions/{instruction_id}/end | instructed | sender:chlu
+
+GET /deadline/mailboxes/{code}/clocks                    | collected | named:chlu duty:dC
+GET /deadline/mailboxes/{code}/figures                   | collected | named:chlu duty:dC
+GET /deadline/mailboxes                                  | collected | duty:dC
+GET /deadline/letters/{letter_id}                        | collected | first:chlu sender:chlu receiver:chlu duty:dC
+GET /deadline/letters/{letter_id}?withdrawn              | withdrawn | first:chlu sender:chlu duty:dC
+
+GET /publication/mailboxes/{code}/cases                  | answered  | named:chl duty:dC
+GET /publication/mailboxes/{code}/cases?department       | inside    | receiver:chl unit:chl duty:dC
+GET /publication/cases/{letter_id}                       | answered  | first:chl sender:chl receiver:chl duty:dC
+POST /publication/cases/{letter_id}/prepare              | answered  | answerer:c duty:dC
+POST /publication/cases/{letter_id}/approve              | prepared  | answerer:hl
+POST /publication/cases/{letter_id}/withhold             | prepared  | answerer:hl
+POST /publication/cases/{letter_id}/approve?department   | inside    | receiver:hl unit:l
+POST /publication/cases/{letter_id}/withhold?department  | inside    | receiver:hl unit:l
+GET /public/                                             | none      | anybody
+GET /public/letters                                      | none      | anybody
+GET /public/letters.json                                 | none      | anybody
+GET /public/letters/{number}                             | published | anybody
+GET /public/letters/{number}.json                        | published | anybody
+GET /public/board                                        | none      | anybody
+GET /public/board.json                                   | none      | anybody
+
+GET /reporting/weeks                                     | none      | anybody
+GET /reporting/weeks/{week}                              | none      | anybody
+GET /reporting/weeks/{week}/page                         | none      | anybody
+GET /reporting/mailboxes/{code}/figures                  | none      | named:chlu duty:dC
+GET /reporting/city/figures                              | none      | duty:dC
+"""
+"""`METHOD path[?case] | where the letter stands | who may`. A case is another situation of the same endpoint."""
+
+EXPECTED_ACTIONS: Final = """
+PrepareSlip         | pending    | holder
+ApproveSlip         | slip       | sender
+RefuseSlip          | slip       | sender
+WithdrawSlip        | sent       | sender
+TellCitizen         | forwarded  | sender
+CollectLetter       | sent       | receiver
+ReturnLetter        | sent       | receiver
+RecordProgress      | collected  | receiver
+SubmitReply         | collected  | receiver
+ApproveReply        | drafted    | receiver
+RefuseReply         | drafted    | receiver
+RequestExtension    | collected  | receiver
+DecideExtension     | asked      | sender
+RecordReply         | faxed      | sender
+SendBackReply       | replied    | sender
+AnswerCitizen       | replied    | holder
+GiveInstruction     | collected  | first sender receiver
+FollowUpInstruction | instructed | sender
+EndInstruction      | instructed | sender
+"""
+"""`action | where the letter stands | units that may`."""
+
+MAILBOXES: Final = ("mayor", "yuzhong", "education", "education-basic", "water")
+RELATIONS: Final = {
+    "first": "yuzhong",
+    "holder": "education",
+    "sender": "education",
+    "receiver": "education-basic",
+    "unit": "education",
+    "answerer": "education",
+    "named": "education",
+    "duty": "mayor",
+}
+"""The letter came to yuzhong, was forwarded to education, which has it or assigned it to its department. Water has no part in it."""
+FORWARDED: Final = {"sender": "yuzhong"}
+"""As long as it is the forward that is asked about."""
+
+
+class Row(NamedTuple):
+    """One line of the table."""
+
+    key: str
+    case: str
+    stage: str
+    who: frozenset[tuple[str, str]]
+    """(mailbox, role letter) that may; empty: anybody."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.key}?{self.case}" if self.case else self.key
+
+
+def rows() -> list[Row]:
+    """The lines for endpoints."""
+    found = []
+    for line in EXPECTED.strip().splitlines():
+        if not line.strip():
+            continue
+        key, stage, who = (part.strip() for part in line.split("|"))
+        path, _, case = key.partition("?")
+        relations = {**RELATIONS, **(FORWARDED if stage == "forwarded" else {})}
+        may = {
+            (relations[relation], role)
+            for relation, _, roles in (one.partition(":") for one in who.split() if one != ANYBODY)
+            for role in roles
+        }
+        found.append(Row(path, case, stage, frozenset(may)))
+    return found
+
+
+def actions() -> dict[str, tuple[str, frozenset[str]]]:
+    """Action → where the letter stands, and the units that may."""
+    found = {}
+    for line in EXPECTED_ACTIONS.strip().splitlines():
+        name, stage, who = (part.strip() for part in line.split("|"))
+        relations = {**RELATIONS, **(FORWARDED if stage == "forwarded" else {})}
+        found[name] = (stage, frozenset(relations[one] for one in who.split()))
+    return found
+
+
+# ── letters at every stage ───────────────────────────────────────────────────────────────────────────────────────────
+
+ABOUT: Final = Classification(nature=Nature.COMPLAINT, domain="utilities-water", region="500103")
+PUBLIC: Final = PublicText(subject="路灯", body="路灯坏了。", reply="已修复。")
+
+
+def _by(mailbox: str, who: str = "lin") -> Actor:
+    """Somebody who asks for nothing in these tests, so that everybody else may approve what they prepared."""
+    return Actor(subject=who, mailbox=mailbox)
+
+
+@dataclass
+class Letter:
+    """A letter and the facts that brought it to its stage."""
+
+    id: str
+    serial: int
+
+    @property
+    def number(self) -> Number:
+        return Number(mailbox="yuzhong", prefix="渝中府信", ascii_prefix="YZFX", year=2026, serial=self.serial)
+
+    def until(self, stage: str) -> list[f.Fact]:
+        """The facts up to a stage."""
+        return list(self._story(stage))
+
+    def _fact(self, kind: type[f.Fact], mailbox: str = "yuzhong", /, **values: Any) -> f.Fact:
+        by = None if kind is f.LetterReceived else _by(mailbox)
+        return kind(**{"letter_id": self.id, "at": MONDAY, "by": by, **values})
+
+    def _slip(self, slip_id: str, sender: str, receiver: str, way: Way, **more: Any) -> dict[str, Any]:
+        parts = {"sender": sender, "receiver": receiver, "opinion": "拟办", "requirements": "办理", "way": way}
+        return {**parts, "answer_by": AnswerBy.ASSIGNER, **more}
+
+    def _prepared(self, slip_id: str, slip: Mapping[str, Any]) -> f.Fact:
+        return self._fact(f.SlipPrepared, slip["sender"], slip_id=slip_id, **slip)
+
+    def _sent(self, slip_id: str, slip: Mapping[str, Any]) -> f.Fact:
+        more = {"prepared_by": _by(slip["sender"]), "written_reply": False, "number": self.number}
+        approver = _by(slip["sender"], "gao")
+        return self._fact(f.HandoffSent, handoff_id=slip_id, **{**slip, **more, "by": approver})
+
+    def _story(self, stage: str) -> Iterator[f.Fact]:
+        text = {"subject": "路灯坏了两周", "body": "学校门口的路灯坏了两周，请尽快修复。"}
+        yield self._fact(
+            f.LetterReceived,
+            mailbox="yuzhong",
+            chosen_mailbox="yuzhong",
+            **text,
+            classification=ABOUT,
+            may_publish=True,
+        )
+        if stage == "unread":
+            return
+        yield self._fact(f.LetterRegistered, number=self.number)
+        forward = self._slip("s1", "yuzhong", "education", Way.FORWARD)
+        yield from (self._prepared("s1", forward), self._sent("s1", forward))
+        yield self._fact(f.HandoffCollected, "education", handoff_id="s1", receiver="education")
+        if stage in {"pending", "forwarded"}:
+            return
+        medium = Medium.FAX if stage == "faxed" else Medium.SYSTEM
+        assign = self._slip("s2", "education", "education-basic", Way.ASSIGN, parent="s1", medium=medium)
+        yield self._prepared("s2", assign)
+        if stage == "slip":
+            return
+        yield self._sent("s2", assign)
+        if stage == "sent":
+            return
+        ends = {"sender": "education", "receiver": "education-basic"}
+        if stage == "withdrawn":
+            yield self._fact(f.SlipWithdrawn, "education", handoff_id="s2", **ends, reason="误发")
+            return
+        yield self._fact(
+            f.HandoffCollected, "education-basic", handoff_id="s2", receiver="education-basic", by_hand=stage == "faxed"
+        )
+        yield from self._later(stage, ends)
+
+    def _later(self, stage: str, ends: Mapping[str, str]) -> Iterator[f.Fact]:
+        basic = "education-basic"
+        if stage == "asked":
+            wanted = MONDAY + timedelta(days=20)
+            more = {"handoff_id": "s2", "extension_id": "e1", "reason": "待配合", "wanted_due_at": wanted}
+            yield self._fact(f.ExtensionRequested, basic, **ends, **more)
+        if stage == "instructed":
+            leader = _by("education", "shu")
+            more = {"instruction_id": "i1", "mailbox": "education", "leader": leader, "text": "请尽快"}
+            yield self._fact(f.InstructionGiven, "education", **more, report_by=MONDAY + timedelta(days=4))
+        if stage in {"collected", "faxed", "asked", "instructed"}:
+            return
+        yield self._fact(f.ReplySubmitted, basic, handoff_id="s2", reply_id="r1", text="已修复。")
+        if stage == "drafted":
+            return
+        reply = {"handoff_id": "s2", "reply_id": "r1", **ends, "text": "已修复。", "author": _by(basic)}
+        yield self._fact(f.ReplyApproved, basic, **reply, answer_by=AnswerBy.ASSIGNER)
+        if stage == "replied":
+            return
+        answerer = basic if stage == "inside" else "education"
+        answer = {"mailbox": answerer, "channel": Channel.ONLINE, "text": "已修复。", "author": _by(answerer)}
+        yield self._fact(f.CitizenAnswered, answerer, **answer)
+        if stage == "answered":
+            return
+        shown = {**PUBLIC.model_dump(), "mailbox": answerer, "text_hash": PUBLIC.hash}
+        yield self._fact(f.PublicationPrepared, answerer, **shown)
+        if stage == "published":
+            yield self._fact(f.LetterPublished, answerer, **shown, number=self.number, prepared_by=_by(answerer, "wen"))
+
+
+# ── what is sent ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_WHY: Final = {"reason": "误发"}
+_NOTE: Final = {"text": "已查看现场"}
+_TOLD: Final = {"channel": "phone", "text": "已电话告知来信人。"}
+_SLIP: Final = {
+    "way": "assign",
+    "receiver": "education-basic",
+    "opinion": "拟办",
+    "requirements": "办理",
+    "answer_by": "assigner",
+}
+_MORE_TIME: Final = {"reason": "待配合", "wanted_day": "2026-03-25"}
+_LETTER: Final = "POST /routing/letters/{letter_id}"
+_HANDOFF: Final = _LETTER + "/handoffs/{handoff_id}"
+_REPLY: Final = _HANDOFF + "/replies/{reply_id}"
+
+BODIES: Final[Mapping[str, Any]] = {
+    "POST /intake/letters": {
+        "mailbox": "yuzhong",
+        "subject": "小区门口路灯不亮",
+        "body": "我们小区门口的路灯坏了半个多月，希望尽快修好。",
+        "sender": {"name": "李明", "phone": "13800138000"},
+        "nature": "help",
+        "domain": "utilities-power",
+        "region": "500103",
+        "may_publish": True,
+    },
+    "PUT /intake/letters/{letter_id}/classification": {
+        "nature": "help",
+        "domain": "utilities-water",
+        "region": "500103",
+    },
+    "POST /intake/letters/{letter_id}/discard": {"reason": "advertising"},
+    "POST /intake/letters/{letter_id}/note": {"remark": ""},
+    _LETTER + "/slips": _SLIP,
+    _LETTER + "/slips/{slip_id}/refuse": _WHY,
+    _LETTER + "/slips/{slip_id}/withdraw": _WHY,
+    _HANDOFF + "/return": _WHY,
+    _HANDOFF + "/progress": _NOTE,
+    _HANDOFF + "/told": _TOLD,
+    _HANDOFF + "/replies": {"text": "已修复。"},
+    _HANDOFF + "/paper-reply": {"text": "已修复。", "person": "李某", "approver": "王某"},
+    _REPLY + "/refuse": _WHY,
+    _REPLY + "/send-back": {"reason": "不完整", "requirements": "请补充"},
+    _HANDOFF + "/extensions": _MORE_TIME,
+    _HANDOFF + "/extensions?oral": {**_MORE_TIME, "oral": True},
+    _HANDOFF + "/extensions/{extension_id}/decide": {"outcome": "granted"},
+    _LETTER + "/answer": _TOLD,
+    _LETTER + "/instructions": {"text": "请尽快", "report_by": "2026-03-06"},
+    _LETTER + "/instructions/{instruction_id}/follow-ups": _NOTE,
+    _LETTER + "/instructions/{instruction_id}/end": _NOTE,
+    "POST /publication/cases/{letter_id}/prepare": {
+        **PUBLIC.model_dump(),
+        "state_secret": False,
+        "trade_secret": False,
+        "privacy": False,
+        "highly_sensitive": False,
+    },
+    "POST /publication/cases/{letter_id}/approve": {"text_hash": PUBLIC.hash},
+    "POST /publication/cases/{letter_id}/withhold": {"grounds": ["privacy"]},
+}
+"""`METHOD path[?case]` → the body; with a case, else without."""
+
+QUERIES: Final[Mapping[str, Mapping[str, str]]] = {
+    "GET /routing/mailboxes/{code}/letters?list=flagged": {"list": "flagged"},
+    "GET /reporting/mailboxes/{code}/figures": {"from": "2026-03-02", "to": "2026-03-09"},
+    "GET /reporting/city/figures": {"from": "2026-03-02", "to": "2026-03-09"},
+}
+
+
+def place(row: Row, letter: Letter, **known: str) -> str:
+    """The path with its parts filled in."""
+    code = RELATIONS["receiver"] if row.case == "department" else RELATIONS["named"]
+    handoff = "s1" if row.stage == "forwarded" else "s2"
+    parts = {"letter_id": letter.id, "slip_id": "s2", "handoff_id": handoff, "reply_id": "r1", "extension_id": "e1"}
+    more = {"instruction_id": "i1", "code": code, "number": letter.number.ascii, "week": "2026-W10"}
+    filled = {**parts, **more, **known}
+    if row.key == "GET /intake/receipts/{code}":
+        filled["code"] = known["receipt"]
+    return row.key.partition(" ")[2].format(**filled)
