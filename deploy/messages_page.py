@@ -9,6 +9,7 @@ FOREWORD = """# Messages
 <!-- Made by `python -m deploy.asyncapi` from shared/contracts. Do not edit: change the contracts and make it again. -->
 
 Everything that the five services say to each other and to units' systems. The same for machines: [asyncapi.json](asyncapi.json).
+How a unit's system works with it, step by step: [unit-systems.md](unit-systems.md).
 Where the words come from: the Chinese regulation on public mailboxes; its rules are cited by id (R6.1).
 
 The key of every message is the letter's id, so all messages on one letter are in one partition, in order. The value is JSON in UTF-8. Times

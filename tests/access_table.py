@@ -206,6 +206,11 @@ class Letter:
         """The facts up to a stage."""
         return list(self._story(stage))
 
+    def due(self) -> f.Fact:
+        """The limit of the assignment, as deadline sets it."""
+        values = {"handoff_id": "s2", "receiver": "education-basic", "working_days": 10}
+        return f.ReplyDueSet(letter_id=self.id, at=MONDAY, due_at=MONDAY + timedelta(days=14), **values)
+
     def _fact(self, kind: type[f.Fact], mailbox: str = "yuzhong", /, **values: Any) -> f.Fact:
         by = None if kind is f.LetterReceived else _by(mailbox)
         return kind(**{"letter_id": self.id, "at": MONDAY, "by": by, **values})

@@ -83,9 +83,16 @@ def follow(state: State, now: datetime) -> Sequence[Fact]:
 
 
 def _is_urged(handoff: Handoff, due_at: datetime) -> bool:
-    """Whether an urging for this due moment still stands: not while more time is asked for, nor once it was given (R6.4, R7.3)."""
+    """Whether an urging for this due moment still stands: not while more time is asked for, nor once it was given (R6.4, R7.3).
+
+    An extension of the first limit says nothing about a redo: its limit may be the earlier one.
+    """
     if handoff.undecided is not None:
         return False
-    given = [one.due_at for one in handoff.extensions if one.due_at is not None]
-    given += [one.at for one in handoff.sent_back]
-    return all(due_at >= moment for moment in given)
+    backs = [one.at for one in handoff.sent_back]
+    given = [
+        one.due_at
+        for one in handoff.extensions
+        if one.due_at is not None and one.decision is not None and all(one.decision.at > back for back in backs)
+    ]
+    return all(due_at >= moment for moment in given + backs)

@@ -260,7 +260,7 @@ ASKED: Final[Mapping[type[Action], Mapping[str, Any]]] = {
 """Action → what it says besides who asks, and on the hand-off `s2` where it says nothing else."""
 
 
-def _asked(kind: type[Action], unit: str, letter: Letter) -> Outgoing:
+def asked(kind: type[Action], unit: str, letter: Letter) -> Outgoing:
     handoff = {"handoff_id": "s2"} if "handoff_id" in kind.model_fields else {}
     action = kind.model_validate({"letter_id": letter.id, "person": "li", **handoff, **ASKED[kind]})
     action_id = f"{kind.__name__}/{unit}/{letter.id}"[:100]
@@ -281,7 +281,7 @@ async def test_r10_2_no_unit_s_system_does_what_is_not_its_unit_s_to_do(world: W
         before = await city.versions([letter.id for of_it in letters.values() for letter in of_it])
 
         strangers = {k: [u for u in MAILBOXES if u not in expected[k.__name__][1]] for k in ASKED}
-        await world.send(*(_asked(kind, unit, letters[kind][0]) for kind in ASKED for unit in strangers[kind]))
+        await world.send(*(asked(kind, unit, letters[kind][0]) for kind in ASKED for unit in strangers[kind]))
         for unit in MAILBOXES:
             wanted = sorted(kind.__name__ for kind in ASKED if unit in strangers[kind])
             assert await _answers(world, unit, ActionRefused, len(wanted)) == wanted
@@ -290,7 +290,7 @@ async def test_r10_2_no_unit_s_system_does_what_is_not_its_unit_s_to_do(world: W
         own = {kind: sorted(expected[kind.__name__][1]) for kind in ASKED}
         await world.send(
             *(
-                _asked(kind, unit, letter)
+                asked(kind, unit, letter)
                 for kind in ASKED
                 for unit, letter in zip(own[kind], letters[kind], strict=True)
             )

@@ -167,3 +167,11 @@ def test_r6_4_what_is_not_collected_is_not_extended() -> None:
     with pytest.raises(RuleBroken) as refused:
         sent().is_due().does(domain.request_extension, UNIT_CLERK, "s1", ASKED)
     assert refused.value.rule == "R6.3"
+
+
+def test_r7_3_a_redo_is_urged_though_more_time_had_been_granted_for_the_first_reply() -> None:
+    story = due(answer_by=AnswerBy.ASSIGNER).does(domain.request_extension, UNIT_CLERK, "s1", ASKED)
+    story.does(domain.decide_extension, HEAD, "s1", "e1", GRANTED).replies("education")
+    story.does(domain.send_back, CLERK, "s1", None, "不完整", "请补充", None)
+    story.happens(urging(DUE))
+    assert [type(fact) for fact in domain.follow(story.known, DUE)] == [UrgingSent]
