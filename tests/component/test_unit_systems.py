@@ -160,6 +160,12 @@ async def write(play: Play, on_page: str, mailbox: str) -> None:
     play.letters[on_page] = await eventually(stored)
     await play.post(f"/intake/letters/{on_page}/register", mailbox, "clerk")
 
+    async def known() -> bool:
+        letter = await play.client.get(play.here(f"/routing/letters/{on_page}"), headers=clerk)
+        return letter.status_code == 200 and letter.json()["number"] is not None
+
+    await eventually(known)
+
 
 async def assign(play: Play, on_page: str, receiver: str) -> None:
     """The mayor's mailbox assigns it."""
