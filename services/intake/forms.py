@@ -177,7 +177,7 @@ class Submission(BaseModel):
     """Code of the mayor's mailbox or a unit's."""
     subject: Annotated[_text(4, 60), Field(json_schema_extra=_rule("R2.2"))]  # type: ignore[valid-type]
     body: Annotated[_text(10, 5000, _cleaned), Field(json_schema_extra=_rule("R2.2"))]  # type: ignore[valid-type]
-    sender: Sender
+    sender: Annotated[Sender, Field(json_schema_extra=_rule("R2.2"))]
     nature: Annotated[Nature, Field(json_schema_extra=_rule("R3.3"))]
     domain: Annotated[str, Field(max_length=80, json_schema_extra=_rule("R3.4"))]
     region: Annotated[str, Field(max_length=6, json_schema_extra=_rule("R3.5"))]
