@@ -22,6 +22,7 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     ("subject", "　　　　　", "/subject", "R2.2"),
     ("subject", "路\u200b\u200b\u200b\u200b", "/subject", "R2.2"),
     ("subject", "\u3164\u3164\u3164\u3164", "/subject", "R2.2"),
+    ("subject", "路\u3164\u3164\u3164", "/subject", "R2.2"),
     ("subject", "e\u0301\u0302\u0303\u0304", "/subject", "R2.2"),
     ("subject", "。。。。！！", "/subject", "R2.2"),
     ("subject", "😀😀😀😀", "/subject", "R2.2"),

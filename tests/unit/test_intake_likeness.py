@@ -6,7 +6,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.intake.likeness import Why, alike_percent, bigrams, marks, marks_of_sender
@@ -47,6 +47,7 @@ def test_marks_cannot_be_made_without_the_secret_and_show_nothing_of_what_they_s
     assert not any(("138" in mark and "8000" in mark) or "路" in mark for mark in one)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300), st.text(max_size=300))
 def test_any_text_has_few_marks_and_is_wholly_like_itself(subject: str, body: str) -> None:
     found = marks(SECRET, subject, body, None)
