@@ -20,8 +20,8 @@ KEPT_SECONDS = 3_600
 AT_ONCE = 100
 BREATH = 10
 """Letters marked between two looks at other work: a mark takes a third of a millisecond of the processor."""
-NOT_YET = timedelta(seconds=30)
-"""How long a letter that is not stored yet is left alone."""
+NOT_YET = timedelta(seconds=2)
+"""How long a letter that is not stored yet is left alone: its contact data is written a moment before it."""
 
 
 @dataclass(slots=True)
