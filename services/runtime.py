@@ -244,6 +244,7 @@ def application(services: Sequence[Service], kit: Kit) -> FastAPI:
         services=[service.name for service in services],
         readiness=readiness,
         body_limits={path: limit for service in services for path, limit in service.body_limits.items()},
+        cors_origins=kit.settings.cors_origins,
     )
     app.state.verifier = TokenVerifier.from_settings(TokenSettings())
     app.add_exception_handler(RuleBroken, _on_rule_broken)

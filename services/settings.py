@@ -18,6 +18,11 @@ def _numbers(value: Any) -> Any:
     return () if value in (("0",), (0,)) else value
 
 
+def _words(value: Any) -> Any:
+    """Read `a, b` as ("a", "b")."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
 class Settings(BaseSettings):
     """What a service needs to know. Each name in capitals is the environment variable."""
 
@@ -57,6 +62,14 @@ class Settings(BaseSettings):
     """URGE_EVERY_WORKING_DAYS: interval between urgings while nothing happens (R7.1)."""
     attachment_max_bytes: Annotated[int, Field(ge=1, le=100_000_000)] = 10_000_000
     """ATTACHMENT_MAX_BYTES: the largest file a citizen may attach."""
+    invalid_retention_days: Annotated[int, Field(ge=1, le=3650)] = 180
+    """INVALID_RETENTION_DAYS: calendar days after which the text of a letter that was not accepted is erased (R3.7)."""
+    portal_url: Annotated[str, Field(pattern=r"^(https?://[^\s{}]+\{mailbox\}[^\s{}]*)?$")] = ""
+    """PORTAL_URL: address of the portal's form for letters, with `{mailbox}` where a mailbox's code goes (R1.5). Empty: there is none."""
+    cors_origins: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^https?://[^\s/,*]+$")], ...], NoDecode, BeforeValidator(_words)
+    ] = ()
+    """CORS_ORIGINS: sites whose pages may post letters from the browser (R1.5), separated by commas, such as `https://www.example.gov.cn`."""
     bulletin_public: bool = True
     """BULLETIN_PUBLIC: whether anybody may read the weekly bulletin (R11.2), which holds figures only; false: staff alone."""
     trusted_proxies: Annotated[int, Field(ge=0, le=5)] = 0

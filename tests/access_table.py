@@ -32,11 +32,15 @@ EXPECTED: Final = """
 POST /intake/letters                                     | none      | anybody
 GET /intake/receipts/{code}                              | none      | anybody
 GET /intake/mailboxes                                    | none      | anybody
+GET /intake/mailboxes/{code}                             | none      | anybody
+GET /intake/mailboxes/{code}/entry                       | none      | anybody
+GET /intake/reasons                                      | none      | anybody
 GET /intake/domains                                      | none      | anybody
 GET /intake/regions                                      | none      | anybody
 POST /intake/attachments                                 | none      | anybody
 GET /intake/mailboxes/{code}/letters                     | unread    | named:chl duty:dC
 GET /intake/letters/{letter_id}                          | unread    | first:chl duty:dC
+GET /intake/letters/{letter_id}/earlier                  | unread    | first:chl duty:dC
 POST /intake/letters/{letter_id}/read                    | unread    | first:c duty:C
 PUT /intake/letters/{letter_id}/classification           | unread    | first:c duty:C
 POST /intake/letters/{letter_id}/register                | unread    | first:c duty:C

@@ -2,17 +2,24 @@
 
 portal ──POST──▶ front door ──▶ submissions ──▶ letters + contacts ──LetterReceived──▶ letters
                                                      │──LetterArrived──▶ mailbox.<code>
-clerk ───HTTP──▶ read · classify · register (register: one line per number) · discard · note
+clerk ───HTTP──▶ earlier? · read · classify · register (register: one line per number) · discard · note
+sweeps ────────▶ marks of new letters · lines that a crash left · erasure of invalid letters' texts
 """
 
 from functools import partial
 
 from services.intake import domain, repository
-from services.intake.api import FrontDoor, public_router, staff_router
+from services.intake.api import staff_router
 from services.intake.attachments import Attachments
+from services.intake.contacts import Contacts, Likeness
 from services.intake.domain import Letter, Stage
+from services.intake.earlier import Repeats
+from services.intake.entry import Entries
+from services.intake.erasure import Erasure
+from services.intake.front_door import FrontDoor
 from services.intake.handlers import SUBMISSIONS_AT_ONCE, Disclosure, Registrar, Submissions
-from services.intake.repository import Contacts, Register
+from services.intake.repository import Register
+from services.intake.routes_citizens import public_router
 from services.runtime import Kit, Service
 from shared.messaging.broker import subscribe
 from shared.messaging.letters import Domain, Letters
@@ -40,6 +47,8 @@ def build(kit: Kit) -> Service:
         tell=Disclosure(contacts, kit.directory).tell,
     )
     registrar = Registrar(letters, register)
+    likeness = Likeness(kit.store, aggregates, contacts, secret)
+    erasure = Erasure(letters, likeness, attachments, kit.settings.invalid_retention_days)
     letters.restore = registrar.restore
     door = FrontDoor(service.broker, kit.namespace, secret, kit.directory, attachments, kit.clock.now)
     submissions = Submissions(letters, contacts, attachments, service.parking, kit.directory, kit.namespace)
@@ -52,13 +61,27 @@ def build(kit: Kit) -> Service:
 
     service.letters = letters
     service.derived.append("register")
-    service.prepare += [aggregates.ensure, register.ensure, attachments.ensure]
-    service.sweeps |= {"register": registrar.confirm}
+    service.prepare += [aggregates.ensure, register.ensure, attachments.ensure, contacts.ensure]
+    service.sweeps |= {"register": registrar.confirm, "likeness": likeness.mark_new, "erasure": erasure.sweep}
     service.measures += [count_open, attachments.remove_orphans]
     service.body_limits["/intake/attachments"] = kit.settings.attachment_max_bytes + 10_000
     service.routers += [
-        public_router(door, letters, kit.directory, GuessPenalty(), kit.settings.trusted_proxies),
-        staff_router(letters, contacts, registrar, attachments, kit.directory),
+        public_router(
+            door,
+            letters,
+            kit.directory,
+            Entries(kit.settings.portal_url),
+            GuessPenalty(),
+            kit.settings.trusted_proxies,
+        ),
+        staff_router(
+            letters,
+            contacts,
+            Repeats(letters, contacts, likeness, kit.directory),
+            registrar,
+            attachments,
+            kit.directory,
+        ),
     ]
     listen = partial(subscribe, service.broker)
     service.subscribers += [

@@ -1,14 +1,15 @@
 """Files that citizens attach: kept outside the letter's document, limited in size and kind, with a checksum (R2.2).
 
 An upload is answered with a signed description of the file. The front door believes the signature, so it needs no store to
-accept the letter. A file that no letter names within a day is removed.
+accept the letter. The signature is good for a day; a file that no letter names within two is removed. A file knows the letters that name it
+(a letter that is written again names the same ones) and goes when the last of them is erased (R3.7).
 """
 
 import hashlib
 import hmac
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
@@ -22,7 +23,7 @@ from starlette.datastructures import UploadFile
 from services.intake.repository import BEGINNING, SERVICE
 from shared.contracts.errors import BadInput, NotFound
 from shared.contracts.types import Attachment
-from shared.storage import Index, Store, translated
+from shared.storage import Index, Store, UpdateOne, translated
 
 KINDS = {
     "application/pdf": "pdf",
@@ -36,7 +37,10 @@ KINDS = {
     "video/mp4": "mp4",
 }
 """Media types that are taken, recognised by the file's content, never by its name."""
-ORPHANED_AFTER = timedelta(days=1)
+SIGNED_FOR = timedelta(days=1)
+"""How long an upload may be named in a submission."""
+ORPHANED_AFTER = timedelta(days=2)
+"""Longer, so that a letter accepted in the last minute finds its files."""
 _CHUNK = 256 * 1024
 _HEAD = 8192
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|\u202a-\u202e\u2066-\u2069]')
@@ -119,32 +123,65 @@ class Attachments:
         )
         return attachment, self.sign(attachment)
 
-    def sign(self, attachment: Attachment) -> str:
-        """Return the text that stands for an uploaded file in a submission."""
-        described = urlsafe_b64encode(attachment.model_dump_json().encode()).rstrip(b"=")
+    def sign(self, attachment: Attachment, at: datetime | None = None) -> str:
+        """Return the text that stands for an uploaded file in a submission made within a day of `at` (real time; none: now)."""
+        until = int(((at or datetime.now(UTC)) + SIGNED_FOR).timestamp())
+        described = urlsafe_b64encode(orjson.dumps({**attachment.model_dump(), "until": until})).rstrip(b"=")
         return f"{described.decode()}.{self._signature(described)}"
 
     def verify(self, signed: str) -> Attachment | None:
-        """Return the file that a signed text stands for, or none if it is not ours."""
+        """Return the file that a signed text stands for, or none if it is not ours or too old."""
         described, _, signature = signed.partition(".")
         if not hmac.compare_digest(signature.encode(), self._signature(described.encode()).encode()):
             return None
         try:
             raw = urlsafe_b64decode(described.encode() + b"=" * (-len(described) % 4))
-            return Attachment.model_validate(orjson.loads(raw))
-        except (ValueError, ValidationError):
+            content = orjson.loads(raw)
+            return Attachment.model_validate(content) if content["until"] >= datetime.now(UTC).timestamp() else None
+        except (ValueError, KeyError, TypeError, ValidationError):
             return None
 
     def _signature(self, described: bytes) -> str:
         return hmac.digest(self.secret, b"attachment\x00" + described, "sha256").hex()
 
-    async def belong(self, attachment_ids: list[str]) -> None:
-        """Note that letters name these files, so that they are kept."""
-        if attachment_ids:
+    async def belong(self, letters: Mapping[str, Sequence[str]]) -> None:
+        """Note which letters name which files (letter id → attachment ids), so that they are kept."""
+        writes = [
+            UpdateOne(
+                {"metadata.id": file},
+                {"$addToSet": {"metadata.letters": letter_id}, "$unset": {"metadata.loose_since": ""}},
+            )
+            for letter_id, files in sorted(letters.items())
+            for file in files
+        ]
+        if writes:
             with translated():
-                await self.collection.update_many(
-                    {"metadata.id": {"$in": attachment_ids}}, {"$unset": {"metadata.loose_since": ""}}
+                await self.collection.bulk_write(writes, ordered=False)
+
+    async def release(self, letters: Mapping[str, Sequence[str]]) -> None:
+        """Remove the files of letters that are erased, but for those that another letter names (R3.7). Again: nothing."""
+        writes = [
+            UpdateOne({"metadata.id": file}, {"$pull": {"metadata.letters": letter_id}})
+            for letter_id, files in sorted(letters.items())
+            for file in files
+        ]
+        if not writes:
+            return
+        files = [file for named in letters.values() for file in named]
+        with translated():
+            await self.collection.bulk_write(writes, ordered=False)
+            left = self.collection.find({"metadata.id": {"$in": files}}, {"metadata.letters": 1})
+            gone = [d["_id"] async for d in left if not d["metadata"].get("letters")]
+        await self._remove(gone)
+
+    async def _remove(self, files: Sequence[Any]) -> None:
+        """Remove files, content first: after a crash the description is still there to find the rest by."""
+        if files:
+            with translated():
+                await self.store.collection(SERVICE, "attachments.chunks").delete_many(
+                    {"files_id": {"$in": list(files)}}
                 )
+                await self.collection.delete_many({"_id": {"$in": list(files)}})
 
     async def open(self, attachment_id: str) -> AsyncIterator[bytes]:
         """Return a file's content in pieces.
@@ -165,8 +202,9 @@ class Attachments:
         return pieces()
 
     async def remove_orphans(self) -> None:
-        """Remove files that no letter named within a day, at most 100 at a time."""
+        """Remove files that no letter named within two days, at most 100 at a time."""
         with translated():
             loose = {"$gt": BEGINNING, "$lt": datetime.now(UTC) - ORPHANED_AFTER}
-            async for described in self.collection.find({"metadata.loose_since": loose}, {"_id": 1}).limit(100):
-                await self.files.delete(described["_id"])
+            found = self.collection.find({"metadata.loose_since": loose}, {"_id": 1}).limit(100)
+            orphans = [described["_id"] async for described in found]
+        await self._remove(orphans)

@@ -8,127 +8,41 @@ Registering or discarding an unread letter reads it first. Registration wins ove
 moment: the number is already in the register, and numbers are never lost (R3.6).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from enum import StrEnum
-from typing import Any
 
-from shared.contracts.errors import BadInput, NotFound, RuleBroken
+from services.intake.state import ON, Handoff, Letter, Stage, known
+from shared.contracts.errors import BadInput, RuleBroken
 from shared.contracts.facts import (
-    CitizenAnswered,
     Fact,
-    HandoffCollected,
-    HandoffReturned,
-    HandoffSent,
     LetterDiscarded,
     LetterErased,
     LetterNoted,
-    LetterPublished,
     LetterRead,
     LetterReceived,
     LetterReclassified,
     LetterRegistered,
-    ReplyDueChanged,
-    ReplyDueSet,
-    ReplyOverdue,
-    ReplySentBack,
-    SlipWithdrawn,
 )
 from shared.contracts.reports import is_about_somebody
 from shared.contracts.submissions import SubmissionAccepted
-from shared.contracts.types import (
-    Actor,
-    Attachment,
-    Channel,
-    Classification,
-    InvalidReason,
-    Moment,
-    Nature,
-    Number,
-    Value,
-    Way,
-)
+from shared.contracts.types import Actor, Classification, InvalidReason, Moment, Nature, Number, TurnTo, Value
 
-
-class Stage(StrEnum):
-    """Where a letter stands in screening."""
-
-    UNREAD = "unread"
-    READ = "read"
-    REGISTERED = "registered"
-    DISCARDED = "discarded"
-    NOTED = "noted"
-
-
-class Handoff(Value):
-    """Who has the letter to answer it, as the citizen may know."""
-
-    sender: str = ""
-    receiver: str
-    way: Way = Way.ASSIGN
-    parent: str | None = None
-    """The hand-off under which this one was made: inside the unit that has the letter, or further on from it."""
-    sent_at: Moment
-    collected_at: Moment | None = None
-    due_at: Moment | None = None
-    overdue: bool = False
-    ended: bool = False
-    """It was returned or withdrawn; the letter is with the sender again (R5.1)."""
-
-
-class Answer(Value):
-    """The answer to the citizen (R8.3)."""
-
-    mailbox: str
-    channel: Channel
-    text: str
-    at: Moment
-
-
-class Letter(Value):
-    """The state of one letter."""
-
-    letter_id: str
-    mailbox: str
-    chosen_mailbox: str
-    subject: str
-    body: str
-    classification: Classification
-    may_publish: bool
-    attachments: tuple[Attachment, ...] = ()
-    received_at: Moment
-    read_at: Moment | None = None
-    read_by: Actor | None = None
-    corrections: tuple[LetterReclassified, ...] = ()
-    """Every change of the classification, with who and when (R3.2)."""
-    number: Number | None = None
-    registered_at: Moment | None = None
-    discarded: LetterDiscarded | None = None
-    noted_at: Moment | None = None
-    handoffs: Mapping[str, Handoff] = {}
-    answers: tuple[Answer, ...] = ()
-    reopened: bool = False
-    """The last answer was sent back to be done again (R7.3), so another will come."""
-    published_at: Moment | None = None
-
-    @property
-    def stage(self) -> Stage:
-        """Where it stands in screening; registration wins (see above)."""
-        if self.number is not None:
-            return Stage.REGISTERED
-        if self.discarded is not None:
-            return Stage.DISCARDED
-        if self.noted_at is not None:
-            return Stage.NOTED
-        return Stage.READ if self.read_at is not None else Stage.UNREAD
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it still waits for screening."""
-        return self.stage in {Stage.UNREAD, Stage.READ}
-
-
-# ── decisions ────────────────────────────────────────────────────────────────────────────────────────────────────────
+__all__ = [
+    "ON",
+    "Earlier",
+    "Handoff",
+    "Letter",
+    "Stage",
+    "discard",
+    "erase",
+    "known",
+    "may_register",
+    "note",
+    "read",
+    "receive",
+    "reclassify",
+    "register",
+]
 
 
 def receive(state: Letter | None, submission: SubmissionAccepted, mailbox: str, now: datetime) -> Sequence[Fact]:
@@ -156,17 +70,6 @@ def receive(state: Letter | None, submission: SubmissionAccepted, mailbox: str, 
             attachments=submission.attachments,
         )
     ]
-
-
-def known(state: Letter | None) -> Letter:
-    """Return the letter.
-
-    Raises:
-        NotFound: there is none.
-    """
-    if state is None:
-        raise NotFound("R10.2", "没有这封来信，或您无权查看 / There is no such letter, or it is not for you to see")
-    return state
 
 
 def read(state: Letter | None, by: Actor, now: datetime) -> list[Fact]:
@@ -215,6 +118,16 @@ def register(state: Letter | None, number: Number, by: Actor, at: datetime) -> l
     return [*read(letter, by, at), LetterRegistered(letter_id=letter.letter_id, at=at, by=by, number=number)]
 
 
+class Earlier(Value):
+    """The letter that a clerk says is repeated (R3.0 (4))."""
+
+    letter_id: str
+    received_at: Moment | None
+    """None: there is no such letter, or the clerk may not know of it."""
+    same_sender: bool = False
+    """Whether it came from the same phone or e-mail."""
+
+
 def discard(
     state: Letter | None,
     reason: InvalidReason,
@@ -222,20 +135,56 @@ def discard(
     now: datetime,
     *,
     remark: str = "",
-    earlier_letter: str | None = None,
+    turn_to: TurnTo | None = None,
+    earlier: Earlier | None = None,
 ) -> list[Fact]:
-    """Do not accept the letter, for one of the five reasons (R3.0)."""
+    """Do not accept the letter, for one of the five reasons (R3.0).
+
+    Raises:
+        RuleBroken: the letter is no longer in screening.
+        BadInput: `turn_to` or `earlier` does not fit the reason, or `earlier` is no letter that came before this one.
+    """
     letter = _open(state, "R3.0")
-    if earlier_letter is not None and reason is not InvalidReason.REPEATED_OR_EMPTY:
+    if turn_to is not None and reason is not InvalidReason.OUTSIDE_GOVERNMENT:
         raise BadInput(
-            "R3.0", "只有重复来信才指明前一封 / Only a repeated letter names an earlier one", "/earlier_letter"
+            "R3.0",
+            "只有不属于政府职权范围的来信才指明应向谁反映 / Only a letter outside government says whom to turn to",
+            "/turn_to",
         )
-    if earlier_letter == letter.letter_id:
-        raise BadInput("R3.0", "来信不能重复自己 / A letter cannot repeat itself", "/earlier_letter")
+    if earlier is not None:
+        _check_earlier(letter, reason, earlier)
     fact = LetterDiscarded(
-        letter_id=letter.letter_id, at=now, by=by, reason=reason, remark=remark, earlier_letter=earlier_letter
+        letter_id=letter.letter_id,
+        at=now,
+        by=by,
+        reason=reason,
+        remark=remark,
+        earlier_letter=earlier.letter_id if earlier else None,
+        same_sender=earlier is not None and earlier.same_sender,
+        turn_to=turn_to,
     )
     return [*read(letter, by, now), fact]
+
+
+def _check_earlier(letter: Letter, reason: InvalidReason, earlier: Earlier) -> None:
+    wrong = ""
+    if reason is not InvalidReason.REPEATED_OR_EMPTY:
+        wrong = "只有重复来信才指明前一封 / Only a repeated letter names an earlier one"
+    elif earlier.letter_id == letter.letter_id:
+        wrong = "来信不能重复自己 / A letter cannot repeat itself"
+    elif earlier.received_at is None:
+        wrong = "没有这封更早的来信；可选的见 earlier / There is no such earlier letter; GET …/earlier lists those that may be"
+    elif (earlier.received_at, earlier.letter_id) > (letter.received_at, letter.letter_id):
+        wrong = "所指的来信比这一封收到得晚 / The letter that is named came after this one"
+    if wrong:
+        raise BadInput("R3.0", wrong, "/earlier_letter")
+
+
+def erase(state: Letter | None, before: datetime, now: datetime) -> list[Fact]:
+    """Erase the text of an invalid letter that was discarded before the moment `before`; any other letter stays (R3.7)."""
+    if state is None or state.discarded is None or state.invalid_since is None or state.invalid_since >= before:
+        return []
+    return [LetterErased(letter_id=state.letter_id, at=now, reason=state.discarded.reason)]
 
 
 def note(state: Letter | None, by: Actor, now: datetime, remark: str = "") -> list[Fact]:
@@ -256,66 +205,3 @@ def _open(state: Letter | None, rule: str) -> Letter:
             rule, f"来信已{reached}; 只有未登记的来信可以这样处理 / only letters still in screening can be"
         )
     return letter
-
-
-# ── what happened ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _received(_: Letter | None, fact: LetterReceived) -> Letter:
-    return Letter(
-        letter_id=fact.letter_id,
-        mailbox=fact.mailbox,
-        chosen_mailbox=fact.chosen_mailbox,
-        subject=fact.subject,
-        body=fact.body,
-        classification=fact.classification,
-        may_publish=fact.may_publish,
-        attachments=fact.attachments,
-        received_at=fact.at,
-    )
-
-
-def _moved(**changes: Callable[[Letter, Any], Any]) -> Callable[[Letter | None, Any], Letter]:
-    """Make an `evolve` function that sets fields from the state and the fact."""
-
-    def evolve(state: Letter | None, fact: Fact) -> Letter:
-        letter = known(state)
-        return letter.model_copy(update={name: value(letter, fact) for name, value in changes.items()})
-
-    return evolve
-
-
-def _handed_on(letter: Letter, fact: HandoffSent) -> dict[str, Handoff]:
-    handoff = Handoff(sender=fact.sender, receiver=fact.receiver, way=fact.way, parent=fact.parent, sent_at=fact.at)
-    return {**letter.handoffs, fact.handoff_id: handoff}
-
-
-def _with_handoff(letter: Letter, handoff_id: str, **changes: Any) -> dict[str, Handoff]:
-    handoffs = dict(letter.handoffs)
-    handoffs[handoff_id] = handoffs[handoff_id].model_copy(update=changes)
-    return handoffs
-
-
-ON: Mapping[type[Fact], Callable[[Letter | None, Any], Letter | None]] = {
-    LetterReceived: _received,
-    LetterRead: _moved(read_at=lambda _, f: f.at, read_by=lambda _, f: f.by),
-    LetterReclassified: _moved(classification=lambda _, f: f.after, corrections=lambda s, f: (*s.corrections, f)),
-    LetterRegistered: _moved(number=lambda _, f: f.number, registered_at=lambda _, f: f.at),
-    LetterDiscarded: _moved(discarded=lambda _, f: f),
-    LetterErased: _moved(subject=lambda _s, _f: "", body=lambda _s, _f: "", attachments=lambda _s, _f: ()),
-    LetterNoted: _moved(noted_at=lambda _, f: f.at),
-    HandoffSent: _moved(handoffs=_handed_on),
-    HandoffCollected: _moved(handoffs=lambda s, f: _with_handoff(s, f.handoff_id, collected_at=f.at)),
-    HandoffReturned: _moved(handoffs=lambda s, f: _with_handoff(s, f.handoff_id, ended=True)),
-    SlipWithdrawn: _moved(handoffs=lambda s, f: _with_handoff(s, f.handoff_id, ended=True)),
-    ReplyDueSet: _moved(handoffs=lambda s, f: _with_handoff(s, f.handoff_id, due_at=f.due_at)),
-    ReplyDueChanged: _moved(handoffs=lambda s, f: _with_handoff(s, f.handoff_id, due_at=f.due_at, overdue=False)),
-    ReplyOverdue: _moved(handoffs=lambda s, f: _with_handoff(s, f.handoff_id, overdue=True)),
-    ReplySentBack: _moved(reopened=lambda s, _: bool(s.answers)),
-    CitizenAnswered: _moved(
-        answers=lambda s, f: (*s.answers, Answer(mailbox=f.mailbox, channel=f.channel, text=f.text, at=f.at)),
-        reopened=lambda _s, _f: False,
-    ),
-    LetterPublished: _moved(published_at=lambda _, f: f.at),
-}
-"""Every fact that changes what intake knows of a letter."""

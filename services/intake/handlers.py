@@ -11,8 +11,9 @@ from pydantic import ValidationError
 
 from services.intake import domain
 from services.intake.attachments import Attachments
+from services.intake.contacts import Contacts
 from services.intake.domain import Letter
-from services.intake.repository import Contacts, Line, Register
+from services.intake.repository import Line, Register
 from shared.calendar.zone import business_date
 from shared.contracts.catalogue import UnknownMessageType, parse
 from shared.contracts.errors import RuleBroken, Stale
@@ -94,7 +95,7 @@ class Submissions:
             return domain.receive(state, good[letter_id], mailboxes[letter_id], now)
 
         await self.contacts.keep({letter_id: submission.contact for letter_id, submission in good.items()})
-        await self.attachments.belong([file.id for submission in good.values() for file in submission.attachments])
+        await self.attachments.belong({i: [file.id for file in s.attachments] for i, s in good.items()})
         stored = await self.letters.command_many(good, decide, traces)
         queue, removed = strays(bad)
         removed |= {message.replay_of for message in messages if message.replay_of and message not in bad}

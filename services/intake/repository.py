@@ -1,4 +1,4 @@
-"""Intake's collections: letters, contact data, the register of numbers, attachments."""
+"""Intake's letters and the register of numbers; contact data is in `contacts.py`, files are in `attachments.py`."""
 
 import asyncio
 from collections import defaultdict
@@ -7,11 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cachetools import LRUCache
-
 from services.intake.domain import Letter, Stage
 from shared.contracts.reports import keeper
-from shared.contracts.types import Actor, Contact, Number
+from shared.contracts.types import Actor, Number
 from shared.directory import Directory
 from shared.security.receipts import receipt_code, receipt_key
 from shared.storage import (
@@ -25,8 +23,6 @@ from shared.storage import (
 )
 
 SERVICE = "intake"
-CONTACTS_KEPT = 2_000
-"""Contact data kept in memory, of letters lately received or looked at."""
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -38,6 +34,7 @@ def letters(store: Store, secret: bytes, directory: Directory) -> Aggregates[Let
             "mailbox": keeper(letter.classification, letter.mailbox, directory),
             "stage": letter.stage.value,
             "position": position(letter),
+            "invalid_since": letter.invalid_since,
             "receipt": receipt_key(secret, receipt_code(secret, letter.letter_id)),
         }
 
@@ -51,6 +48,7 @@ def letters(store: Store, secret: bytes, directory: Directory) -> Aggregates[Let
         indexes=[
             Index([("mailbox", 1), ("stage", 1), ("position", 1)]),
             Index([("receipt", 1)], unique=True),
+            Index([("invalid_since", 1)], only_where={"invalid_since": {"$exists": True}}),
         ],
     )
 
@@ -73,42 +71,16 @@ async def page(
     return await letters.find(query, sort=[("position", -1 if newest_first else 1)], limit=limit)
 
 
+async def invalid_before(letters: Aggregates[Letter], moment: datetime, limit: int) -> list[Stored[Letter]]:
+    """Return invalid letters that were discarded before a moment and still have their text, the longest kept first (R3.7)."""
+    return await letters.find(
+        {"invalid_since": {"$gt": BEGINNING, "$lt": moment}}, sort=[("invalid_since", 1)], limit=limit
+    )
+
+
 def position(letter: Letter) -> str:
     """Return where a letter stands in lists: by the time of arrival, unique by its id."""
     return f"{letter.received_at:%Y-%m-%dT%H:%M:%S.%f}|{letter.letter_id}"
-
-
-@dataclass(slots=True)
-class Contacts:
-    """Names and addresses of citizens. Never in `letters`, never in logs; only here and on `mailbox.<code>`."""
-
-    store: Store
-    _known: LRUCache[str, Contact] = field(default_factory=lambda: LRUCache(maxsize=CONTACTS_KEPT))
-    """Contact data never changes, so what was written or read need not be read again."""
-
-    @property
-    def collection(self) -> Any:
-        """The driver's collection."""
-        return self.store.collection(SERVICE, "contacts")
-
-    async def keep(self, contacts: Mapping[str, Contact]) -> None:
-        """Store contact data by letter id; what is there already stays."""
-        documents = [{"_id": i, "contact": c.model_dump()} for i, c in contacts.items()]
-        taken = await insert_missing(self.collection, documents)
-        self._known.update({i: c for position, (i, c) in enumerate(contacts.items()) if position not in taken})
-
-    async def get_many(self, letter_ids: Iterable[str]) -> dict[str, Contact]:
-        """Return the contact data of those letters that have any."""
-        wanted = set(letter_ids)
-        found = {letter_id: contact for letter_id in wanted if (contact := self._known.get(letter_id)) is not None}
-        missing = list(wanted - found.keys())
-        if missing:
-            with translated():
-                cursor = self.collection.find({"_id": {"$in": missing}})
-                read = {d["_id"]: Contact.model_validate(d["contact"]) async for d in cursor}
-            self._known.update(read)
-            found |= read
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,4 +239,4 @@ class Register:
         return Line(document["letter_id"], number, by, document["at"])
 
 
-__all__ = ["Contacts", "Line", "Register", "find_by_receipt", "letters", "page", "position"]
+__all__ = ["Line", "Register", "find_by_receipt", "invalid_before", "letters", "page", "position"]

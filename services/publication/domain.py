@@ -27,6 +27,7 @@ from shared.contracts.facts import (
     Fact,
     HandoffReturned,
     HandoffSent,
+    LetterErased,
     LetterPublished,
     LetterReceived,
     LetterReclassified,
@@ -317,6 +318,12 @@ def _received(state: Case | None, fact: LetterReceived) -> Case:
     return _case(state, fact, received=received, **_about(fact.classification))
 
 
+def _erased(state: Case | None, fact: LetterErased) -> Case:
+    """The text of a letter that was not accepted goes here too (R3.7); it was never a case."""
+    received = state.received if state else None
+    return _case(state, fact, received=received.model_copy(update={"subject": "", "body": ""}) if received else None)
+
+
 def _reclassified(state: Case | None, fact: LetterReclassified) -> Case:
     return _case(state, fact, **_about(fact.after))
 
@@ -355,6 +362,7 @@ def _withheld(state: Case | None, fact: PublicationWithheld) -> Case:
 
 ON: Mapping[type[Fact], Callable[[Case | None, Any], Case | None]] = {
     LetterReceived: _received,
+    LetterErased: _erased,
     LetterReclassified: _reclassified,
     LetterRegistered: _registered,
     HandoffSent: _sent,

@@ -21,6 +21,7 @@ from shared.contracts.types import (
     Medium,
     Moment,
     Number,
+    TurnTo,
     Value,
     Way,
     WithholdingGround,
@@ -94,6 +95,10 @@ class LetterDiscarded(Fact):
     remark: Remark = ""
     earlier_letter: str | None = None
     """For `repeated_or_empty`: the letter this one repeats."""
+    same_sender: bool = False
+    """Whether that letter came from the same phone or e-mail: only then is the citizen told which one it is."""
+    turn_to: TurnTo | None = None
+    """For `outside_government`: whose matter it is, where the clerk said so."""
 
 
 class LetterErased(Fact):

@@ -60,6 +60,17 @@ class InvalidReason(Labelled):
     ADVERTISING = "advertising", "广告"
 
 
+class TurnTo(Labelled):
+    """Whose matter it is that a letter outside government is about (R3.0 (1)), so that the citizen is told whom to turn to."""
+
+    PARTY_COMMITTEE = "party_committee", "党委"
+    PEOPLES_CONGRESS = "peoples_congress", "人大"
+    CPPCC = "cppcc", "政协"
+    ARMED_FORCES = "armed_forces", "军队"
+    COURT = "court", "法院"
+    PROCURATORATE = "procuratorate", "检察院"
+
+
 class Way(Labelled):
     """The ways of disposition that hand a letter on (R4.1–R4.4); noting is intake's."""
 

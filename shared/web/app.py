@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -42,12 +43,13 @@ def create_app(
     readiness: Readiness,
     body_limit: int = BODY_LIMIT,
     body_limits: Mapping[str, int] | None = None,
+    cors_origins: Sequence[str] = (),
 ) -> FastAPI:
     """An application with the services' routes, ``/health/live``, ``/health/ready``, ``/metrics``, ``/static`` and ``/docs``.
 
     ``readiness`` says for each thing that is needed None or what is wrong with it. ``body_limit`` is in bytes; ``body_limits`` gives
-    path prefixes their own, for example for attachments. Routers carry their prefix themselves and include no others; one that
-    does raises ValueError.
+    path prefixes their own, for example for attachments. Pages of ``cors_origins`` may use what needs no
+    account. Routers carry their prefix themselves and include no others; one that does raises ValueError.
     """
     app = FastAPI(
         title=title,
@@ -55,7 +57,10 @@ def create_app(
         redirect_slashes=False,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
-        middleware=[Middleware(Edge, services=services, body_limit=body_limit, body_limits=body_limits)],
+        middleware=[
+            Middleware(Edge, services=services, body_limit=body_limit, body_limits=body_limits),
+            *_from_other_sites(cors_origins),
+        ],
         # Spans, metrics and logs are ours; FastAPI's own would record the messages of exceptions.
         telemetry={
             "tracing": False,
@@ -77,6 +82,22 @@ def create_app(
     app.mount("/static", _Static(directory=Path(__file__).parent / "static"), name="static")
     _document_problems(app)
     return app
+
+
+def _from_other_sites(origins: Sequence[str]) -> list[Middleware]:
+    """Let pages of other sites use what needs no account (R1.5): browsers may not send them tokens or cookies along."""
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Content-Type", "Idempotency-Key"],
+            expose_headers=["Location", "Retry-After"],
+            max_age=3600,
+        )
+    ]
 
 
 def _own_routes(readiness: Readiness) -> APIRouter:

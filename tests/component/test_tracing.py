@@ -12,8 +12,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from services import NAMES
 from services.__main__ import build
 from shared.observability.tracing import configure_tracing, shutdown_tracing
-from tests.component.test_intake import arrived, submit
 from tests.conftest import World, eventually
+from tests.intake_desk import arrived, submit
 
 
 class Collector(ThreadingHTTPServer):
