@@ -1,0 +1,25 @@
+"""The history of a letter on real engines: complete, chained, checked against the record, and read by whom it concerns (R10.1, R10.2)."""
+
+from tests.conftest import MONDAY, World, eventually
+from tests.routing_desk import CLERK, DUTY, HEAD, UNIT_CLERK, UNIT_HEAD, Desk, desk_of
+
+
+async def whole(desk: Desk, letter_id: str, who=DUTY, count: int = 1):
+    async def there():
+        answer = await desk.get(f"letters/{letter_id}/history?limit=200", who)
+        assert answer.status_code == 200, answer.text
+        items = answer.json()["items"]
+        return items if len(items) >= count else None
+
+    return await eventually(there)
+
+
+async def test_r10_1_smoke(world: World) -> None:
+    async with desk_of(world) as desk:
+        letter_id = await desk.assigned()
+        items = await whole(desk, letter_id, DUTY, 4)
+        for item in items:
+            print({k: v for k, v in item.items() if v})
+        items = await whole(desk, letter_id, UNIT_CLERK, 4)
+        for item in items:
+            print({k: v for k, v in item.items() if v})
