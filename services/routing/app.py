@@ -14,7 +14,7 @@ from services.routing import handlers, repository
 from services.routing.api import router
 from services.routing.domain import follow
 from services.routing.handlers import Actions
-from services.routing.history import ENTRIES, HEADS, History
+from services.routing.history import ENTRIES, HEADS, PART, History
 from services.routing.models import State
 from services.routing.state import ON
 from services.routing.telling import Teller
@@ -56,7 +56,7 @@ def build(kit: Kit) -> Service:
         listen(letters.handle, group=kit.group("routing"), topics=[kit.namespace + LETTERS], title="全部事实 letters"),
         listen(
             history.handle,
-            group=kit.group("routing", "history"),
+            group=kit.group("routing", PART),
             topics=[kit.namespace + LETTERS],
             title="全部事实，留痕",
         ),

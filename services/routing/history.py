@@ -25,6 +25,8 @@ from shared.storage import Store, UpdateOne, insert_missing, translated
 
 ENTRIES: Final = "history"
 HEADS: Final = "heads"
+PART: Final = "history"
+"""What its consumer group is called besides the service."""
 LABEL: Final = "letters (history)"
 """How metrics call the topic as this subscriber reads it: routing follows it a second time."""
 _FACT: Final = ("id", "type", "source", "seq", "at", "sha256")
@@ -127,13 +129,16 @@ class History:
 
     async def kept(self, letter_ids: Sequence[str]) -> dict[str, Kept]:
         """Return whole histories, for a check; each letter asked for is in the answer."""
-        entries: dict[str, list[Entry]] = {letter_id: [] for letter_id in letter_ids}
+        ends = await self._ends(
+            letter_ids
+        )  # first: entries that are written meanwhile may stand beyond the end, but none is missing
+        found: dict[str, Kept] = {}
         with translated():
             for letter_id in letter_ids:
                 whole = {"$gt": letter_id + "/", "$lt": letter_id + "/~"}
-                async for document in self.entries.find({"_id": whole, "letter": letter_id}).sort([("_id", 1)]):
-                    entries[letter_id].append(_told(document).entry)
-        return {letter_id: Kept(entries[letter_id], end) for letter_id, end in (await self._ends(letter_ids)).items()}
+                cursor = self.entries.find({"_id": whole, "letter": letter_id}).sort([("_id", 1)])
+                found[letter_id] = Kept([_told(document).entry async for document in cursor], ends[letter_id])
+        return found
 
     async def _ends(self, letter_ids: Sequence[str]) -> dict[str, tuple[int, str] | None]:
         ends: dict[str, tuple[int, str] | None] = dict.fromkeys(letter_ids)

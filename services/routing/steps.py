@@ -19,7 +19,7 @@ from shared.contracts import facts
 from shared.contracts.catalogue import UnknownMessageType, parse
 from shared.contracts.envelope import Attributes
 from shared.contracts.types import Actor, Classification, Labelled, Number, Value
-from shared.messaging.parking import Message
+from shared.messaging.parking import DECIDED, Message
 
 LONGEST_ID: Final = 64
 """Characters of a letter's id."""
@@ -161,6 +161,9 @@ DETAILS: Final = (
 )
 """The fields that an entry tells besides who, when and why: none holds text of the letter or of the citizen."""
 
+DECISION: Final = ("decided_at", "decided_by", "decided_why")
+"""The details of what a person decided on a parked record."""
+
 
 def step_of(type: str) -> Step:
     """Return the row of a CloudEvents type, whatever its version."""
@@ -198,6 +201,8 @@ def record_of(message: Message) -> Record | None:
     if envelope is None or not envelope.seq or not 0 < len(envelope.subject) <= LONGEST_ID:
         return None
     by, why, details, readable = _told(envelope, message.value)
+    if message.replay_of:
+        details = (details or {}) | _decision(message)
     fact = chain.Fact(
         letter_id=envelope.subject,
         place=(message.partition, message.offset),
@@ -212,6 +217,12 @@ def record_of(message: Message) -> Record | None:
         said=(chain.digest(by), chain.digest(why), chain.digest(details)),
     )
     return Record(fact, by, why, details, readable)
+
+
+def _decision(message: Message) -> dict[str, str]:
+    """Return when, by whom and why a person replayed or dropped a parked record."""
+    given = {name: value.decode(errors="replace") for name, value in message.headers if name in DECIDED}
+    return {called: given[name] for name, called in zip(DECIDED, DECISION, strict=True) if given.get(name)}
 
 
 def _told(envelope: Attributes, value: bytes) -> tuple[dict[str, str] | None, str, dict[str, Any] | None, bool]:

@@ -1,7 +1,9 @@
 """The history of a letter on real engines: complete, chained, checked against the record, and read by whom it concerns (R10.1, R10.2)."""
 
-from tests.conftest import MONDAY, World, eventually
-from tests.routing_desk import CLERK, DUTY, HEAD, UNIT_CLERK, UNIT_HEAD, Desk, desk_of
+import os
+
+from tests.conftest import World, eventually
+from tests.routing_desk import DUTY, Desk, desk_of
 
 
 async def whole(desk: Desk, letter_id: str, who=DUTY, count: int = 1):
@@ -18,8 +20,10 @@ async def test_r10_1_smoke(world: World) -> None:
     async with desk_of(world) as desk:
         letter_id = await desk.assigned()
         items = await whole(desk, letter_id, DUTY, 4)
-        for item in items:
-            print({k: v for k, v in item.items() if v})
-        items = await whole(desk, letter_id, UNIT_CLERK, 4)
-        for item in items:
-            print({k: v for k, v in item.items() if v})
+        import asyncio
+
+        for args in (["show", letter_id], ["verify", letter_id], ["verify", "--all"], ["verify", "nope"]):
+            p = await asyncio.create_subprocess_exec(
+                ".venv/bin/python", "-m", "deploy.history", *args, env=os.environ | world.environment()
+            )
+            print(await p.wait())
