@@ -194,7 +194,8 @@ async def _verify_all(checker: Checker) -> int:
     return 1 if broken else 0
 
 
-async def _run(arguments: argparse.Namespace, settings: Settings) -> int:
+async def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Do what was asked; return the exit status."""
     store = Store(settings.mongo_url, settings.namespace)
     history = History(store, settings.namespace)
     try:
@@ -208,19 +209,25 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> int:
         store.close()
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; return the exit status."""
+def chosen(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m deploy.history", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("what", choices=["show", "verify"])
     parser.add_argument("letter", nargs="?", help="id or number of a letter")
     parser.add_argument("--all", action="store_true", help="verify the histories of all letters")
-    chosen = parser.parse_args(arguments)
-    if bool(chosen.letter) == chosen.all or (chosen.all and chosen.what == "show"):
+    found = parser.parse_args(arguments)
+    if bool(found.letter) == found.all or (found.all and found.what == "show"):
         parser.error("give one letter, or `verify --all`")
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; return the exit status."""
+    asked = chosen(arguments)
     try:
-        return asyncio.run(_run(chosen, load_settings()))
+        return asyncio.run(run(asked, load_settings()))
     except (NoSuchLetter, NoSuchTopic, StoreUnavailable, KafkaError, OSError) as error:
         print(f"history: {error}", file=sys.stderr)
         return 2
