@@ -259,6 +259,13 @@ async def test_r10_1_a_fact_that_comes_twice_is_one_entry_and_a_history_made_ane
             await history.handle(batch)
         assert await documents(world) == before, size
     assert not any(found.breaks for found in (await verdicts(world)).values())
+    for size in (1, 4, 7, 19, 500):
+        whole = [kept async for letters in history.everything(size) for kept in letters.items()]
+        assert [(name, len(kept.entries), kept.end and kept.end[0]) for name, kept in whole] == [
+            ("a", 7, 7),
+            ("b", 6, 6),
+            ("c", 6, 6),
+        ], "however few documents are read at a time"
 
 
 async def test_r10_1_a_crash_between_entries_and_end_and_a_second_replica_leave_the_same_history(
