@@ -272,3 +272,12 @@ def test_r10_1_what_a_record_says_of_itself_is_read_and_hashed_as_it_stands() ->
     assert found.fact.at == "2026-03-02T01:30:00.000Z"
     assert found.by == {"subject": "li", "name": "", "mailbox": "mayor"}
     assert hash_of(found.fact, 1, GENESIS) == chained([found.fact])[0].hash
+    for odd, read_as in (
+        ("0001-01-01T00:00:00+08:00", "0001-01-01T00:00:00.000+08:00"),
+        ("2026-03-02", ""),
+        ("soon", ""),
+    ):
+        headers_then = headers | more | {"ce_time": odd}
+        then = steps.record_of(message([(k, v.encode()) for k, v in headers_then.items()], value, "a"))
+        assert then is not None
+        assert then.fact.at == read_as
