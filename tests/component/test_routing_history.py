@@ -12,7 +12,7 @@ from deploy import history as command
 from deploy.history_record import Layout, Topic
 from deploy.parked import decide
 from services.routing import history as recorder
-from services.routing.chain import GENESIS, Verdict
+from services.routing.chain import GENESIS, Head, Verdict
 from services.routing.history import History
 from shared.contracts.envelope import event_id, pack
 from shared.contracts.facts import (
@@ -287,6 +287,7 @@ async def test_r10_1_a_crash_between_entries_and_end_and_a_second_replica_leave_
     whole = await documents(world)
     for collection in (history.entries, history.heads):
         await collection.delete_many({})
+    read_long_ago = await other._heads({"a", "b"})
 
     class Crash(Exception):
         pass
@@ -305,6 +306,13 @@ async def test_r10_1_a_crash_between_entries_and_end_and_a_second_replica_leave_
     await history.handle(records[7:])
     await other.handle(records)
     assert await documents(world) == whole
+
+    async def as_read_then(_: Any) -> dict[str, Head]:
+        return read_long_ago
+
+    monkeypatch.setattr(other, "_heads", as_read_then)
+    await other.handle(records[:4])  # it comes to writing only now
+    assert await documents(world) == whole, "an end never moves back"
 
 
 async def test_r10_1_a_store_that_is_away_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
