@@ -14,7 +14,7 @@ from services.routing import handlers, repository
 from services.routing.api import router
 from services.routing.domain import follow
 from services.routing.handlers import Actions
-from services.routing.history import ENTRIES, HEADS, PART, History
+from services.routing.history import ENTRIES, HEADS, PACE_SECONDS, PART, History
 from services.routing.models import State
 from services.routing.state import ON
 from services.routing.telling import Teller
@@ -59,6 +59,7 @@ def build(kit: Kit) -> Service:
             group=kit.group("routing", PART),
             topics=[kit.namespace + LETTERS],
             title="全部事实，留痕",
+            pace=PACE_SECONDS,
         ),
         listen(
             actions.handle,

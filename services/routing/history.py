@@ -27,6 +27,8 @@ ENTRIES: Final = "history"
 HEADS: Final = "heads"
 PART: Final = "history"
 """What its consumer group is called besides the service."""
+PACE_SECONDS: Final = 0.5
+"""Nobody waits for a history, and larger batches cost far less per fact."""
 LABEL: Final = "letters (history)"
 """How metrics call the topic as this subscriber reads it: routing follows it a second time."""
 _FACT: Final = ("id", "type", "source", "seq", "at", "sha256")

@@ -1,6 +1,6 @@
 """The history of a letter on real engines: complete, chained, checked against the record, and read by whom it concerns (R10.1, R10.2)."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -313,6 +313,25 @@ async def test_r10_1_a_crash_between_entries_and_end_and_a_second_replica_leave_
     monkeypatch.setattr(other, "_heads", as_read_then)
     await other.handle(records[:4])  # it comes to writing only now
     assert await documents(world) == whole, "an end never moves back"
+
+
+async def test_r10_1_services_may_run_while_all_histories_are_verified(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history, everything = checker(world).history, History.everything
+    await world.publish(*life("a"))
+    await history.handle(await world.records("letters"))
+
+    async def meanwhile(self: History) -> AsyncIterator[Any]:
+        """Before the store is read, one more fact comes and is recorded."""
+        await world.publish(LetterRead(letter_id="a", at=MONDAY))
+        await history.handle(await world.records("letters"))
+        async for letters in everything(self):
+            yield letters
+
+    monkeypatch.setattr(History, "everything", meanwhile)
+    found = (await verdicts(world))["a"]
+    assert (found.breaks, found.entries) == ([], 7)
 
 
 async def test_r10_1_a_store_that_is_away_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
