@@ -109,8 +109,13 @@ async def recorded(world: World, letter_id: str, entries: int) -> None:
 async def settled(world: World) -> None:
     """Wait until all that the topic holds is recorded and committed."""
 
+    looking = checker(world)
+
     async def there() -> bool:
-        return not any(found.behind for found in (await verdicts(world)).values())
+        await looking.topic.look()
+        with Layout(looking.topic) as record:
+            await record.read_on()
+            return all(looking.topic.handled[partition] >= end for partition, end in record.next.items())
 
     await eventually(there)
 
