@@ -157,7 +157,18 @@ DETAILS: Final = (
     *("number", "mailbox", "sender", "receiver", "leader", "author", "prepared_by", "approver_name"),
     *("slip_id", "handoff_id", "reply_id", "extension_id", "instruction_id", "parent", "text_hash"),
     *("way", "medium", "answer_by", "written_reply", "channel", "by_hand", "oral", "outcome", "count", "flagged"),
-    *("working_days", "working_days_left", "due_at", "wanted_due_at", "report_by", "provisional", "before", "after"),
+    *(
+        "working_days",
+        "working_days_left",
+        "due_at",
+        "wanted_due_at",
+        "report_by",
+        "provisional",
+        "before",
+        "after",
+        "earlier_letter",
+        "turn_to",
+    ),
 )
 """The fields that an entry tells besides who, when and why: none holds text of the letter or of the citizen."""
 
