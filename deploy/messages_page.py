@@ -22,7 +22,8 @@ CloudEvents 1.0, Kafka protocol binding, binary mode: the attributes are headers
 """
 REPLAYED = """
 A message that was parked and is published again also carries `replayof` (where the parked one stands: `topic/partition/offset`), and
-`replaydrop: true` where it only records the decision to skip it. See [operating.md](operating.md).
+`replaydrop: true` where it only records the decision to skip it; `replayat`, `replayby` and `replaywhy` say when, by whom and why that was
+decided. See [operating.md](operating.md).
 """
 VERSIONS = """
 ## Versions

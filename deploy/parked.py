@@ -6,7 +6,9 @@ behind it catch up in order. Repair a message by giving a file with its new valu
 
 import argparse
 import asyncio
+import getpass
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
@@ -45,6 +47,8 @@ async def decide(
     drop: bool = False,
     value: bytes | None = None,
     headers: dict[str, str] | None = None,
+    by: str = "",
+    reason: str = "",
 ) -> None:
     """Replay or drop a parked message.
 
@@ -56,6 +60,8 @@ async def decide(
         drop: skip the message instead.
         value: the repaired message.
         headers: repaired headers, by name.
+        by: who decided it; it stands in the letter's history (R10.1).
+        reason: why.
 
     Raises:
         NotParked: it is not parked, or it waits behind another message.
@@ -65,7 +71,8 @@ async def decide(
         raise NotParked(f"{service} has no parked message {origin}; `list` shows what there is")
     if message.why is not Why.FAILED:
         raise NotParked(f"{origin} only waits behind another message of its letter; replay or drop that one first")
-    body, kept = in_place_of(message, value=value, headers=headers, drop=drop)
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    body, kept = in_place_of(message, value=value, headers=headers, drop=drop, decided=(now, by, reason))
     key = kept.get("ce_subject", message.key) if headers else message.key
     producer = AIOKafkaProducer(
         bootstrap_servers=settings.kafka_bootstrap.split(","), acks="all", enable_idempotence=True
@@ -117,7 +124,15 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> int:
             raise NotParked("say which service: --service NAME")
         drop = arguments.what == "drop"
         await decide(
-            settings, store, arguments.service, arguments.origin, drop=drop, value=arguments.content, headers=headers
+            settings,
+            store,
+            arguments.service,
+            arguments.origin,
+            drop=drop,
+            value=arguments.content,
+            headers=headers,
+            by=arguments.by,
+            reason=arguments.reason,
         )
         print(f"{arguments.what}: {arguments.origin} was published again; `list` shows whether it went through")
         return 0
@@ -133,6 +148,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--service", choices=NAMES, help="only this service (needed to replay or drop)")
     parser.add_argument("--value", help="file with the repaired message (JSON)")
     parser.add_argument("--header", action="append", help="repaired header, name=value; may be repeated")
+    parser.add_argument("--by", default=getpass.getuser(), help="who decides; stands in the letter's history")
+    parser.add_argument("--reason", default="", help="why; stands in the letter's history")
     chosen = parser.parse_args(arguments)
     if chosen.what != "list" and not chosen.origin:
         parser.error(f"{chosen.what} needs an origin")

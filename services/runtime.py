@@ -17,7 +17,7 @@ from shared.calendar.schedules import load_schedules
 from shared.calendar.working_days import WorkingCalendar
 from shared.contracts.errors import BadInput, RuleBroken, Stale
 from shared.directory import Directory, UnknownEntry, load_directory
-from shared.messaging.broker import lag_of, make_broker
+from shared.messaging.broker import BatchHandler, lag_of, make_broker
 from shared.messaging.kafka import KafkaBroker, KafkaError
 from shared.messaging.outbox import Outbox
 from shared.messaging.parking import Parking
@@ -105,6 +105,8 @@ class Service:
     """The service's `Letters`."""
     derived: list[str] = field(default_factory=lambda: ["letters"])
     """Collections that follow from the topic `letters` alone and can be thrown away."""
+    projections: list[BatchHandler] = field(default_factory=list)
+    """Handlers of what else is made of the topic `letters`, each by a subscriber of its own."""
     rebuilt: list[Job] = field(default_factory=list)
     """Run at the end of a rebuild."""
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -126,6 +128,8 @@ class Service:
     async def replay(self, records: Sequence[Any]) -> None:
         """Take records of `letters` in a rebuild: they only evolve the state."""
         await self.letters.handle(records, live=False)
+        for handle in self.projections:
+            await handle(records)
 
     def start(self) -> None:
         """Begin to work as soon as the engines are there; returns at once."""
@@ -200,7 +204,8 @@ class Service:
         for subscriber in self.subscribers:
             for (topic, partition), behind in (await lag_of(subscriber)).items():
                 label = metrics.topic_label(topic.removeprefix(self.kit.namespace))
-                metrics.consumer_lag.labels(self.name, label, str(partition)).set(behind)
+                group = subscriber.group_id.removeprefix(self.kit.namespace)
+                metrics.consumer_lag.labels(self.name, group, label, str(partition)).set(behind)
         for job in self.measures:
             await job()
 

@@ -51,6 +51,7 @@ GET /intake/letters/{letter_id}/attachments/{attachment_id} | real   | first:chl
 GET /routing/mailboxes/{code}/letters                    | pending   | named:chlu duty:dC
 GET /routing/mailboxes/{code}/letters?list=flagged       | pending   | duty:dC
 GET /routing/letters/{letter_id}                         | sent      | first:chlu sender:chlu receiver:chlu duty:dC
+GET /routing/letters/{letter_id}/history                 | sent      | first:chlu sender:chlu receiver:chlu duty:dC
 GET /routing/letters/{letter_id}?withdrawn               | withdrawn | first:chlu sender:chlu duty:dC
 POST /routing/letters/{letter_id}/slips                  | pending   | holder:c
 POST /routing/letters/{letter_id}/slips/{slip_id}/approve | slip     | sender:hl

@@ -5,8 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from services.routing import domain, rights, routes_handling, routes_slips
+from services.routing import domain, rights, routes_handling, routes_history, routes_slips
 from services.routing.desk import Desk, LetterId, who_of
+from services.routing.history import History
 from services.routing.models import State
 from services.routing.repository import ListName, order_of, page
 from services.routing.showing import letter_row
@@ -22,7 +23,7 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[str | None, Query(max_length=500)]
 
 
-def router(letters: Letters[State], tree: Directory) -> APIRouter:
+def router(letters: Letters[State], tree: Directory, history: History) -> APIRouter:
     """Return the routes of routing."""
     router = APIRouter(prefix="/routing", tags=["办理 handling"])
     desk = Desk(letters, tree)
@@ -73,4 +74,5 @@ def router(letters: Letters[State], tree: Directory) -> APIRouter:
 
     routes_slips.add(router, desk)
     routes_handling.add(router, desk)
+    routes_history.add(router, desk, history)
     return router

@@ -4,6 +4,8 @@ letters ──▶ state ◀── moves ◀── HTTP (staff)                  
               │         ▲
               │         └── actions.<code> (units' systems)      one effect for each action id; refusals with the rule
               └──▶ outbox ──▶ letters, mailbox.<code>            what each mailbox must know at once (R6.3)
+
+letters ──▶ history ──▶ HTTP (staff)                             every fact of every service, as a chain (R10.1)
 """
 
 from functools import partial
@@ -12,6 +14,7 @@ from services.routing import handlers, repository
 from services.routing.api import router
 from services.routing.domain import follow
 from services.routing.handlers import Actions
+from services.routing.history import ENTRIES, HEADS, PACE_SECONDS, PART, History
 from services.routing.models import State
 from services.routing.state import ON
 from services.routing.telling import Teller
@@ -41,13 +44,23 @@ def build(kit: Kit) -> Service:
         for stage, count in (await repository.open_letters(aggregates, codes)).items():
             metrics.letters.labels(repository.SERVICE, stage.value).set(count)
 
+    history = History(kit.store, kit.namespace)
     service.letters = letters
+    service.derived += [ENTRIES, HEADS]
+    service.projections.append(history.handle)
     service.prepare.append(aggregates.ensure)
     service.measures.append(measure)
-    service.routers.append(router(letters, kit.directory))
+    service.routers.append(router(letters, kit.directory, history))
     listen = partial(subscribe, service.broker)
     service.subscribers += [
         listen(letters.handle, group=kit.group("routing"), topics=[kit.namespace + LETTERS], title="全部事实 letters"),
+        listen(
+            history.handle,
+            group=kit.group("routing", PART),
+            topics=[kit.namespace + LETTERS],
+            title="全部事实，留痕",
+            pace=PACE_SECONDS,
+        ),
         listen(
             actions.handle,
             group=kit.group("routing", "actions"),

@@ -47,6 +47,12 @@ def _by_hand() -> Right:
 LIST: Final = right("R10.2", "办理列表 / a list of a mailbox", (READERS, (Relation.NAMED, Relation.DUTY)))
 FLAGGED: Final = right("R5.1", "往返件 / letters that go to and fro", ((Role.DUTY_OFFICER,), Relation.DUTY))
 SHOW: Final = right("R10.2", "查看来信 / a letter and its handling", (READERS, (Relation.PARTY, Relation.DUTY)))
+HISTORY: Final = right(
+    "R10.1",
+    "办理过程 / a letter's history",
+    (READERS, (Relation.PARTY, Relation.DUTY)),
+    note="Of another unit's inside the hashes alone (R4.2b).",
+)
 
 _LETTER = "POST /routing/letters/{letter_id}"
 _SLIP = _LETTER + "/slips/{slip_id}"
@@ -57,6 +63,7 @@ _INSTRUCTION = _LETTER + "/instructions/{instruction_id}"
 RIGHTS: Final[Mapping[str, Right]] = {
     "GET /routing/mailboxes/{code}/letters": replace(LIST, note="`list=flagged`: the duty office alone."),
     "GET /routing/letters/{letter_id}": SHOW,
+    "GET /routing/letters/{letter_id}/history": HISTORY,
     _LETTER + "/slips": _move(f.SlipPrepared),
     _SLIP + "/approve": _move(f.HandoffSent),
     _SLIP + "/refuse": _move(f.SlipRefused),

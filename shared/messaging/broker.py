@@ -89,10 +89,12 @@ def subscribe(
     pattern: str | None = None,
     title: str,
     max_records: int = MAX_RECORDS,
+    pace: float = PACE_SECONDS,
 ) -> Any:
     """Let `handler` have the topics' records in batches of up to `max_records`, in order per partition; return the subscriber.
 
-    The batch is committed after the handler returned, and comes again if it raised.
+    The batch is committed after the handler returned, and comes again if it raised. `pace`: seconds from the beginning of a batch that
+    was not full to that of the next.
     """
 
     async def parse(records: tuple[Record, ...]) -> _Batch:
@@ -124,7 +126,7 @@ def subscribe(
     async def consume(records: Any) -> None:
         began = monotonic()
         await handler(records)
-        rest = PACE_SECONDS - (monotonic() - began)
+        rest = pace - (monotonic() - began)
         if rest > 0 and len(records) < max_records:
             await asyncio.sleep(rest)
 

@@ -1,6 +1,6 @@
 """The names of the Kafka client that services need; only `shared/messaging` imports the client itself."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -22,7 +22,7 @@ def partition_of(key: str, partitions: Sequence[int]) -> int:
 
 
 async def read_from_start(
-    bootstrap: str, topic: str, batch: int
+    bootstrap: str, topic: str, batch: int, begin: Mapping[int, int] | None = None
 ) -> AsyncIterator[tuple[Sequence[ConsumerRecord], int]]:
     """Read a topic from offset 0 to where it ends now, without a consumer group.
 
@@ -30,9 +30,10 @@ async def read_from_start(
         bootstrap: brokers, separated by commas.
         topic: the topic's full name.
         batch: the most records to give at once.
+        begin: partition → the offset to begin at, of the partitions to read; none: all of them from 0.
 
     Yields:
-        (records in order per partition, how many the topic holds).
+        (records in order per partition, how many the partitions hold).
 
     Raises:
         KafkaError: the broker does not answer.
@@ -47,11 +48,15 @@ async def read_from_start(
     try:
         # the public call leaves topics out that nobody subscribed to
         metadata: Any = await consumer._client.fetch_all_metadata()  # noqa: SLF001
-        partitions = [TopicPartition(topic, number) for number in metadata.partitions_for_topic(topic) or ()]
+        numbers = metadata.partitions_for_topic(topic) or () if begin is None else begin
+        partitions = [TopicPartition(topic, number) for number in numbers]
         consumer.assign(partitions)
+        for number, offset in (begin or {}).items():
+            consumer.seek(TopicPartition(topic, number), offset)
         ends = await consumer.end_offsets(partitions)
         total = sum(ends.values())
-        left = {partition for partition in partitions if ends[partition]}
+        start = begin or {}
+        left = {partition for partition in partitions if ends[partition] > start.get(partition.partition, 0)}
         while left:
             fetched = await consumer.getmany(*left, timeout_ms=1000, max_records=batch)
             records = [

@@ -27,7 +27,9 @@ from shared.storage import DeleteOne, Index, ReplaceOne, Store, translated
 
 log = logging.getLogger(__name__)
 
-_REPLAY = frozenset({"replayof", "replaydrop"})
+DECIDED = ("replayat", "replayby", "replaywhy")
+"""Headers of a replay or drop that say when, by whom and why it was decided."""
+_REPLAY = frozenset({"replayof", "replaydrop", *DECIDED})
 
 
 class Why(StrEnum):
@@ -267,17 +269,23 @@ def record_of(message: Message, service: str, at: datetime) -> bytes:
 
 
 def in_place_of(
-    message: Message, *, value: bytes | None = None, headers: Mapping[str, str] | None = None, drop: bool = False
+    message: Message,
+    *,
+    value: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    drop: bool = False,
+    decided: tuple[str, str, str] | None = None,
 ) -> tuple[bytes, dict[str, str]]:
     """Return value and headers with which a parked message is published again on its topic.
 
-    `value` and `headers` repair it; `drop` records the decision to skip it.
+    `value` and `headers` repair it; `drop` records the decision to skip it; `decided` says when (ISO 8601, UTC), by whom and why.
     """
     kept = {name: raw.decode(errors="replace") for name, raw in message.headers if name not in _REPLAY}
     kept.update(headers or {})
     kept["replayof"] = message.origin
     if drop:
         kept["replaydrop"] = "true"
+    kept |= {name: text for name, text in zip(DECIDED, decided or (), strict=False) if text}
     return message.value if value is None else value, kept
 
 

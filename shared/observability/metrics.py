@@ -39,7 +39,9 @@ message_batch_size = Histogram(
 )
 facts_published_total = Counter("xinxiang_facts_published_total", "Facts acknowledged by Kafka.", ["service", "type"])
 consumer_lag = Gauge(
-    "xinxiang_consumer_lag", "Messages between the last one handled and the end.", ["service", "topic", "partition"]
+    "xinxiang_consumer_lag",
+    "Messages between the last one handled and the end.",
+    ["service", "group", "topic", "partition"],
 )
 outbox_depth = Gauge("xinxiang_outbox_depth", "Aggregates with facts that are not yet published.", ["service"])
 outbox_oldest_seconds = Gauge("xinxiang_outbox_oldest_seconds", "Age of the oldest unpublished fact.", ["service"])

@@ -16,7 +16,7 @@ from shared.storage import Store
 
 GROUPS = {
     "intake": {"t-intake", "t-intake-submissions"},
-    "routing": {"t-routing", "t-routing-actions"},
+    "routing": {"t-routing", "t-routing-actions", "t-routing-history"},
     "deadline": {"t-deadline"},
     "publication": {"t-publication"},
     "reporting": {"t-reporting"},

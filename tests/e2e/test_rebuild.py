@@ -5,8 +5,13 @@ import os
 import sys
 from typing import Any
 
+from deploy.history import Checker
+from deploy.history_record import Layout, Topic
 from services import NAMES
 from services.__main__ import build
+from services.routing.chain import Verdict
+from services.routing.history import History
+from shared.storage import Store
 from tests.conftest import World, eventually
 from tests.e2e.fleet import ROOT, Fleet
 from tests.e2e.journey import Journey
@@ -36,7 +41,26 @@ async def is_quiet(world: World) -> bool:
         for key, document in collection.items():
             for field in ("outbox", "unsent", "dirty", "open"):
                 assert not document.get(field), f"{service}/{name}/{key} still has {field}"
+    for found in await histories(world):
+        assert not found.behind, f"{found.letter_id}: {found.behind} facts are not in the history"
     return True
+
+
+async def histories(world: World) -> list[Verdict]:
+    """What `python -m deploy.history verify --all` finds of each letter (R10.1)."""
+    store = Store(world.settings.mongo_url, world.namespace)
+    checker = Checker(History(store, world.namespace), Topic(world.settings))
+    await checker.topic.look()
+    with Layout(checker.topic) as record:
+        found = [verdict async for verdict in checker.all(record)]
+    store.close()
+    return found
+
+
+async def different(world: World) -> int:
+    """How many facts the topic holds, each counted once however often it was sent."""
+    headers = [(record.key, dict(record.headers)) for record in await world.records("letters")]
+    return len({(key, found["ce_source"], found["ce_seq"]) for key, found in headers})
 
 
 async def rebuilt(world: World, service: str) -> str:
@@ -69,6 +93,7 @@ async def test_every_projection_rebuilt_from_the_topic_equals_what_was_there(fle
     assert len(before["intake", "letters"]) == len(before["reporting", "rows"]) == len(journey.tales)
     assert len(before["intake", "register"]) == len(journey.tales) - 1
     assert len(before["reporting", "cells"]) > 3
+    assert len(before["routing", "history"]) == await different(fleet.world), "every fact is an entry, once (R10.1)"
     for service in NAMES:
         assert f"rebuilt from {facts}" in await rebuilt(fleet.world, service)
     after = await documents(fleet.world)
@@ -76,4 +101,7 @@ async def test_every_projection_rebuilt_from_the_topic_equals_what_was_there(fle
         assert after[collection].keys() == held.keys(), collection
         for key, document in held.items():
             assert after[collection][key] == document, (collection, key)
+    proven = await histories(fleet.world)
+    assert len(proven) == len(journey.tales)
+    assert not any(verdict.breaks or verdict.behind for verdict in proven)
     assert len(await fleet.world.records("letters")) == facts, "a rebuild decides nothing again"
