@@ -3,7 +3,8 @@
 letters ──▶ state ◀── moves ◀── HTTP (staff)                     slips, hand-offs, returns, replies, extensions, answers (R4–R8)
               │         ▲
               │         └── actions.<code> (units' systems)      one effect for each action id; refusals with the rule
-              └──▶ outbox ──▶ letters, mailbox.<code>            what each mailbox must know at once (R6.3)
+              ├──▶ outbox ──▶ letters, mailbox.<code>            what each mailbox must know at once (R6.3)
+              └──▶ entries, texts ──▶ HTTP (lists, search)       every letter, as each mailbox sees it (R10.2)
 """
 
 from functools import partial
@@ -11,7 +12,9 @@ from functools import partial
 from services.routing import handlers, repository
 from services.routing.api import router
 from services.routing.domain import follow
+from services.routing.entries import ENTRIES, TEXTS, Entries, Following
 from services.routing.handlers import Actions
+from services.routing.listing import Listing
 from services.routing.models import State
 from services.routing.state import ON
 from services.routing.telling import Teller
@@ -34,6 +37,8 @@ def build(kit: Kit) -> Service:
         kit.namespace,
         tell=Teller(kit.directory),
     )
+    entries = Entries(kit.store, aggregates, kit.directory, kit.directory.path_of)
+    following = Following(letters, entries, kit.namespace)
     actions = Actions(letters, kit.directory, service.broker, kit.namespace)
 
     async def measure() -> None:
@@ -42,12 +47,16 @@ def build(kit: Kit) -> Service:
             metrics.letters.labels(repository.SERVICE, stage.value).set(count)
 
     service.letters = letters
-    service.prepare.append(aggregates.ensure)
+    service.derived += [ENTRIES, TEXTS]
+    service.prepare += [aggregates.ensure, entries.ensure]
+    service.rebuilt.append(entries.rebuild)
     service.measures.append(measure)
-    service.routers.append(router(letters, kit.directory))
+    service.routers.append(router(letters, Listing(entries), kit.directory))
     listen = partial(subscribe, service.broker)
     service.subscribers += [
-        listen(letters.handle, group=kit.group("routing"), topics=[kit.namespace + LETTERS], title="全部事实 letters"),
+        listen(
+            following.handle, group=kit.group("routing"), topics=[kit.namespace + LETTERS], title="全部事实 letters"
+        ),
         listen(
             actions.handle,
             group=kit.group("routing", "actions"),

@@ -85,7 +85,7 @@ LISTS: Final[Mapping[ListName, tuple[tuple[str, str], ...]]] = {
         )
     },
 }
-"""List → the fields and places in which a letter of it stands."""
+"""List → the fields and places in which a letter of it stands; the lists that are not here stand in `entries` only."""
 
 OPEN: Final = tuple(stage for stage in Stage if stage not in CLOSED)
 
