@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
+from starlette.responses import Response
 
 from services.routing import repository
 from services.routing.access import hidden_from
@@ -32,7 +33,10 @@ def add(router: APIRouter, letters: Letters[State], listing: Listing, tree: Dire
     def hidden(state: State, caller: Caller) -> bool:
         return state.letter is None or hidden_from(state.letter.classification, caller.mailbox, tree)
 
-    async def live(caller: Caller, code: str, name: ListName, limit: int, cursor: str | None) -> LetterList:
+    def shown(answer: LetterList) -> Response:
+        return Response(answer.model_dump_json(), media_type="application/json")
+
+    async def live(caller: Caller, code: str, name: ListName, limit: int, cursor: str | None) -> Response:
         """Read a list of work, as every move leaves it at once."""
         (after,) = decode_cursor(cursor, str) or ("",)
         found = await repository.page(letters.aggregates, code, name, after, limit + 1)
@@ -42,11 +46,11 @@ def add(router: APIRouter, letters: Letters[State], listing: Listing, tree: Dire
             if stored.state is not None and stored.state.since is not None and not hidden(stored.state, caller)
         ]
         last = found[limit - 1].state if len(found) > limit else None
-        return LetterList(items=rows, next=encode_cursor(order_of(last)) if last else None)
+        return shown(LetterList(items=rows, next=encode_cursor(order_of(last)) if last else None))
 
     async def asked(
         caller: Caller, code: str, name: ListName, filters: Filters, limit: int, cursor: str | None
-    ) -> LetterList:
+    ) -> Response:
         """Read a list over all letters."""
         query = query_of(filters, name, code, tree)
         portion = await listing.page(query, after_of(cursor, query), limit)
@@ -56,7 +60,7 @@ def add(router: APIRouter, letters: Letters[State], listing: Listing, tree: Dire
             if row.stored.state is not None and not hidden(row.stored.state, caller)
         ]
         following = encode_cursor(query.fingerprint, portion.next) if portion.next else None
-        return LetterList(items=rows, next=following, short=portion.short)
+        return shown(LetterList(items=rows, next=following, short=portion.short))
 
     @router.get("/mailboxes/{code}/letters", response_model=LetterList, summary="办理列表 A list of a mailbox (R10.2)")
     async def listed(
@@ -68,7 +72,7 @@ def add(router: APIRouter, letters: Letters[State], listing: Listing, tree: Dire
         ] = None,
         limit: Limit = 50,
         cursor: Cursor = None,
-    ) -> LetterList:
+    ) -> Response:
         """Longest waiting first; the finished ones newest first. The flagged ones: those of all mailboxes, for the duty office.
 
         With a filter, a sort or `text`, and for `unread` and `all`, all letters are looked at that belong to it or were handed to it.
@@ -93,7 +97,7 @@ def add(router: APIRouter, letters: Letters[State], listing: Listing, tree: Dire
         name: Annotated[ListName, Query(alias="list")] = ListName.ALL,
         limit: Limit = 50,
         cursor: Cursor = None,
-    ) -> LetterList:
+    ) -> Response:
         """For the duty office: letters of all mailboxes, as the lists of one mailbox; in hand is what anybody has in hand."""
         require(caller, roles=(Role.DUTY_OFFICER,))
         return await asked(caller, CITY, name, filters, limit, cursor)
