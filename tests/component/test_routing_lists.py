@@ -168,8 +168,9 @@ async def test_r10_2_words_are_found_in_chinese_texts_whatever_their_width_case_
     async with desk_of(world) as desk:
         lamp = await desk.letter()
         wifi = await desk.letter(subject="地铁站的ＷｉＦｉ信号", body="希望在1号线、环线各站都开通WiFi，谢谢！😀")
+        road = await desk.letter(subject="小区后面的坏路", body="难走坏了鞋，这段坏路灯下也看不清，希望重铺，行走坏路太久了。")
         for text, found in {
-            "路灯": [lamp],
+            "坏路": [road],
             "路灯坏了": [lamp],
             "灯坏路": [],
             "学校 孩子": [lamp],
@@ -178,6 +179,7 @@ async def test_r10_2_words_are_found_in_chinese_texts_whatever_their_width_case_
             "ＷＩＦＩ": [wifi],
             "1号线，环线": [wifi],
             "站各": [],
+            "走坏路灯": [],  # all its bigrams occur, apart from each other
             "学校 灯": [lamp],
         }.items():
             await finds(desk, f"mailboxes/mayor/letters?text={quote(text)}", CLERK, found)
