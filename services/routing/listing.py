@@ -24,12 +24,12 @@ from shared.text import grams, normalized
 
 FEW: Final = 600
 """Entries or letters that are read and sorted here rather than walked to."""
-WINDOW: Final = 4_000
-"""Index entries that one step of a walk may pass over."""
-STEPS: Final = 3
-"""Of a walk for one page."""
-SEARCHED: Final = 500
-"""Letters of which one step of a walk asks whether they have all bigrams of the words."""
+PASSED: Final = 3_000
+"""Entries of one filter that may be passed over to find those few."""
+WINDOWS: Final = (1_000, 4_000, 8_000)
+"""Index entries that each step of a walk may pass over: little where many fit, and more only where few do."""
+SEARCHED: Final = (150, 350, 500)
+"""Letters of which each step of a walk asks whether they have all bigrams of the words."""
 END: Final = "~"
 """Behind every sort key."""
 
@@ -116,8 +116,6 @@ class _Found:
 _Step = tuple[Sequence[_Found], str | None]
 """Some entries in order, and the key up to which everything was looked at; none: to the end."""
 _Keys = list[tuple[str, int]]
-_Few = tuple[Mapping[str, Any], _Keys | None]
-"""A condition and the index to read it by."""
 
 
 @dataclass(slots=True)
@@ -136,7 +134,7 @@ class Listing:
         """
         rows: list[Row] = []
         done: str | None = after
-        most = STEPS * (limit + 1)
+        most = len(WINDOWS) * (limit + 1)
         async with aclosing(self._steps(query, after, limit + 1)) as steps:
             async for found, reached in steps:
                 for start in range(0, len(found), limit + 1):
@@ -177,38 +175,46 @@ class Listing:
             return
         conditions = _conditions(query)
         words = [hashed(gram) for gram in grams(*query.words)]
-        few = await self._few(query, conditions, words)
+        few, lead = await self._few(query, conditions, words, after)
         if few is not None:
-            yield await self._gathered(query, conditions, few, after), None
+            yield few, None
             return
-        ordered = query.sort is Sort.RECEIVED
-        lead = next((name for name in FILTERS if name in conditions), None) if ordered else None
-        async for found, reached in self._walk(query, conditions, lead, after, SEARCHED if words else want):
+        async for found, reached in self._walk(
+            query, conditions, lead, after, SEARCHED if words else [want] * len(WINDOWS)
+        ):
             yield (await self._with_words(found, words) if words else found), reached
 
-    async def _few(self, query: Query, conditions: Mapping[str, Any], words: Sequence[int]) -> _Few | None:
-        """Return how to find few entries with all that fit among them, so that they can be read and sorted here; none: walk.
+    async def _few(
+        self, query: Query, conditions: Mapping[str, Any], words: Sequence[int], after: str
+    ) -> tuple[Sequence[_Found] | None, str | None]:
+        """Return everything that fits, where it is little enough to be sorted here; else none, and the filter whose index to walk.
 
         An index in the wanted order needs no sorting; but where other filters apply as well, few are better than a long way.
         """
         if query.number:
-            return {}, keys("number")
+            return await self._gathered(query, conditions, keys("number"), after), None
         if words:
             ids = await self._texts_with(words)
             if ids is not None:
-                return {"_id": {"$in": [entry_id(letter_id, query.mailbox) for letter_id in ids]}}, None
+                entries = {"_id": {"$in": [entry_id(letter_id, query.mailbox) for letter_id in ids]}}
+                return await self._gathered(query, {**conditions, **entries}, [("_id", 1)], after), None
         filters = [name for name in (*FILTERS, query.dated.value) if name in conditions]
-        if not filters or (len(filters) == 1 and query.sort is Sort.RECEIVED and not words):
-            return None
+        ordered = query.sort is Sort.RECEIVED
+        if not filters or (len(filters) == 1 and ordered and not words):
+            return None, next((name for name in filters if name in FILTERS), None)
         counts = await asyncio.gather(*(self._count(query.mailbox, name, conditions[name]) for name in filters))
-        fewest, name = min(zip(counts, filters, strict=True))
-        index = keys(name, Sort.RECEIVED.value) if name in FILTERS else keys(name)
-        return ({}, index) if fewest <= FEW else None
+        fewest, name = min(zip(counts, filters, strict=True), key=lambda one: one[0])
+        if fewest <= PASSED and not words:
+            index = keys(name, Sort.RECEIVED.value) if name in FILTERS else keys(name)
+            found = await self._gathered(query, conditions, index, after)
+            if len(found) <= FEW:
+                return found, None
+        return None, next((one for one in (name, *filters) if one in FILTERS), None) if ordered else None
 
     async def _count(self, mailbox: str, name: str, condition: Any) -> int:
         with translated():
             counted: int = await self.entries.collection.count_documents(
-                {"mailbox": mailbox, name: condition}, limit=FEW + 1
+                {"mailbox": mailbox, name: condition}, limit=PASSED + 1
             )
             return counted
 
@@ -216,19 +222,22 @@ class Listing:
         """Return the letters that have all bigrams; none where they are too many to be read and sorted."""
         which = {"grams": {"$all": list(words)}}
         with translated():
-            # Counted first: the store does it from the index alone, without touching a letter.
-            if await self.entries.texts.count_documents(which) > FEW:
+            # Counted first: the store does it from the index alone, without unpacking a letter's bigrams.
+            if await self.entries.texts.count_documents(which, limit=FEW + 1) > FEW:
                 return None
             cursor = self.entries.texts.find(which, {"_id": 1}).batch_size(2 * FEW)
             return [document["_id"] for document in await cursor.to_list(None)]
 
-    async def _gathered(self, query: Query, conditions: Mapping[str, Any], few: _Few, after: str) -> list[_Found]:
-        which, index = few
-        found = await self._read(query, {**conditions, **which, **_range(query, after)}, index)
+    async def _gathered(self, query: Query, conditions: Mapping[str, Any], index: _Keys, after: str) -> list[_Found]:
+        """Return what fits, and no more than shows that it is not few, in the order of the sort key."""
+        sort = query.sort.value
+        which = {**conditions, **_range(query, after)}
+        cursor = self.entries.collection.find(which, {"_id": 0, sort: 1, "letter": 1, "place": 1})
+        found = await _all(cursor.limit(FEW + 1), index, sort, FEW + 1)
         return sorted(found, key=lambda one: one.key, reverse=query.descending)
 
     async def _walk(
-        self, query: Query, conditions: Mapping[str, Any], lead: str | None, after: str, want: int
+        self, query: Query, conditions: Mapping[str, Any], lead: str | None, after: str, wants: Sequence[int]
     ) -> AsyncGenerator[_Step]:
         """Go through an index in order: that of one filter, or of the sort key alone. Several places are several walks at once."""
         branches: list[dict[str, Any]] = [{}]
@@ -238,12 +247,11 @@ class Listing:
             branches = [{lead: conditions[lead]}]
         rest = {name: condition for name, condition in conditions.items() if name not in {"mailbox", lead}}
         index = keys(lead, query.sort.value) if lead else keys(query.sort.value)
-        for _ in range(STEPS):
-            reach = _range(query, after)
-            edge = await self._edge(query, branches, reach, index) if rest else None
+        for window, want in zip(WINDOWS, wants, strict=True):
+            edge = await self._edge(query, branches, after, index, window) if rest else None
             reach = _range(query, after, edge)
             ways = ({"mailbox": query.mailbox, **branch, **rest, **reach} for branch in branches)
-            parts = await asyncio.gather(*(self._read(query, way, index, want) for way in ways))
+            parts = await asyncio.gather(*(self._first(query, way, index, want) for way in ways))
             found = sorted((one for part in parts for one in part), key=lambda one: one.key, reverse=query.descending)
             if len(found) >= want:
                 found, after = found[:want], found[want - 1].key
@@ -255,16 +263,16 @@ class Listing:
                 after = edge
 
     async def _edge(
-        self, query: Query, branches: Sequence[Mapping[str, Any]], reach: Mapping[str, Any], index: _Keys
+        self, query: Query, branches: Sequence[Mapping[str, Any]], after: str, index: _Keys, window: int
     ) -> str | None:
-        """Return the key up to which a step may go, so that it passes over no more than `WINDOW` entries; none: to the end."""
-        sort = query.sort.value
+        """Return the key up to which a step may go, so that it passes over no more than `window` entries; none: to the end."""
+        sort, reach = query.sort.value, _range(query, after)
 
         async def edge(branch: Mapping[str, Any]) -> str | None:
             cursor = self.entries.collection.find({"mailbox": query.mailbox, **branch, **reach}, {"_id": 0, sort: 1})
             cursor = cursor.sort([(sort, -1 if query.descending else 1)]).hint(index)
             with translated():
-                last = await cursor.skip(WINDOW // len(branches) - 1).limit(1).to_list(1)
+                last = await cursor.skip(max(1, window // len(branches)) - 1).limit(1).to_list(1)
             return last[0][sort] if last else None
 
         edges = [one for one in await asyncio.gather(*map(edge, branches)) if one is not None]
@@ -279,17 +287,17 @@ class Listing:
             having = {document["_id"] for document in await cursor.to_list(None)}
         return [one for one in found if one.letter_id in having]
 
-    async def _read(self, query: Query, which: Mapping[str, Any], index: _Keys | None, first: int = 0) -> list[_Found]:
-        """Read entries by an index: all, or the `first` in the order of the sort key."""
+    async def _first(self, query: Query, which: Mapping[str, Any], index: _Keys, number: int) -> list[_Found]:
+        """Return the first so many entries in the order of an index."""
         sort = query.sort.value
         cursor = self.entries.collection.find(dict(which), {"_id": 0, sort: 1, "letter": 1, "place": 1})
-        if index:
-            cursor = cursor.hint(index)
-        if first:
-            cursor = cursor.sort([(sort, -1 if query.descending else 1)]).limit(first)
-        with translated():
-            documents = await cursor.batch_size((first or 2 * FEW) + 1).to_list(None)
-        return [_Found(document[sort], document["letter"], document["place"]) for document in documents]
+        return await _all(cursor.sort([(sort, -1 if query.descending else 1)]).limit(number), index, sort, number)
+
+
+async def _all(cursor: Any, index: _Keys, sort: str, most: int) -> list[_Found]:
+    with translated():
+        documents = await cursor.hint(index).batch_size(most + 1).to_list(most)
+    return [_Found(document[sort], document["letter"], document["place"]) for document in documents]
 
 
 def _conditions(query: Query) -> dict[str, Any]:
