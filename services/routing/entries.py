@@ -85,7 +85,9 @@ class Entries:
         wanted: dict[str, dict[str, Any]] = {}
         versions: dict[str, int] = {}
         texts: dict[str, tuple[str, str] | None] = {}
-        for stored in (await self.letters.get_many(letter_ids)).values():
+        # What is remembered is at least as new as the fact that brought the letter here; a newer one brings it here again.
+        found, _ = await self.letters.recall(letter_ids)
+        for stored in found.values():
             state = stored.state
             if state is None or state.letter is None:
                 continue
@@ -94,8 +96,8 @@ class Entries:
                 key = entry_id(stored.id, mailbox)
                 wanted[key], versions[key] = fields, stored.version
             # Without an entry nobody may find it; what was erased has no text any more (R3.7).
-            found = made[placing.CITY] and (state.letter.subject or state.letter.body)
-            texts[stored.id] = (state.letter.subject, state.letter.body) if found else None
+            readable = made[placing.CITY] and (state.letter.subject or state.letter.body)
+            texts[stored.id] = (state.letter.subject, state.letter.body) if readable else None
         await self._write(wanted, versions)
         await self._write_texts(texts)
 
