@@ -189,7 +189,7 @@ class Listing:
     ) -> tuple[Sequence[_Found] | None, str | None]:
         """Return everything that fits, where it is little enough to be sorted here; else none, and the filter whose index to walk.
 
-        An index in the wanted order needs no sorting; but where other filters apply as well, few are better than a long way.
+        In the order of receipt the filter that fits fewest is walked, since each has an index in that order.
         """
         if query.number:
             return await self._gathered(query, conditions, keys("number"), after), None
@@ -200,22 +200,22 @@ class Listing:
                 return await self._gathered(query, {**conditions, **entries}, [("_id", 1)], after), None
         filters = [name for name in (*FILTERS, query.dated.value) if name in conditions]
         ordered = query.sort is Sort.RECEIVED
-        if not filters or (len(filters) == 1 and ordered and not words):
-            return None, next((name for name in filters if name in FILTERS), None)
-        counts = await asyncio.gather(*(self._count(query.mailbox, name, conditions[name]) for name in filters))
-        fewest, name = min(zip(counts, filters, strict=True), key=lambda one: one[0])
-        if fewest <= PASSED and not words:
+        fewest, name = 0, filters[0] if filters else ""
+        if len(filters) > 1 or (filters and not ordered):
+            counts = await asyncio.gather(*(self._count({"mailbox": query.mailbox, n: conditions[n]}) for n in filters))
+            fewest, name = min(zip(counts, filters, strict=True), key=lambda one: one[0])
+        if ordered and name in FILTERS:
+            return None, name
+        if name and not words and fewest <= PASSED:
             index = keys(name, Sort.RECEIVED.value) if name in FILTERS else keys(name)
-            found = await self._gathered(query, conditions, index, after)
-            if len(found) <= FEW:
-                return found, None
-        return None, next((one for one in (name, *filters) if one in FILTERS), None) if ordered else None
+            if await self._count(conditions, FEW, hint=index) <= FEW:
+                return await self._gathered(query, conditions, index, after), None
+        return None, next((one for one in filters if one in FILTERS), None) if ordered else None
 
-    async def _count(self, mailbox: str, name: str, condition: Any) -> int:
+    async def _count(self, conditions: Mapping[str, Any], most: int = PASSED, **how: Any) -> int:
+        """Count what fits, up to one more than `most`."""
         with translated():
-            counted: int = await self.entries.collection.count_documents(
-                {"mailbox": mailbox, name: condition}, limit=PASSED + 1
-            )
+            counted: int = await self.entries.collection.count_documents(dict(conditions), limit=most + 1, **how)
             return counted
 
     async def _texts_with(self, words: Sequence[int]) -> list[str] | None:
@@ -229,11 +229,11 @@ class Listing:
             return [document["_id"] for document in await cursor.to_list(None)]
 
     async def _gathered(self, query: Query, conditions: Mapping[str, Any], index: _Keys, after: str) -> list[_Found]:
-        """Return what fits, and no more than shows that it is not few, in the order of the sort key."""
+        """Return what fits, which is known to be few, in the order of the sort key."""
         sort = query.sort.value
         which = {**conditions, **_range(query, after)}
         cursor = self.entries.collection.find(which, {"_id": 0, sort: 1, "letter": 1, "place": 1})
-        found = await _all(cursor.limit(FEW + 1), index, sort, FEW + 1)
+        found = await _all(cursor, index, sort, FEW)
         return sorted(found, key=lambda one: one.key, reverse=query.descending)
 
     async def _walk(
@@ -295,8 +295,9 @@ class Listing:
 
 
 async def _all(cursor: Any, index: _Keys, sort: str, most: int) -> list[_Found]:
+    """Read a cursor by an index, in one round trip where it gives no more than `most`."""
     with translated():
-        documents = await cursor.hint(index).batch_size(most + 1).to_list(most)
+        documents = await cursor.hint(index).batch_size(most + 1).to_list(None)
     return [_Found(document[sort], document["letter"], document["place"]) for document in documents]
 
 
