@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from services.routing.entries import FILTERS, Entries, entry_id, hashed, keys
 from services.routing.models import State
-from services.routing.placing import PLACE, Place, may_find
+from services.routing.placing import Place, may_find, place_of
 from services.routing.repository import written
 from shared.contracts.types import Nature
 from shared.storage import Stored, translated
@@ -110,7 +110,6 @@ class _Found:
 
     key: str
     letter_id: str
-    place: str
 
 
 _Step = tuple[Sequence[_Found], str | None]
@@ -127,7 +126,7 @@ class Listing:
     async def page(self, query: Query, after: str = "", limit: int = 50) -> Portion:
         """Return at most `limit` letters behind the key `after` ("": from the start).
 
-        A letter that a report or a discard has just taken from the mailbox is left out, even where its entry is not renewed yet.
+        A letter that a report, a discard or a move has just taken from the list is left out, even where its entry is not renewed yet.
 
         Raises:
             StoreUnavailable: the store is away.
@@ -159,13 +158,16 @@ class Listing:
 
     async def _rows(self, query: Query, found: Sequence[_Found]) -> list[Row]:
         letters = await self.entries.letters.get_many(one.letter_id for one in found)
-        return [
-            Row(one.key, one.letter_id, PLACE[one.place], stored)
-            for one in found
-            if may_find(state := (stored := letters[one.letter_id]).state, query.mailbox, self.entries.tree)
-            and state is not None
-            and _has_words(state, query.words)
-        ]
+        rows = []
+        for one in found:
+            stored, tree = letters[one.letter_id], self.entries.tree
+            state = stored.state
+            if state is None or not may_find(state, query.mailbox, tree) or not _has_words(state, query.words):
+                continue
+            place = place_of(state, query.mailbox, tree)
+            if query.places is None or place in query.places:
+                rows.append(Row(one.key, one.letter_id, place, stored))
+        return rows
 
     # ── three ways to find entries ───────────────────────────────────────────────────────────────────────────────────
 
@@ -232,7 +234,7 @@ class Listing:
         """Return what fits, which is known to be few, in the order of the sort key."""
         sort = query.sort.value
         which = {**conditions, **_range(query, after)}
-        cursor = self.entries.collection.find(which, {"_id": 0, sort: 1, "letter": 1, "place": 1})
+        cursor = self.entries.collection.find(which, {"_id": 0, sort: 1, "letter": 1})
         found = await _all(cursor, index, sort, FEW)
         return sorted(found, key=lambda one: one.key, reverse=query.descending)
 
@@ -290,7 +292,7 @@ class Listing:
     async def _first(self, query: Query, which: Mapping[str, Any], index: _Keys, number: int) -> list[_Found]:
         """Return the first so many entries in the order of an index."""
         sort = query.sort.value
-        cursor = self.entries.collection.find(dict(which), {"_id": 0, sort: 1, "letter": 1, "place": 1})
+        cursor = self.entries.collection.find(dict(which), {"_id": 0, sort: 1, "letter": 1})
         return await _all(cursor.sort([(sort, -1 if query.descending else 1)]).limit(number), index, sort, number)
 
 
@@ -298,7 +300,7 @@ async def _all(cursor: Any, index: _Keys, sort: str, most: int) -> list[_Found]:
     """Read a cursor by an index, in one round trip where it gives no more than `most`."""
     with translated():
         documents = await cursor.hint(index).batch_size(most + 1).to_list(None)
-    return [_Found(document[sort], document["letter"], document["place"]) for document in documents]
+    return [_Found(document[sort], document["letter"]) for document in documents]
 
 
 def _conditions(query: Query) -> dict[str, Any]:

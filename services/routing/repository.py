@@ -8,6 +8,7 @@ index range for each: the store scans an index in order only where the key is on
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC
 from enum import StrEnum
 from itertools import islice
 from typing import Any, Final
@@ -96,8 +97,8 @@ def order_of(state: State) -> str:
 
 
 def written(moment: Moment) -> str:
-    """Write a time so that texts sort as times do; all times are UTC with milliseconds."""
-    return moment.isoformat(timespec="milliseconds")
+    """Write a time so that texts sort as times do: UTC with milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 def waits(state: State) -> Iterator[str]:
