@@ -28,7 +28,7 @@ PASSED: Final = 3_000
 """Entries of one filter that may be passed over to find those few."""
 WINDOWS: Final = (1_000, 4_000, 8_000)
 """Index entries that each step of a walk may pass over: little where many fit, and more only where few do."""
-SEARCHED: Final = (150, 350, 500)
+SEARCHED: Final = (150, 250, 300)
 """Letters of which each step of a walk asks whether they have all bigrams of the words."""
 END: Final = "~"
 """Behind every sort key."""
