@@ -129,7 +129,7 @@ def staff_router(  # noqa: PLR0915 - one route after the other
         directory.get(code)
         (after,) = decode_cursor(cursor, str) or ("",)
         found = await page(letters.aggregates, code, stage, after, limit + 1, newest_first=order == "newest")
-        rows = [row(stored) for stored in found[:limit]]
+        rows = [row(stored) for stored in found[:limit] if stored.state and may_open(stored.state, caller, directory)]
         last = found[limit - 1].state if len(found) > limit else None
         body = LetterPage(items=rows, next=encode_cursor(position(last)) if last else None).model_dump_json()
         return Response(body, media_type="application/json")

@@ -61,6 +61,8 @@ class Letter(Value):
     classification: Classification
     attachments: tuple[Attachment, ...] = ()
     received_at: Moment
+    read: bool = False
+    """Whether staff opened it (R3.1)."""
     number: Number | None = None
     registered_at: Moment | None = None
     discarded: bool = False

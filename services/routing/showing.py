@@ -3,6 +3,7 @@
 from typing import Any, TypeVar
 
 from services.routing.models import Clock, Extension, Handoff, Reply, Slip, State
+from services.routing.placing import CITY, Place
 from services.routing.repository import ListName
 from services.routing.views import (
     AnswerView,
@@ -84,13 +85,14 @@ def _meant(state: State, mailbox: str, name: ListName) -> Handoff | None:
     return ends[-1] if ends else state.handoff
 
 
-def letter_row(state: State, version: int, mailbox: str, name: ListName) -> LetterRow | None:
-    """Show a letter in a list; none: it stands in no list."""
+def letter_row(
+    state: State, version: int, mailbox: str, name: ListName = ListName.ALL, place: Place | None = None
+) -> LetterRow:
+    """Show a letter in a list of a mailbox ("": of the city); it must have been received."""
     letter = state.letter
-    if letter is None or state.since is None:
-        return None
+    assert letter is not None
     handoff = _meant(state, mailbox, name)
-    slip = state.slip if state.slip and state.slip.sender == mailbox else None
+    slip = state.slip if state.slip and mailbox in {CITY, state.slip.sender} else None
     clock = state.clocks.get(handoff.id, Clock()) if handoff else Clock()
     draft = handoff.draft if handoff else None
     asked = handoff.undecided if handoff else None
@@ -102,10 +104,15 @@ def letter_row(state: State, version: int, mailbox: str, name: ListName) -> Lett
         number_ascii=letter.number.ascii if letter.number else None,
         subject=letter.subject,
         nature=letter.classification.nature,
+        domain=letter.classification.domain,
+        region=letter.classification.region,
         mailbox=letter.mailbox,
+        received_at=letter.received_at,
+        place=place.value if place else None,
+        place_label=place.label if place else None,
         stage=state.stage.value,
         stage_label=state.stage.label,
-        since=state.since,
+        since=state.since or letter.received_at,
         holder=state.holder,
         flagged=state.flagged,
         slip_id=slip.id if slip else None,

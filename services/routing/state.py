@@ -41,6 +41,7 @@ from shared.contracts.facts import (
     LetterDiscarded,
     LetterErased,
     LetterNoted,
+    LetterRead,
     LetterReceived,
     LetterReclassified,
     LetterRegistered,
@@ -325,6 +326,7 @@ def _due_changed(fact: ReplyDueChanged) -> dict[str, Any]:
 
 ON: Final[Mapping[type[Fact], Callable[[State | None, Any], State | None]]] = {
     LetterReceived: _received,
+    LetterRead: _letter(lambda _: {"read": True}),
     LetterReclassified: _letter(lambda f: {"classification": f.after}),
     LetterRegistered: _letter(lambda f: {"number": f.number, "registered_at": f.at}),
     LetterDiscarded: _letter(lambda _: {"discarded": True}),
