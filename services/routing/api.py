@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from services.routing import domain, routes_handling, routes_lists, routes_slips
+from services.routing import domain, routes_handling, routes_lists, routes_printing, routes_slips
 from services.routing.desk import Desk, LetterId
 from services.routing.listing import Listing
 from services.routing.models import State
@@ -11,10 +11,13 @@ from services.routing.routes_lists import READERS
 from services.routing.views import LetterView
 from shared.directory import Directory
 from shared.messaging.letters import Letters
+from shared.printing.press import Press
 from shared.security.tokens import Authenticated, require
 
 
-def router(letters: Letters[State], listing: Listing, tree: Directory) -> APIRouter:
+def router(
+    letters: Letters[State], listing: Listing, tree: Directory, press: Press, letter_url: str
+) -> APIRouter:
     """Return the routes of routing."""
     router = APIRouter(prefix="/routing", tags=["办理 handling"])
     desk = Desk(letters, tree)
@@ -31,4 +34,5 @@ def router(letters: Letters[State], listing: Listing, tree: Directory) -> APIRou
     routes_lists.add(router, letters, listing, tree)
     routes_slips.add(router, desk)
     routes_handling.add(router, desk)
+    routes_printing.add(router, desk, press, letter_url)
     return router

@@ -65,6 +65,7 @@ class Letter(Value):
     """Whether staff opened it (R3.1)."""
     number: Number | None = None
     registered_at: Moment | None = None
+    registered_by: Actor | None = None
     discarded: bool = False
     noted: bool = False
 
@@ -154,6 +155,15 @@ class Extension(Value):
     decision: Decision | None = None
 
 
+class Urging(Value):
+    """An urging slip that went out (催办单, R7.1)."""
+
+    count: int
+    due_at: Moment
+    """The limit that had passed."""
+    at: Moment
+
+
 class Handoff(Value):
     """A letter that was handed on (R4.1–R4.4)."""
 
@@ -185,6 +195,8 @@ class Handoff(Value):
     extensions: tuple[Extension, ...] = ()
     urged: int = 0
     """The ordinal of the last urging slip that went out (R7.1)."""
+    urgings: tuple[Urging, ...] = ()
+    """The latest of them."""
 
     @property
     def draft(self) -> Reply | None:
