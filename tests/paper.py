@@ -2,7 +2,6 @@
 
 import io
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,4 +67,3 @@ EMPTY: dict[str, Any] = {
     "qr": '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"></svg>',
 }
 """A form with nothing in it."""
-HERE = Path(__file__).parent
