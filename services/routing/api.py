@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from services.routing import domain, routes_handling, routes_lists, routes_printing, routes_slips
+from services.routing import domain, routes_handling, routes_lists, routes_printing, routes_register, routes_slips
 from services.routing.desk import Desk, LetterId
 from services.routing.listing import Listing
 from services.routing.models import State
@@ -15,9 +15,7 @@ from shared.printing.press import Press
 from shared.security.tokens import Authenticated, require
 
 
-def router(
-    letters: Letters[State], listing: Listing, tree: Directory, press: Press, letter_url: str
-) -> APIRouter:
+def router(letters: Letters[State], listing: Listing, tree: Directory, press: Press, letter_url: str) -> APIRouter:
     """Return the routes of routing."""
     router = APIRouter(prefix="/routing", tags=["办理 handling"])
     desk = Desk(letters, tree)
@@ -35,4 +33,5 @@ def router(
     routes_slips.add(router, desk)
     routes_handling.add(router, desk)
     routes_printing.add(router, desk, press, letter_url)
+    routes_register.add(router, listing, tree, press, letters.clock.now)
     return router

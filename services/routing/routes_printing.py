@@ -45,7 +45,7 @@ def add(router: APIRouter, desk: Desk, press: Press, letter_url: str) -> None:
         if copy is not None and etag_of(stored.version) in copy:
             return Response(status_code=304, headers=headers)
         link = letter_url.replace("{letter_id}", letter_id)
-        made = await press.pdf("form", form.data(clerk.letter, link, qr_svg(link)), form.at)
+        made = await press.form(form.data(clerk.letter, link, qr_svg(link)), form.at)
         return Response(made, media_type="application/pdf", headers=headers)
 
     @router.get(

@@ -1,4 +1,4 @@
-"""The press: data in, a PDF out; one page after the other on a thread of its own, never on the event loop.
+"""The press: data in, a PDF out; one after the other on a thread of its own, never on the event loop.
 
 typst lets Python's lock go while it works, so one thread keeps one core busy and the service answers meanwhile. The templates beside this
 file say how a page looks; what somebody wrote reaches them as JSON and is shown as text, never read as the layout's language.
@@ -31,22 +31,23 @@ STANDARDS: Final[list[Literal["a-2a", "ua-1"]]] = ["a-2a", "ua-1"]
 WAITING: Final = 64
 """So many may wait for the press; more are told to come again."""
 RETRY_AFTER_SECONDS: Final = 5
-Template = Literal["form", "register"]
+LONG_WAITING: Final = 4
+LONG_RETRY_AFTER_SECONDS: Final = 30
 Made = TypeVar("Made")
 
 
 class PressBusy(Problem):
     """503: too many wait for the press."""
 
-    def __init__(self) -> None:
+    def __init__(self, waiting: int, retry_after: int) -> None:
         super().__init__(
             503,
             "打印任务过多 / The press is busy",
-            f"等待打印的任务已达 {WAITING} 个，请在 {RETRY_AFTER_SECONDS} 秒后重试 / "
-            f"{WAITING} documents wait to be made already. Ask again in {RETRY_AFTER_SECONDS} seconds.",
+            f"等待打印的任务已达 {waiting} 个，请在 {retry_after} 秒后重试 / "
+            f"{waiting} documents wait to be made already. Ask again in {retry_after} seconds.",
             slug="press-busy",
             rule="R4.6",
-            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+            headers={"Retry-After": str(retry_after)},
         )
 
 
@@ -65,12 +66,44 @@ class CannotPrint(Problem):
 
 
 @dataclass(frozen=True, slots=True)
-class _Type:
-    """Fonts that were found: their families in the order they are tried, what they can show, and typst with them loaded."""
+class Type:
+    """Fonts that were found: their families in the order they are tried, what they can show, and typst's own view of them."""
 
     families: tuple[str, ...]
     covered: frozenset[int]
-    compiler: typst.Compiler
+    fonts: typst.Fonts
+
+    def compiler(self, template: str) -> typst.Compiler:
+        """Return a compiler of a template; one belongs to one thread at a time."""
+        return typst.Compiler(str(TEMPLATES / f"{template}.typ"), root=str(TEMPLATES), font_paths=self.fonts)
+
+    def inputs(self, data: Mapping[str, Any]) -> dict[str, str]:
+        """Return data as a template takes it, with all texts such that they can be printed."""
+        return {"data": json.dumps({**_printable(data, self.covered), "fonts": self.families})}
+
+
+class Turns:
+    """A thread that does one thing after the other, and for which only so many may wait."""
+
+    def __init__(self, name: str, most: int, retry_after: int) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._most = most
+        self._retry_after = retry_after
+        self._waiting = 0
+
+    async def take(self, work: Callable[[], Made]) -> Made:
+        """Do some work in turn.
+
+        Raises:
+            PressBusy: too many wait.
+        """
+        if self._waiting >= self._most:
+            raise PressBusy(self._most, self._retry_after)
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        finally:
+            self._waiting -= 1
 
 
 class Press:
@@ -78,9 +111,12 @@ class Press:
 
     def __init__(self, fonts_folder: Path) -> None:
         self._given = fonts_folder
-        self._type: _Type | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="press")
-        self._waiting = 0
+        self._type: Type | None = None
+        self._forms: typst.Compiler | None = None
+        self.short = Turns("press", WAITING, RETRY_AFTER_SECONDS)
+        """For forms, which take a few hundredths of a second."""
+        self.long = Turns("press-long", LONG_WAITING, LONG_RETRY_AFTER_SECONDS)
+        """For registers, which take seconds: no form waits for one."""
 
     def has_fonts(self) -> bool:
         """Whether it can print now; says in the log what to do where it cannot."""
@@ -89,53 +125,35 @@ class Press:
             return False
         return True
 
-    async def pdf(self, template: Template, data: Mapping[str, Any], at: datetime) -> bytes:
-        """Lay out `data` by a template; the same data and time `at` (aware) give the same bytes.
+    async def form(self, data: Mapping[str, Any], at: datetime) -> bytes:
+        """Print a form; the same data and time `at` (aware) give the same bytes.
 
         Raises:
             PressBusy: too many wait.
             CannotPrint: there are no fonts.
         """
-        return await self.turn(partial(self.render, template, data, at))
+        return await self.short.take(partial(self.render_form, data, at))
 
-    async def turn(self, work: Callable[[], Made]) -> Made:
-        """Do some work on the press's thread, in turn.
-
-        Raises:
-            PressBusy: too many wait.
-        """
-        if self._waiting >= WAITING:
-            raise PressBusy
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        finally:
-            self._waiting -= 1
-
-    def render(self, template: Template, data: Mapping[str, Any], at: datetime) -> bytes:
-        """As `pdf`, at once and on this thread.
+    def render_form(self, data: Mapping[str, Any], at: datetime) -> bytes:
+        """As `form`, at once and on this thread.
 
         Raises:
             CannotPrint: there are no fonts.
         """
-        fonts = self._type = self._type or self._load()
-        shown = {**_printable(data, fonts.covered), "fonts": fonts.families}
-        make = partial(
-            fonts.compiler.compile,
-            TEMPLATES / f"{template}.typ",
-            sys_inputs={"data": json.dumps(shown)},
-            timestamp=int(at.timestamp()),
-        )
-        try:
-            made = make(pdf_standards=[*STANDARDS])
-        except typst.TypstError:
-            # Rather a page that breaks a standard than none: what somebody wrote must be on paper (R4.6).
-            log.exception("a document does not keep to %s; made without", STANDARDS)
-            made = make()
-        assert isinstance(made, bytes)
-        return made
+        fonts = self.type()
+        self._forms = self._forms or fonts.compiler("form")
+        return to_standard(self._forms, fonts.inputs(data), at)
 
-    def _load(self) -> _Type:
+    def type(self) -> Type:
+        """Return the fonts, loaded once.
+
+        Raises:
+            CannotPrint: there are none.
+        """
+        self._type = self._type or self._load()
+        return self._type
+
+    def _load(self) -> Type:
         folder = find_folder(self._given)
         if folder is None:
             raise CannotPrint(FontsMissing(self._given))
@@ -147,9 +165,20 @@ class Press:
                 found = characters(Path(face.path), face.index)
                 faces[face.family] = faces.get(face.family, found) & found
         families = (FAMILY, *sorted(family for family in faces if family != FAMILY))
-        compiler = typst.Compiler(str(TEMPLATES / "form.typ"), root=str(TEMPLATES), font_paths=fonts)
         log.info("forms are printed with the fonts in %s", folder, extra={"families": len(families)})
-        return _Type(families, frozenset().union(*faces.values()), compiler)
+        return Type(families, frozenset().union(*faces.values()), fonts)
+
+
+def to_standard(compiler: typst.Compiler, inputs: Mapping[str, Any], at: datetime) -> bytes:
+    """Return a template laid out to the standards; where it cannot be, a page that breaks one is better than none (R4.6)."""
+    make = partial(compiler.compile, sys_inputs={**inputs}, timestamp=int(at.timestamp()))
+    try:
+        made = make(pdf_standards=[*STANDARDS])
+    except typst.TypstError:
+        log.exception("a document does not keep to %s; made without", STANDARDS)
+        made = make()
+    assert isinstance(made, bytes)
+    return made
 
 
 def _printable(value: Any, covered: frozenset[int]) -> Any:

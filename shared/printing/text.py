@@ -20,22 +20,27 @@ _BREAK: Final = "\u200b"
 
 
 def printable(text: str, covered: Container[int]) -> str:
+    """Return a text as `shown`, whose long words may be broken anywhere."""
+    return _UNBROKEN.sub(lambda run: run[0] + _BREAK, shown(text, covered))
+
+
+def shown(text: str, covered: Container[int]) -> str:
     """Return a text with what cannot be printed shown: `〔U+1F600〕` for a character, `〔12个字符无法打印〕` for many in a row.
 
     Characters that the fonts lack, control characters (NUL too), those that turn the direction of writing, lone surrogates and private ones
-    are shown that way. Lines end with `\\n` only. Long words may be broken anywhere.
+    are shown that way. Lines end with `\\n` only.
     """
-    shown: list[str] = []
+    found: list[str] = []
     lost: list[str] = []
     for character in _MEANINGLESS.sub("", _NEW_LINE.sub("\n", text)):
         drawn = _as_drawn(character, covered)
         if drawn is None:
             lost.append(character)
         else:
-            shown += (_lost(lost), drawn)
+            found += (_lost(lost), drawn)
             lost = []
-    shown.append(_lost(lost))
-    return _UNBROKEN.sub(lambda run: run[0] + _BREAK, "".join(shown))
+    found.append(_lost(lost))
+    return "".join(found)
 
 
 def _as_drawn(character: str, covered: Container[int]) -> str | None:

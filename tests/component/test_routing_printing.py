@@ -276,12 +276,12 @@ async def test_r4_6_without_fonts_or_with_too_many_waiting_printing_says_so_and_
 ) -> None:
     async with desk_of(world) as desk:
         letter_id = await desk.assigned()
-        for error in (CannotPrint(FontsMissing(world.settings.fonts_folder)), PressBusy()):
+        for error in (CannotPrint(FontsMissing(world.settings.fonts_folder)), PressBusy(64, 5)):
 
             async def refuse(*_: Any, error: Exception = error) -> bytes:
                 raise error
 
-            monkeypatch.setattr(Press, "pdf", refuse)
+            monkeypatch.setattr(Press, "form", refuse)
             answer = await printed(desk, f"{letter_id}/slips/s1", CLERK)
             assert (answer.status_code, answer.json()["rule"]) == (503, "R4.6")
             assert int(answer.headers["retry-after"]) > 0

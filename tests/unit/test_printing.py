@@ -101,30 +101,30 @@ async def test_without_fonts_printing_says_what_to_do(tmp_path, monkeypatch, cap
     assert not without.has_fonts()
     assert "fonts-noto-cjk" in caplog.text
     with pytest.raises(CannotPrint) as told:
-        await without.pdf("form", EMPTY, AT)
+        await without.form(EMPTY, AT)
     assert (told.value.status, told.value.rule) == (503, "R4.6")
     assert "FONTS_FOLDER" in told.value.detail
 
 
 async def test_more_than_can_wait_are_told_to_come_again(tmp_path) -> None:
     busy, door = Press(tmp_path), threading.Event()
-    waiting = [asyncio.create_task(busy.turn(door.wait)) for _ in range(WAITING)]
+    waiting = [asyncio.create_task(busy.short.take(door.wait)) for _ in range(WAITING)]
     await asyncio.sleep(0)
     with pytest.raises(PressBusy) as told:
-        await busy.turn(door.wait)
+        await busy.short.take(door.wait)
     assert told.value.headers == {"Retry-After": "5"}
     door.set()
     await asyncio.gather(*waiting)
-    assert await busy.turn(lambda: 1) == 1
+    assert await busy.short.take(lambda: 1) == 1
 
 
 @needs_fonts
 def test_r4_6_paper_keeps_for_ever_fonts_embedded_tagged_and_the_same_each_time() -> None:
     one = press()
     data = {**EMPTY, "rows": [text_row("学校门口的路灯坏了。")], "qr": qr_svg("https://city.test/letters/1")}
-    made = one.render("form", data, AT)
-    assert made == press().render("form", data, AT)
-    assert made != one.render("form", data, AT.replace(year=2027))
+    made = one.render_form(data, AT)
+    assert made == press().render_form(data, AT)
+    assert made != one.render_form(data, AT.replace(year=2027))
     embedded = fonts_of(made)
     assert len(embedded) == 2
     assert all(embedded.values())
@@ -147,13 +147,13 @@ def test_r4_6_what_somebody_wrote_is_printed_and_never_run(code: str) -> None:
     row = text_row(code, label=code, signs=[code], room=10, signer=code)
     data = {**EMPTY, **everywhere, "rows": [pair, row], "notes": [code], "annex": [code]}
     # In every cell, line, signature, note and head of it.
-    assert text_of(press().render("form", data, AT)).count(bare(code)) >= 15
+    assert text_of(press().render_form(data, AT)).count(bare(code)) >= 15
 
 
 @needs_fonts
 def test_r4_6_a_long_text_goes_over_several_pages_under_a_repeated_head_and_none_is_lost() -> None:
     body = "\n".join(f"第{n}段：" + "学校门口的路灯坏了，晚上很不安全。" * 5 for n in range(60))
-    found = pages(press().render("form", {**EMPTY, "rows": [text_row(body)]}, AT))
+    found = pages(press().render_form({**EMPTY, "rows": [text_row(body)]}, AT))
     assert len(found) > 3
     for number, page in enumerate(found, start=1):
         assert f"第{number}页共{len(found)}页" in page
@@ -165,7 +165,7 @@ def test_r4_6_a_long_text_goes_over_several_pages_under_a_repeated_head_and_none
 
 @needs_fonts
 def test_r4_6_a_word_without_end_stays_inside_its_cell() -> None:
-    made = press().render("form", {**EMPTY, "rows": [text_row("a" * 5000)]}, AT)
+    made = press().render_form({**EMPTY, "rows": [text_row("a" * 5000)]}, AT)
     found = [line for page in reader(made).pages for line in page.extract_text().splitlines() if "aaa" in line]
     assert sum(line.count("a") for line in found) == 5000
     assert max(line.count("a") for line in found) < 100
@@ -177,7 +177,7 @@ def test_r4_6_a_word_without_end_stays_inside_its_cell() -> None:
 def test_r4_6_any_text_at_all_can_be_printed_to_the_standard(caplog, written: str) -> None:
     caplog.clear()
     with caplog.at_level(logging.WARNING):
-        made = _SHARED.render("form", {**EMPTY, "rows": [text_row(written)], "mark": written}, AT)
+        made = _SHARED.render_form({**EMPTY, "rows": [text_row(written)], "mark": written}, AT)
     assert made.startswith(b"%PDF")
     assert not caplog.records
 
