@@ -1,7 +1,7 @@
 """What routing knows of a letter's handling, and where the letter stands: computed from what is known, never stored.
 
-A letter is always in one place. Each open hand-off opens a frame inside the one under which its sender had the letter: the innermost says who
-has the letter. When one ends (replied, returned, withdrawn, or instructed by the own leader) the letter is back in the frame around it.
+A letter is always in one place. Each open hand-off opens a frame inside the one under which its sender had the letter: the innermost says
+who has it. When one ends (replied, returned, withdrawn, or instructed by the own leader) the letter is back in the frame around it.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from shared.contracts.types import (
 )
 
 KEPT_TEXTS: Final = 20
-"""Notes, drafts and applications per hand-off that the state keeps; all of them are in the history."""
+"""Notes, drafts, urgings and applications per hand-off that the state keeps; all of them are in the history."""
 KEPT_ACTIONS: Final = 1_000
 """Actions that took effect on one letter and are recognised when they come again."""
 

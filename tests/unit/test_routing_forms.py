@@ -1,5 +1,6 @@
 """What stands on the printed forms, and which line of the register a letter is: pure, from a letter's state."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from services.routing import printing, register
 from services.routing.forms import SUMMARY, Clerk
+from services.routing.listing import Listing, Query, Row, Sort
 from services.routing.models import (
     KEPT_TEXTS,
     Clock,
@@ -27,6 +29,7 @@ from shared.contracts.types import Actor, AnswerBy, Classification, Medium, Natu
 from shared.directory import load_directory
 from shared.printing.registers import PART, Column, Register, print_register
 from shared.security.tokens import Caller
+from shared.storage import Stored
 from tests.conftest import DATA, MONDAY
 from tests.paper import needs_fonts, pages, press
 
@@ -185,6 +188,22 @@ def test_r10_3_a_letter_is_late_from_its_due_moment_on(replied: timedelta | None
     cells = register.line(state, Place.WAITING, "mayor", TREE, due + timedelta(days=1))
     line = dict(zip([column.head for column in register.COLUMNS[1:]], cells, strict=True))
     assert line["是否超期"] == late
+
+
+async def test_r10_3_a_report_is_in_no_register_of_the_unit_that_it_is_about_and_equal_moments_go_by_number() -> None:
+    about = LETTER.classification.model_copy(update={"reported_mailbox": "mayor-office"})
+    letters = [LETTER.model_copy(update={"number": NUMBER.model_copy(update={"serial": serial})}) for serial in (11, 9)]
+    letters.append(LETTER.model_copy(update={"classification": about}))
+
+    class Everything(Listing):
+        async def every(self, query: Query, batch: int = 200) -> AsyncIterator[tuple[Row, ...]]:
+            for letter in letters:
+                yield (Row("", "l", Place.PENDING, Stored("l", 1, {}, State(letter_id="l", letter=letter))),)
+
+    query = Query(mailbox=CITY, dated=Sort.REGISTERED, sort=Sort.REGISTERED)
+    listing: Any = Everything.__new__(Everything)
+    found = await register.lines(listing, query, TREE, MONDAY, ("mayor", "mayor-office"))
+    assert [cells[:2] for cells in found.cells] == [(1, "渝府信〔2026〕9号"), (2, "渝府信〔2026〕11号")]
 
 
 @needs_fonts
