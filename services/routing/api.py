@@ -3,7 +3,15 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from services.routing import domain, routes_handling, routes_history, routes_lists, routes_slips
+from services.routing import (
+    domain,
+    routes_handling,
+    routes_history,
+    routes_lists,
+    routes_printing,
+    routes_register,
+    routes_slips,
+)
 from services.routing.desk import Desk, LetterId
 from services.routing.history import History
 from services.routing.listing import Listing
@@ -12,10 +20,13 @@ from services.routing.routes_lists import READERS
 from services.routing.views import LetterView
 from shared.directory import Directory
 from shared.messaging.letters import Letters
+from shared.printing.press import Press
 from shared.security.tokens import Authenticated, require
 
 
-def router(letters: Letters[State], listing: Listing, history: History, tree: Directory) -> APIRouter:
+def router(
+    letters: Letters[State], listing: Listing, history: History, tree: Directory, press: Press, letter_url: str
+) -> APIRouter:
     """Return the routes of routing."""
     router = APIRouter(prefix="/routing", tags=["办理 handling"])
     desk = Desk(letters, tree)
@@ -33,4 +44,6 @@ def router(letters: Letters[State], listing: Listing, history: History, tree: Di
     routes_slips.add(router, desk)
     routes_handling.add(router, desk)
     routes_history.add(router, desk, history)
+    routes_printing.add(router, desk, press, letter_url)
+    routes_register.add(router, listing, tree, press, letters.clock.now)
     return router

@@ -56,7 +56,10 @@ def build(kit: Kit) -> Service:
     service.prepare += [aggregates.ensure, entries.ensure]
     service.rebuilt.append(entries.rebuild)
     service.measures.append(measure)
-    service.routers.append(router(letters, Listing(entries), history, kit.directory))
+    kit.press.has_fonts()
+    service.routers.append(
+        router(letters, Listing(entries), history, kit.directory, kit.press, kit.settings.letter_url)
+    )
     listen = partial(subscribe, service.broker)
     service.subscribers += [
         listen(

@@ -50,7 +50,7 @@ def letter_view(state: State, version: int, caller: Caller) -> LetterView:
         number=letter.number.text if letter.number else None,
         number_ascii=letter.number.ascii if letter.number else None,
         attachments=list(letter.attachments),
-        slips=[_slip(slip) for slip in state.slips if _concerns(caller, slip.sender)],
+        slips=[_slip(slip) for slip in state.slips if concerns(caller, slip.sender)],
         handoffs=[_handoff(handoff, state.clocks.get(handoff.id, Clock()), caller) for handoff in state.handoffs],
         instructions=[
             _view(
@@ -61,14 +61,15 @@ def letter_view(state: State, version: int, caller: Caller) -> LetterView:
                 ended=_view(NoteView, one.ended) if one.ended else None,
             )
             for one in state.instructions
-            if _concerns(caller, one.mailbox, one.leader.mailbox)
+            if concerns(caller, one.mailbox, one.leader.mailbox)
         ],
         answer=_view(AnswerView, state.answer) if state.answer else None,
         answers=[_view(AnswerView, answer) for answer in state.answers],
     )
 
 
-def _concerns(caller: Caller, *mailboxes: str) -> bool:
+def concerns(caller: Caller, *mailboxes: str) -> bool:
+    """Whether a part of a letter that belongs to these mailboxes is shown to the caller; the duty office sees all (R10.2)."""
     return caller.is_duty_officer or caller.mailbox in mailboxes
 
 
@@ -150,10 +151,8 @@ def _slip(slip: Slip) -> SlipView:
 
 def _handoff(handoff: Handoff, clock: Clock, caller: Caller) -> HandoffView:
     """Show a hand-off; how a unit works inside is its own business (R4.2b), and a draft that of the assignee."""
-    ends = _concerns(caller, handoff.sender, handoff.receiver)
-    drafts = _concerns(caller, handoff.sender if handoff.by_hand else handoff.receiver)
-    replies = [_reply(reply, handoff) for reply in handoff.replies if ends]
-    shown = {ReplyState.APPROVED, ReplyState.SENT_BACK}
+    ends = concerns(caller, handoff.sender, handoff.receiver)
+    replies = [reply_view(reply, handoff) for reply in handoff.replies if ends]
     return _view(
         HandoffView,
         handoff,
@@ -168,7 +167,7 @@ def _handoff(handoff: Handoff, clock: Clock, caller: Caller) -> HandoffView:
         overdue_at=clock.overdue_at,
         urgings=handoff.urged,
         progress=[_view(NoteView, one) for one in handoff.progress if ends],
-        replies=[reply for reply in replies if drafts or reply.state in shown],
+        replies=[reply for reply in replies if sees_reply(caller, handoff, reply)],
         sent_back=[_view(SentBackView, one) for one in handoff.sent_back if ends],
         extensions=[
             _view(
@@ -184,7 +183,14 @@ def _handoff(handoff: Handoff, clock: Clock, caller: Caller) -> HandoffView:
     )
 
 
-def _reply(reply: Reply, handoff: Handoff) -> ReplyView:
+def sees_reply(caller: Caller, handoff: Handoff, reply: ReplyView) -> bool:
+    """Whether a reply is shown to one of the two ends: a draft only to whose it is."""
+    whose = handoff.sender if handoff.by_hand else handoff.receiver
+    return reply.state in {ReplyState.APPROVED, ReplyState.SENT_BACK} or concerns(caller, whose)
+
+
+def reply_view(reply: Reply, handoff: Handoff) -> ReplyView:
+    """Show a reply and what became of it."""
     decision = reply.decision
     if decision is None:
         state = ReplyState.OPEN if reply == handoff.draft else ReplyState.REPLACED
