@@ -1,7 +1,7 @@
 """The Python environment `.venv`, made from the hash-pinned lock; standard library only, run by the host's Python.
 
-`python -m deploy.env` makes it where it is missing, half-made or of another lock; `--engines NAME` first checks, before any
-work, that the host has all that this and the engines of that instance need.
+`python -m deploy.env` makes it where it is missing, half-made or of another lock, and provides the fonts that slips are printed with;
+`--engines NAME` first checks, before any work, that the host has all that this and the engines of that instance need.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
+from deploy import fonts
 from deploy.engines import EngineError, Engines
 from deploy.engines.places import CHECKOUT, locked
 from deploy.engines.prerequisites import Lack, refuse
@@ -84,6 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with locked(Path(CHECKOUT / ".local" / "env.lock"), "another run is making .venv", tell):
             if not ready():
                 make()
+            fonts.provide(tell)
     except EngineError as error:
         tell(str(error))
         return 1

@@ -24,6 +24,7 @@ from shared.messaging.parking import Parking
 from shared.messaging.patience import Conflict
 from shared.observability import metrics
 from shared.observability.logs import service_context
+from shared.printing.press import Press
 from shared.security.tokens import TokenSettings, TokenVerifier
 from shared.storage import Store, StoreUnavailable
 from shared.web.app import create_app
@@ -69,6 +70,11 @@ class Kit:
         """Working days (R6.1)."""
         folder = self.settings.schedules_folder
         return WorkingCalendar(load_schedules(folder) if folder else ())
+
+    @cached_property
+    def press(self) -> Press:
+        """What makes PDFs (R4.6)."""
+        return Press(self.settings.fonts_folder)
 
     @property
     def namespace(self) -> str:

@@ -72,6 +72,12 @@ class Settings(BaseSettings):
     """CORS_ORIGINS: sites whose pages may post letters from the browser (R1.5), separated by commas, such as `https://www.example.gov.cn`."""
     bulletin_public: bool = True
     """BULLETIN_PUBLIC: whether anybody may read the weekly bulletin (R11.2), which holds figures only; false: staff alone."""
+    fonts_folder: Path = Path(".local/fonts")
+    """FONTS_FOLDER: a folder with NotoSerifCJK-Regular.ttc and -Bold.ttc, and further fonts for what these lack; else the system's."""
+    letter_url: Annotated[str, Field(pattern=r"^https?://\S*\{letter_id\}\S*$", max_length=500)] = (
+        "http://127.0.0.1:8102/routing/letters/{letter_id}"
+    )
+    """LETTER_URL: where the code on a printed slip leads; `{letter_id}` stands for the letter's id (R4.6)."""
     trusted_proxies: Annotated[int, Field(ge=0, le=5)] = 0
     """TRUSTED_PROXIES: how many proxies of ours stand before the service and add to X-Forwarded-For."""
 

@@ -51,6 +51,16 @@ GET /intake/letters/{letter_id}/attachments/{attachment_id} | real   | first:chl
 GET /routing/mailboxes/{code}/letters                    | pending   | named:chlu duty:dC
 GET /routing/mailboxes/{code}/letters?list=flagged       | pending   | duty:dC
 GET /routing/letters/{letter_id}                         | sent      | first:chlu sender:chlu receiver:chlu duty:dC
+GET /routing/letters                                     | pending   | duty:dC
+GET /routing/mailboxes/{code}/register.{kind}            | pending   | named:chlu duty:dC
+GET /routing/register.{kind}                             | pending   | duty:dC
+GET /routing/letters/{letter_id}/registration.pdf        | sent      | first:chlu sender:chlu receiver:chlu duty:dC
+GET /routing/letters/{letter_id}/slips/{slip_id}.pdf     | sent      | sender:chlu receiver:chlu duty:dC
+GET /routing/letters/{letter_id}/slips/{slip_id}.pdf?withdrawn | withdrawn | sender:chlu duty:dC
+GET /routing/letters/{letter_id}/handoffs/{handoff_id}/replies/{reply_id}.pdf | replied | sender:chlu receiver:chlu duty:dC
+GET /routing/letters/{letter_id}/handoffs/{handoff_id}/replies/{reply_id}.pdf?draft | drafted | receiver:chlu duty:dC
+GET /routing/letters/{letter_id}/handoffs/{handoff_id}/urgings/{count}.pdf | urged | sender:chlu receiver:chlu duty:dC
+GET /routing/letters/{letter_id}/handoffs/{handoff_id}/send-backs/{count}.pdf | redo | sender:chlu receiver:chlu duty:dC
 GET /routing/letters/{letter_id}/history                 | sent      | first:chlu sender:chlu receiver:chlu duty:dC
 GET /routing/letters/{letter_id}?withdrawn               | withdrawn | first:chlu sender:chlu duty:dC
 POST /routing/letters/{letter_id}/slips                  | pending   | holder:c
@@ -277,14 +287,19 @@ class Letter:
             leader = _by("education", "shu")
             more = {"instruction_id": "i1", "mailbox": "education", "leader": leader, "text": "请尽快"}
             yield self._fact(f.InstructionGiven, "education", **more, report_by=MONDAY + timedelta(days=4))
-        if stage in {"collected", "faxed", "asked", "instructed"}:
+        if stage == "urged":
+            yield f.UrgingSent(letter_id=self.id, at=MONDAY, handoff_id="s2", **ends, count=1, due_at=MONDAY)
+        if stage in {"collected", "faxed", "asked", "instructed", "urged"}:
             return
         yield self._fact(f.ReplySubmitted, basic, handoff_id="s2", reply_id="r1", text="已修复。")
         if stage == "drafted":
             return
         reply = {"handoff_id": "s2", "reply_id": "r1", **ends, "text": "已修复。", "author": _by(basic)}
         yield self._fact(f.ReplyApproved, basic, **reply, answer_by=AnswerBy.ASSIGNER)
-        if stage == "replied":
+        if stage == "redo":
+            why = {"reply_id": "r1", "reason": "不完整", "requirements": "请补充", "count": 1}
+            yield self._fact(f.ReplySentBack, "education", handoff_id="s2", **ends, **why)
+        if stage in {"replied", "redo"}:
             return
         answerer = basic if stage == "inside" else "education"
         answer = {"mailbox": answerer, "channel": Channel.ONLINE, "text": "已修复。", "author": _by(answerer)}
@@ -373,7 +388,14 @@ def place(row: Row, letter: Letter, **known: str) -> str:
     code = RELATIONS["receiver"] if row.case == "department" else RELATIONS["named"]
     handoff = "s1" if row.stage == "forwarded" else "s2"
     parts = {"letter_id": letter.id, "slip_id": "s2", "handoff_id": handoff, "reply_id": "r1", "extension_id": "e1"}
-    more = {"instruction_id": "i1", "code": code, "number": letter.number.ascii, "week": "2026-W10"}
+    more = {
+        "instruction_id": "i1",
+        "code": code,
+        "number": letter.number.ascii,
+        "week": "2026-W10",
+        "kind": "html",
+        "count": "1",
+    }
     filled = {**parts, **more, **known}
     if row.key == "GET /intake/receipts/{code}":
         filled["code"] = known["receipt"]

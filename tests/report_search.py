@@ -142,6 +142,7 @@ class City:
             "extension_id": ["e1"],
             "instruction_id": ["i1"],
         }
+        known |= {"kind": ["html"]}
         known |= {"number": ["YFX-2026-1", "YJX-2026-1"]}
         document = self.client._transport.app.openapi()  # type: ignore[attr-defined]
         schemas = document["components"]["schemas"]
@@ -199,7 +200,7 @@ class City:
 def _choices(parameter: Any, schemas: Any) -> list[tuple[str, str]]:
     """The values of a query parameter that are tried; none: it is left out."""
     schema, name = parameter["schema"], parameter["name"]
-    given = {"from": ["2026-03-02"], "to": ["2026-03-09"], "text": [MARK], "q": [MARK]}
+    given = {"from": ["2026-03-02"], "to": ["2026-03-09"], "text": [MARK[:2]], "q": [MARK[:2]]}
     reference = schema.get("$ref", "").rpartition("/")[2]
     options = given.get(name) or schema.get("enum") or schemas.get(reference, {}).get("enum") or []
     return [(name, value) for value in options] or [(name, "")]

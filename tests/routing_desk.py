@@ -37,7 +37,7 @@ class Desk:
     service: Service
     _serial: int = 0
 
-    async def letter(self, *, registered: bool = True, **changes: Any) -> str:
+    async def letter(self, *, registered: bool = True, received_at: datetime = MONDAY, **changes: Any) -> str:
         """A letter to the mayor's mailbox, as intake tells of it; return its id."""
         letter_id = str(uuid4())
         self._serial += 1
@@ -50,7 +50,7 @@ class Desk:
             "may_publish": True,
             "attachments": (FILE,),
         }
-        facts: list[Fact] = [LetterReceived(letter_id=letter_id, at=MONDAY, **{**values, **changes})]
+        facts: list[Fact] = [LetterReceived(letter_id=letter_id, at=received_at, **{**values, **changes})]
         if registered:
             number = Number(mailbox="mayor", prefix="渝府信", ascii_prefix="YFX", year=2026, serial=self._serial)
             facts.append(LetterRegistered(letter_id=letter_id, at=MONDAY, number=number))

@@ -21,6 +21,7 @@ from deploy.engines.errors import EngineError
 from deploy.engines.places import cache_folder, locked, make_open_folder
 from deploy.engines.progress import Say, say, step
 from deploy.engines.sources import debian_source
+from shared.printing import fonts
 
 POM = Path(__file__).with_name("pom.xml")
 _kafka_version = re.search(r"<kafka\.version>([^<]+)<", POM.read_text())
@@ -36,6 +37,8 @@ STORE_PACKAGES = (
     "dash",
     f"postgresql-{POSTGRESQL_MAJOR}-postgis-3-scripts",
 )
+FONT_PACKAGES = ("fonts-noto-cjk",)
+FONTS_TRIED = "20240730"
 SUITES = ("testing", "sid")  # sid for the days when the packages do not fit together in testing
 
 
@@ -84,7 +87,7 @@ class Runner:
 class Artifact:
     """The software of one engine."""
 
-    engine: str  # kafka, postgres or ferretdb
+    engine: str  # kafka, postgres or ferretdb; fonts are fetched in the same way
     key: str  # the folder's name in the cache, changed when the version or the way of fetching changes
     what: str  # said while it is fetched
     fill: Callable[[Path, Path, Runner, Say], None]  # new folder, final folder, commands, progress
@@ -112,7 +115,7 @@ def _fill_ferretdb(new: Path, _final: Path, runner: Runner, _tell: Say) -> None:
 def _fill_postgres(new: Path, final: Path, runner: Runner, tell: Say) -> None:
     tree = new / "tree"
     tree.mkdir()
-    packages = _download_packages(new / "apt", runner)
+    packages = _download_packages(new / "apt", runner, STORE_PACKAGES)
     for package in packages:
         runner.run(["dpkg-deb", "-x", package, tree])
     (new / "packages.txt").write_text("".join(f"{package.name}\n" for package in packages))
@@ -127,8 +130,25 @@ def _fill_postgres(new: Path, final: Path, runner: Runner, tell: Say) -> None:
     _settle(tree, final / "tree", runner)
 
 
-def _download_packages(work: Path, runner: Runner) -> list[Path]:
-    """Download the store's packages and all they need with an apt configuration of our own; the .deb files."""
+def _fill_fonts(new: Path, _final: Path, runner: Runner, tell: Say) -> None:
+    tree = new / "tree"
+    tree.mkdir()
+    (package,) = _download_packages(new / "apt", runner, FONT_PACKAGES)
+    runner.run(["dpkg-deb", "-x", package, tree])
+    for name in fonts.FILES:
+        found = next(tree.rglob(name), None)
+        if found is None:
+            raise EngineError(f"{package.name} holds no {name}: tell a folder that does with FONTS_FOLDER")
+        found.rename(new / name)
+    (new / "packages.txt").write_text(f"{package.name}\n")
+    if FONTS_TRIED not in package.name:
+        tell(f"the mirror has {package.name}; forms were tried with {FONTS_TRIED}: expect them to look the same")
+    for unused in ("apt", "tree"):
+        shutil.rmtree(new / unused)
+
+
+def _download_packages(work: Path, runner: Runner, packages: Sequence[str]) -> list[Path]:
+    """Download packages and all they need with an apt configuration of our own; the .deb files."""
     source = debian_source()
     if source is None:
         raise EngineError("no source of Debian's main archive among this host's apt sources")
@@ -152,11 +172,11 @@ def _download_packages(work: Path, runner: Runner) -> list[Path]:
         (work / "sources.list").write_text(source.line(suite, architecture) + "\n")
         try:
             runner.run(["apt-get", f"-c={configuration}", "update"])
-            runner.run(["apt-get", f"-c={configuration}", "install", "-y", "--download-only", *STORE_PACKAGES])
+            runner.run(["apt-get", f"-c={configuration}", "install", "-y", "--download-only", *packages])
             return sorted((work / "cache/archives").glob("*.deb"))
         except EngineError as error:
             failure = failure or error
-    raise failure or EngineError("no suite to fetch the store from")
+    raise failure or EngineError(f"no suite to fetch {packages[0]} from")
 
 
 def _settle(tree: Path, final: Path, runner: Runner) -> None:
@@ -201,6 +221,7 @@ ARTIFACTS = {
             f"FerretDB {FERRETDB_VERSION} built with Go, about a minute",
             _fill_ferretdb,
         ),
+        Artifact("fonts", f"fonts-noto-cjk-{FONTS_TRIED}", "Chinese fonts from a Debian package, 57 MB", _fill_fonts),
     )
 }
 

@@ -3,7 +3,8 @@
 letters ──▶ state ◀── moves ◀── HTTP (staff)                     slips, hand-offs, returns, replies, extensions, answers (R4–R8)
               │         ▲
               │         └── actions.<code> (units' systems)      one effect for each action id; refusals with the rule
-              └──▶ outbox ──▶ letters, mailbox.<code>            what each mailbox must know at once (R6.3)
+              ├──▶ outbox ──▶ letters, mailbox.<code>            what each mailbox must know at once (R6.3)
+              └──▶ entries, texts ──▶ HTTP (lists, search)       every letter, as each mailbox sees it (R10.2)
 
 letters ──▶ history ──▶ HTTP (staff)                             every fact of every service, as a chain (R10.1)
 """
@@ -13,8 +14,10 @@ from functools import partial
 from services.routing import handlers, repository
 from services.routing.api import router
 from services.routing.domain import follow
+from services.routing.entries import ENTRIES, TEXTS, Entries, Following
 from services.routing.handlers import Actions
-from services.routing.history import ENTRIES, HEADS, PACE_SECONDS, PART, History
+from services.routing.history import HEADS, HISTORY, PACE_SECONDS, PART, History
+from services.routing.listing import Listing
 from services.routing.models import State
 from services.routing.state import ON
 from services.routing.telling import Teller
@@ -37,6 +40,8 @@ def build(kit: Kit) -> Service:
         kit.namespace,
         tell=Teller(kit.directory),
     )
+    entries = Entries(kit.store, aggregates, kit.directory, kit.directory.path_of)
+    following = Following(letters, entries, kit.namespace)
     actions = Actions(letters, kit.directory, service.broker, kit.namespace)
 
     async def measure() -> None:
@@ -46,14 +51,20 @@ def build(kit: Kit) -> Service:
 
     history = History(kit.store, kit.namespace)
     service.letters = letters
-    service.derived += [ENTRIES, HEADS]
+    service.derived += [ENTRIES, TEXTS, HISTORY, HEADS]
     service.projections.append(history.handle)
-    service.prepare.append(aggregates.ensure)
+    service.prepare += [aggregates.ensure, entries.ensure]
+    service.rebuilt.append(entries.rebuild)
     service.measures.append(measure)
-    service.routers.append(router(letters, kit.directory, history))
+    kit.press.has_fonts()
+    service.routers.append(
+        router(letters, Listing(entries), history, kit.directory, kit.press, kit.settings.letter_url)
+    )
     listen = partial(subscribe, service.broker)
     service.subscribers += [
-        listen(letters.handle, group=kit.group("routing"), topics=[kit.namespace + LETTERS], title="全部事实 letters"),
+        listen(
+            following.handle, group=kit.group("routing"), topics=[kit.namespace + LETTERS], title="全部事实 letters"
+        ),
         listen(
             history.handle,
             group=kit.group("routing", PART),

@@ -23,7 +23,7 @@ from shared.messaging.patience import patiently
 from shared.observability import metrics
 from shared.storage import Store, UpdateOne, insert_missing, translated
 
-ENTRIES: Final = "history"
+HISTORY: Final = "history"
 HEADS: Final = "heads"
 PART: Final = "history"
 """What its consumer group is called besides the service."""
@@ -52,7 +52,7 @@ class History:
     @property
     def entries(self) -> Any:
         """The driver's collection of entries."""
-        return self.store.collection(SERVICE, ENTRIES)
+        return self.store.collection(SERVICE, HISTORY)
 
     @property
     def heads(self) -> Any:

@@ -1,8 +1,7 @@
 """What routing knows of a letter's handling, and where the letter stands: computed from what is known, never stored.
 
-A letter is always in one place. Each hand-off that is open opens a frame inside the one under which its sender had the letter, so the open
-hand-offs form a stack: the innermost says who has the letter. When a hand-off ends (replied, returned, withdrawn, or instructed by
-the own leader) the letter is back with its sender, in the frame around it.
+A letter is always in one place. Each open hand-off opens a frame inside the one under which its sender had the letter: the innermost says
+who has it. When one ends (replied, returned, withdrawn, or instructed by the own leader) the letter is back in the frame around it.
 """
 
 from collections.abc import Mapping
@@ -25,7 +24,7 @@ from shared.contracts.types import (
 )
 
 KEPT_TEXTS: Final = 20
-"""Notes, drafts and applications per hand-off that the state keeps; all of them are in the history."""
+"""Notes, drafts, urgings and applications per hand-off that the state keeps; all of them are in the history."""
 KEPT_ACTIONS: Final = 1_000
 """Actions that took effect on one letter and are recognised when they come again."""
 
@@ -61,8 +60,11 @@ class Letter(Value):
     classification: Classification
     attachments: tuple[Attachment, ...] = ()
     received_at: Moment
+    read: bool = False
+    """Whether staff opened it (R3.1)."""
     number: Number | None = None
     registered_at: Moment | None = None
+    registered_by: Actor | None = None
     discarded: bool = False
     noted: bool = False
 
@@ -147,9 +149,16 @@ class Extension(Value):
     by: Actor
     at: Moment
     outcome: ExtensionOutcome | None = None
-    due_at: Moment | None = None
-    """The new limit, where granted in whole or in part."""
+    due_at: Moment | None = None  # the new limit, where granted in whole or in part
     decision: Decision | None = None
+
+
+class Urging(Value):
+    """An urging slip that went out (催办单, R7.1), and the limit that had passed."""
+
+    count: int
+    due_at: Moment
+    at: Moment
 
 
 class Handoff(Value):
@@ -182,7 +191,8 @@ class Handoff(Value):
     sent_back: tuple[SentBack, ...] = ()
     extensions: tuple[Extension, ...] = ()
     urged: int = 0
-    """The ordinal of the last urging slip that went out (R7.1)."""
+    """The ordinal of the last urging slip that went out (R7.1); `urgings` are the latest ones."""
+    urgings: tuple[Urging, ...] = ()
 
     @property
     def draft(self) -> Reply | None:
@@ -201,8 +211,7 @@ class Handoff(Value):
     @property
     def ended(self) -> bool:
         """Whether the letter is back with the sender."""
-        back = self.withdrawn or self.returned or self.replied_at or self.instructed_at
-        return back is not None
+        return (self.withdrawn or self.returned or self.replied_at or self.instructed_at) is not None
 
     @property
     def is_kept(self) -> bool:

@@ -8,6 +8,7 @@ index range for each: the store scans an index in order only where the key is on
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC
 from enum import StrEnum
 from itertools import islice
 from typing import Any, Final
@@ -56,6 +57,10 @@ class ListName(StrEnum):
     """Leaders' instructions that this mailbox's staff follow (R8.1)."""
     FLAGGED = "flagged"
     """Letters that go to and fro, for the duty office (R5.1)."""
+    UNREAD = "unread"
+    """Not opened yet (R3.1). This list and the next stand in `entries` only."""
+    ALL = "all"
+    """Every letter that belongs to this mailbox or was handed to it (R10.2)."""
 
 
 def _held(*stages: Stage) -> tuple[tuple[str, str], ...]:
@@ -82,22 +87,22 @@ LISTS: Final[Mapping[ListName, tuple[tuple[str, str], ...]]] = {
         )
     },
 }
-"""List → the fields and places in which a letter of it stands."""
+"""List → the fields and places in which a letter of it stands; the lists that are not here stand in `entries` only."""
 
 OPEN: Final = tuple(stage for stage in Stage if stage not in CLOSED)
 
 
 def order_of(state: State) -> str:
     """Return the sort key of a letter in every list, or "" where it is in none."""
-    return "" if state.since is None else f"{_text(state.since)}|{state.letter_id}"
+    return "" if state.since is None else f"{written(state.since)}|{state.letter_id}"
 
 
-def _text(moment: Moment) -> str:
-    """Write a time so that texts sort as times do; all times are UTC with milliseconds."""
-    return moment.isoformat(timespec="milliseconds")
+def written(moment: Moment) -> str:
+    """Write a time so that texts sort as times do: UTC with milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
-def _out(state: State) -> Iterator[str]:
+def waits(state: State) -> Iterator[str]:
     """Return who handed the letter on and waits, the nearest first; a forward that was collected is waited for no more."""
     for handoff in reversed(state.open_handoffs):
         if handoff.sender != state.holder and (handoff.way is not Way.FORWARD or handoff.collected_at is None):
@@ -145,7 +150,7 @@ def letters(store: Store, tree: Tree) -> Aggregates[State]:
             fill((HOLDER, *OUT), _finished(state), stage.value)
         elif holder is not None:
             fill((HOLDER,), (unit_of(holder, tree) if stage is Stage.SUBMITTED else holder,), stage.value)
-            fill(OUT, _out(state), WAITING)
+            fill(OUT, waits(state), WAITING)
         tasks = dict.fromkeys((keeper(about, code, tree) if code else code, name) for code, name in _tasks(state))
         for field, (code, name) in zip(TASKS, islice(tasks, len(TASKS)), strict=False):
             found[field] = f"{code}|{name.value}"

@@ -47,6 +47,12 @@ def _by_hand() -> Right:
 LIST: Final = right("R10.2", "办理列表 / a list of a mailbox", (READERS, (Relation.NAMED, Relation.DUTY)))
 FLAGGED: Final = right("R5.1", "往返件 / letters that go to and fro", ((Role.DUTY_OFFICER,), Relation.DUTY))
 SHOW: Final = right("R10.2", "查看来信 / a letter and its handling", (READERS, (Relation.PARTY, Relation.DUTY)))
+CITY: Final = right("R1.2", "全市来信 / every letter of the city", ((Role.DUTY_OFFICER,), Relation.DUTY))
+REGISTER: Final = right("R10.3", "登记表 / the register of a mailbox", (READERS, (Relation.NAMED, Relation.DUTY)))
+CITY_REGISTER: Final = right("R10.3", "全市登记表 / the register of the city", ((Role.DUTY_OFFICER,), Relation.DUTY))
+PRINT: Final = right("R4.6", "打印来信登记单 / print the registration", (READERS, (Relation.PARTY, Relation.DUTY)))
+ENDS: Final = (READERS, (Relation.SENDER, Relation.RECEIVER, Relation.DUTY))
+"""What only both ends of a hand-off see (R4.2b)."""
 HISTORY: Final = right(
     "R10.1",
     "办理过程 / a letter's history",
@@ -55,6 +61,7 @@ HISTORY: Final = right(
 )
 
 _LETTER = "POST /routing/letters/{letter_id}"
+_PAPER = "GET /routing/letters/{letter_id}/handoffs/{handoff_id}"
 _SLIP = _LETTER + "/slips/{slip_id}"
 _HANDOFF = _LETTER + "/handoffs/{handoff_id}"
 _REPLY = _HANDOFF + "/replies/{reply_id}"
@@ -64,6 +71,18 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "GET /routing/mailboxes/{code}/letters": replace(LIST, note="`list=flagged`: the duty office alone."),
     "GET /routing/letters/{letter_id}": SHOW,
     "GET /routing/letters/{letter_id}/history": HISTORY,
+    "GET /routing/letters": CITY,
+    "GET /routing/mailboxes/{code}/register.{kind}": REGISTER,
+    "GET /routing/register.{kind}": CITY_REGISTER,
+    "GET /routing/letters/{letter_id}/registration.pdf": PRINT,
+    "GET /routing/letters/{letter_id}/slips/{slip_id}.pdf": right(
+        "R4.6", "打印单据 / print a slip", ENDS, note="The receiver once it was sent."
+    ),
+    _PAPER + "/replies/{reply_id}.pdf": right(
+        "R4.6", "打印承办回复 / print a reply", ENDS, note="A draft for the mailbox that wrote it alone."
+    ),
+    _PAPER + "/urgings/{count}.pdf": right("R4.6", "打印催办单 / print an urging", ENDS),
+    _PAPER + "/send-backs/{count}.pdf": right("R4.6", "打印退办单 / print a sending back", ENDS),
     _LETTER + "/slips": _move(f.SlipPrepared),
     _SLIP + "/approve": _move(f.HandoffSent),
     _SLIP + "/refuse": _move(f.SlipRefused),

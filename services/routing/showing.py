@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from services.routing.access import Tree, acting
 from services.routing.models import Clock, Extension, Handoff, Reply, Slip, State
+from services.routing.placing import CITY, Place
 from services.routing.repository import ListName
 from services.routing.views import (
     AnswerView,
@@ -38,7 +39,7 @@ def letter_view(state: State, version: int, caller: Caller, tree: Tree) -> Lette
     """Show a letter to somebody who may see it; it must have been received."""
     letter = state.letter
     assert letter is not None
-    concerns = _Concerns(state, caller, tree)
+    concerns = Concerns(state, caller, tree)
     return _view(
         LetterView,
         letter,
@@ -71,7 +72,7 @@ def letter_view(state: State, version: int, caller: Caller, tree: Tree) -> Lette
 
 
 @dataclass(frozen=True, slots=True)
-class _Concerns:
+class Concerns:
     """Whether a part of a letter is for the caller: they belong to one of these mailboxes or act in its place, or to the duty office."""
 
     state: State
@@ -79,6 +80,7 @@ class _Concerns:
     tree: Tree
 
     def __call__(self, *mailboxes: str) -> bool:
+        """Whether a part that belongs to these mailboxes is shown; the duty office sees all (R10.2)."""
         if self.caller.is_duty_officer:
             return True
         return any(self.caller.mailbox in (code, acting(self.state, code, self.tree)) for code in mailboxes)
@@ -97,13 +99,14 @@ def _meant(state: State, mailbox: str, name: ListName) -> Handoff | None:
     return ends[-1] if ends else state.handoff
 
 
-def letter_row(state: State, version: int, mailbox: str, name: ListName) -> LetterRow | None:
-    """Show a letter in a list; none: it stands in no list."""
+def letter_row(
+    state: State, version: int, mailbox: str, name: ListName = ListName.ALL, place: Place | None = None
+) -> LetterRow:
+    """Show a letter in a list of a mailbox ("": of the city); it must have been received."""
     letter = state.letter
-    if letter is None or state.since is None:
-        return None
+    assert letter is not None
     handoff = _meant(state, mailbox, name)
-    slip = state.slip if state.slip and state.slip.sender == mailbox else None
+    slip = state.slip if state.slip and mailbox in {CITY, state.slip.sender} else None
     clock = state.clocks.get(handoff.id, Clock()) if handoff else Clock()
     draft = handoff.draft if handoff else None
     asked = handoff.undecided if handoff else None
@@ -115,10 +118,15 @@ def letter_row(state: State, version: int, mailbox: str, name: ListName) -> Lett
         number_ascii=letter.number.ascii if letter.number else None,
         subject=letter.subject,
         nature=letter.classification.nature,
+        domain=letter.classification.domain,
+        region=letter.classification.region,
         mailbox=letter.mailbox,
+        received_at=letter.received_at,
+        place=place.value if place else None,
+        place_label=place.label if place else None,
         stage=state.stage.value,
         stage_label=state.stage.label,
-        since=state.since,
+        since=state.since or letter.received_at,
         holder=state.holder,
         flagged=state.flagged,
         slip_id=slip.id if slip else None,
@@ -154,12 +162,10 @@ def _slip(slip: Slip) -> SlipView:
     )
 
 
-def _handoff(handoff: Handoff, clock: Clock, concerns: _Concerns) -> HandoffView:
+def _handoff(handoff: Handoff, clock: Clock, concerns: Concerns) -> HandoffView:
     """Show a hand-off; how a unit works inside is its own business (R4.2b), and a draft that of the assignee."""
     ends = concerns(handoff.sender, handoff.receiver)
-    drafts = concerns(handoff.sender if handoff.by_hand else handoff.receiver)
-    replies = [_reply(reply, handoff) for reply in handoff.replies if ends]
-    shown = {ReplyState.APPROVED, ReplyState.SENT_BACK}
+    replies = [reply_view(reply, handoff) for reply in handoff.replies if ends]
     return _view(
         HandoffView,
         handoff,
@@ -174,7 +180,7 @@ def _handoff(handoff: Handoff, clock: Clock, concerns: _Concerns) -> HandoffView
         overdue_at=clock.overdue_at,
         urgings=handoff.urged,
         progress=[_view(NoteView, one) for one in handoff.progress if ends],
-        replies=[reply for reply in replies if drafts or reply.state in shown],
+        replies=[reply for reply in replies if sees_reply(concerns, handoff, reply)],
         sent_back=[_view(SentBackView, one) for one in handoff.sent_back if ends],
         extensions=[
             _view(
@@ -190,7 +196,14 @@ def _handoff(handoff: Handoff, clock: Clock, concerns: _Concerns) -> HandoffView
     )
 
 
-def _reply(reply: Reply, handoff: Handoff) -> ReplyView:
+def sees_reply(concerns: Concerns, handoff: Handoff, reply: ReplyView) -> bool:
+    """Whether a reply is shown to one of the two ends: a draft only to whose it is."""
+    whose = handoff.sender if handoff.by_hand else handoff.receiver
+    return reply.state in {ReplyState.APPROVED, ReplyState.SENT_BACK} or concerns(whose)
+
+
+def reply_view(reply: Reply, handoff: Handoff) -> ReplyView:
+    """Show a reply and what became of it."""
     decision = reply.decision
     if decision is None:
         state = ReplyState.OPEN if reply == handoff.draft else ReplyState.REPLACED

@@ -23,6 +23,7 @@ from services.routing.models import (
     Slip,
     State,
     Told,
+    Urging,
 )
 from shared.contracts.facts import (
     CitizenAnswered,
@@ -41,6 +42,7 @@ from shared.contracts.facts import (
     LetterDiscarded,
     LetterErased,
     LetterNoted,
+    LetterRead,
     LetterReceived,
     LetterReclassified,
     LetterRegistered,
@@ -261,6 +263,11 @@ def _judged(handoff: Handoff, fact: ReplyApproved | ReplyRefused) -> Change:
     return {"replies": judged} if reason is not None else {"replies": judged, "replied_at": fact.at}
 
 
+def _urged(handoff: Handoff, fact: UrgingSent) -> Change:
+    urging = Urging(count=fact.count, due_at=fact.due_at, at=fact.at)
+    return {"urged": max(handoff.urged, fact.count), "urgings": _kept(handoff.urgings, urging)}
+
+
 def _sent_back(state: State, fact: ReplySentBack) -> Change:
     back = SentBack(
         reply_id=fact.reply_id,
@@ -325,8 +332,9 @@ def _due_changed(fact: ReplyDueChanged) -> dict[str, Any]:
 
 ON: Final[Mapping[type[Fact], Callable[[State | None, Any], State | None]]] = {
     LetterReceived: _received,
+    LetterRead: _letter(lambda _: {"read": True}),
     LetterReclassified: _letter(lambda f: {"classification": f.after}),
-    LetterRegistered: _letter(lambda f: {"number": f.number, "registered_at": f.at}),
+    LetterRegistered: _letter(lambda f: {"number": f.number, "registered_at": f.at, "registered_by": f.by}),
     LetterDiscarded: _letter(lambda _: {"discarded": True}),
     LetterErased: _letter(lambda _: {"subject": ERASED, "body": ERASED, "attachments": ()}),
     LetterNoted: _letter(lambda _: {"noted": True}),
@@ -348,7 +356,7 @@ ON: Final[Mapping[type[Fact], Callable[[State | None, Any], State | None]]] = {
     InstructionFollowedUp: _instruction(lambda i, f: {"follow_ups": _kept(i.follow_ups, _note(f))}),
     InstructionEnded: _instruction(lambda _, f: {"ended": _note(f)}),
     CitizenAnswered: _own(_answered),
-    UrgingSent: _handoff(lambda h, f: {"urged": max(h.urged, f.count)}),
+    UrgingSent: _handoff(_urged),
     ReplyDueSet: _clock(lambda f: {"due_at": f.due_at, "provisional": f.provisional}),
     ReplyDueChanged: _clock(_due_changed),
     ReplyReminded: _clock(lambda f: {"reminded_at": f.at}),

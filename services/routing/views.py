@@ -16,6 +16,7 @@ from shared.contracts.types import (
     Nature,
     Way,
 )
+from shared.web.paging import Page
 
 
 class View(BaseModel):
@@ -237,10 +238,17 @@ class LetterRow(View):
     number_ascii: str | None
     subject: str
     nature: Nature
+    domain: str
+    region: str
     mailbox: str
+    received_at: datetime
+    place: str | None = Field(default=None, description="where it stands for this mailbox; in filtered lists")
+    place_label: str | None = None
     stage: str
     stage_label: str
-    since: datetime
+    since: datetime = Field(
+        description="since when it is at this stage; before it is registered, since it was received"
+    )
     holder: str | None
     flagged: bool
     way: Way | None = Field(description="of the slip or hand-off that concerns this list")
@@ -256,3 +264,12 @@ class LetterRow(View):
     due_at: datetime | None
     overdue: bool
     urgings: int
+
+
+class LetterList(Page[LetterRow]):
+    """A page of a list."""
+
+    short: bool = Field(
+        default=False,
+        description="The page has fewer rows than `limit` though more may follow: one request looks only so far. Go on with `next`.",
+    )

@@ -188,6 +188,11 @@ class Directory:
         except KeyError:
             raise UnknownDomain(code) from None
 
+    def path_of(self, code: str) -> tuple[str, ...]:
+        """Return the codes from the first level down to a domain; of one that the directory has no more, its own code (R3.4)."""
+        domain = self._domains.get(code)
+        return (code,) if domain is None else domain.path
+
     def regions(self) -> tuple[Region, ...]:
         """Return the regions in the order of the file."""
         return tuple(self._regions.values())

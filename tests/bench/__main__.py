@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from types import FrameType
 
 from deploy.engines import EngineError, Engines
-from tests.bench import accept, delay, journeys, rebuild, resources, sustained
+from tests.bench import accept, delay, journeys, lists, rebuild, resources, sustained
 from tests.bench.results import FILE, Result, table, write
 from tests.bench.town import Town, tell
 
@@ -23,6 +23,7 @@ MEASUREMENTS: dict[str, Callable[[Town], Awaitable[list[Result]]]] = {
     "sustained": sustained.measure,
     "delay": delay.measure,
     "journeys": journeys.measure,
+    "lists": lists.measure,
     "rebuild": rebuild.measure,
     "memory": resources.memory,
     "start": resources.start,

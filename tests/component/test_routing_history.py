@@ -94,7 +94,7 @@ async def verdicts(world: World) -> dict[str, Verdict]:
 
 async def documents(world: World) -> dict[str, list[Any]]:
     store = Store(world.settings.mongo_url, world.namespace)
-    names = (recorder.ENTRIES, recorder.HEADS)
+    names = (recorder.HISTORY, recorder.HEADS)
     return {n: [d async for d in store.collection("routing", n).find({}).sort([("_id", 1)])] for n in names}
 
 
@@ -258,7 +258,7 @@ async def test_r10_1_a_fact_that_comes_twice_is_one_entry_and_a_history_made_ane
         assert (items[-1]["category"], items[-1]["by"]["name"]) == ("other", "覃文梧")
         await settled(world)
         before = await documents(world)
-        assert len(before[recorder.ENTRIES]) == 19
+        assert len(before[recorder.HISTORY]) == 19
         records = await world.records("letters")
         history = checker(world).history
         await history.handle(records)
@@ -304,7 +304,7 @@ async def test_r10_1_a_crash_between_entries_and_end_and_a_second_replica_leave_
         patched.setattr(History, "_move", crash)
         with pytest.raises(Crash):
             await history.handle(records[:7])
-    assert len((await documents(world))[recorder.ENTRIES]) == 7
+    assert len((await documents(world))[recorder.HISTORY]) == 7
     await other.handle(records[:4])  # a replica that had the partition before, and is slow
     await history.handle(records[:7])
     await other.handle(records[2:6])
@@ -353,7 +353,7 @@ async def test_r10_1_a_store_that_is_away_is_waited_for(world: World, monkeypatc
     monkeypatch.setattr("services.routing.history.insert_missing", sometimes)
     await history.handle(await world.records("letters"))
     assert turns[:2] == [6, 6]
-    assert len((await documents(world))[recorder.ENTRIES]) == 6
+    assert len((await documents(world))[recorder.HISTORY]) == 6
 
 
 async def test_r10_1_a_missing_fact_is_broken_and_one_that_waits_to_be_recorded_is_not(world: World) -> None:

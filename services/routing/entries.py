@@ -1,0 +1,187 @@
+"""The entries of all letters: what the filtered, sorted and searched lists read.
+
+`entries` holds one small document for each mailbox and letter (`placing.py` says what is in it), `texts` the bigrams of each letter's text.
+Both follow from the letters alone and are computed anew whenever one changed, never counted up. `listing.py` reads them.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from zlib import crc32
+
+from services.routing import placing
+from services.routing.access import Tree
+from services.routing.models import State
+from services.routing.placing import PathOf
+from services.routing.repository import SERVICE
+from shared.messaging.broker import Record
+from shared.messaging.letters import Letters
+from shared.messaging.parking import read
+from shared.messaging.patience import patiently
+from shared.storage import Aggregates, DeleteOne, Index, Store, UpdateOne, insert_missing, translated
+from shared.text import grams
+
+ENTRIES: Final = "entries"
+TEXTS: Final = "texts"
+BATCH: Final = 500
+"""Letters whose entries are made together in a rebuild."""
+
+FILTERS: Final = ("domain3", "unit", "domain2", "region", "domain1", "place", "nature")
+"""Fields that a list is filtered by, the most selective first; each has an index in the order of receipt."""
+SORTS: Final = ("received", "due", "number", "registered", "finished")
+"""Sort keys, each unique by itself and with an index of its own."""
+_PARTIAL: Final = frozenset({"domain2", "domain3", "registered", "finished"})
+"""Fields that not every entry has."""
+
+
+def keys(*fields: str) -> list[tuple[str, int]]:
+    """Return the keys of the index of these fields within a mailbox."""
+    return [("mailbox", 1), *((name, 1) for name in fields)]
+
+
+def _index(*fields: str) -> Index:
+    lacking = {name: {"$exists": True} for name in fields if name in _PARTIAL}
+    return Index(keys(*fields), only_where=lacking or None)
+
+
+def hashed(gram: str) -> int:
+    """Return what stands for a bigram in the index: 32 bits, so that a letter's document stays in one row of the store."""
+    return crc32(gram.encode()) - (1 << 31)
+
+
+@dataclass(slots=True)
+class Entries:
+    """Keeps the entries as the letters are."""
+
+    store: Store
+    letters: Aggregates[State]
+    tree: Tree
+    path_of: PathOf
+
+    @property
+    def collection(self) -> Any:
+        """The driver's collection of entries."""
+        return self.store.collection(SERVICE, ENTRIES)
+
+    @property
+    def texts(self) -> Any:
+        """The driver's collection of bigrams."""
+        return self.store.collection(SERVICE, TEXTS)
+
+    async def ensure(self) -> None:
+        """Create the indexes where they are missing."""
+        filters = (_index(name, "received") for name in FILTERS)
+        await self.store.ensure(self.collection, [*filters, *(_index(name) for name in SORTS)])
+        await self.store.ensure(self.texts, [Index([("grams", 1)])])
+
+    async def refresh(self, letter_ids: Iterable[str]) -> None:
+        """Write the entries of these letters as the letters are now.
+
+        Two of these may overlap: an entry that was made from a later version of its letter stays.
+
+        Raises:
+            StoreUnavailable: do it again.
+        """
+        wanted: dict[str, dict[str, Any]] = {}
+        versions: dict[str, int] = {}
+        texts: dict[str, tuple[str, str] | None] = {}
+        # What is remembered is at least as new as the fact that brought the letter here; a newer one brings it here again.
+        found, _ = await self.letters.recall(letter_ids)
+        for stored in found.values():
+            state = stored.state
+            if state is None or state.letter is None:
+                continue
+            made = placing.fields(state, self.tree, self.path_of)
+            for mailbox, fields in made.items():
+                key = entry_id(stored.id, mailbox)
+                wanted[key], versions[key] = fields, stored.version
+            # Without an entry nobody may find it; what was erased has no text any more (R3.7).
+            readable = made[placing.CITY] and (state.letter.subject or state.letter.body)
+            texts[stored.id] = (state.letter.subject, state.letter.body) if readable else None
+        await self._write(wanted, versions)
+        await self._write_texts(texts)
+
+    async def _write(self, wanted: dict[str, dict[str, Any]], versions: dict[str, int]) -> None:
+        known = await self._read(self.collection, list(wanted))
+        new = [{"_id": key, "as_of": versions[key], **wanted[key]} for key in wanted if key not in known]
+        taken = {new[position]["_id"] for position in await insert_missing(self.collection, new)}
+        writes = []
+        for key in sorted(wanted):  # in one order for everybody, so that two batches never wait for each other
+            fields, before = wanted[key], known.get(key, {})
+            same = {name: value for name, value in before.items() if name not in {"_id", "as_of"}} == fields
+            if key in taken or (before and not same):
+                # A field of no use any more goes; where somebody else was faster, it is not known which ones there are.
+                gone = {name: "" for name in (before or dict.fromkeys(_EVERY)) if name not in {"_id", "as_of", *fields}}
+                change = {"$set": {"as_of": versions[key], **fields}, **({"$unset": gone} if gone else {})}
+                writes.append(UpdateOne({"_id": key, "as_of": {"$lte": versions[key]}}, change))
+        if writes:
+            with translated():
+                await self.collection.bulk_write(writes, ordered=False)
+
+    async def _write_texts(self, texts: dict[str, tuple[str, str] | None]) -> None:
+        known = await self._read(self.texts, list(texts), {"_id": 1})
+        new = [
+            {"_id": letter_id, "grams": [hashed(gram) for gram in grams(*text)]}
+            for letter_id, text in texts.items()
+            if text is not None and letter_id not in known
+        ]
+        await insert_missing(self.texts, new)
+        gone = sorted(letter_id for letter_id, text in texts.items() if text is None and letter_id in known)
+        if gone:
+            with translated():
+                await self.texts.bulk_write([DeleteOne({"_id": letter_id}) for letter_id in gone], ordered=False)
+
+    @staticmethod
+    async def _read(
+        collection: Any, ids: Sequence[str], only: dict[str, int] | None = None
+    ) -> dict[str, dict[str, Any]]:
+        if not ids:
+            return {}
+        with translated():
+            cursor = collection.find({"_id": {"$in": list(ids)}}, only).batch_size(len(ids) + 1)
+            return {document["_id"]: document for document in await cursor.to_list(len(ids))}
+
+    async def rebuild(self) -> None:
+        """Make the entries of all letters."""
+        after = ""
+        while True:
+            with translated():
+                cursor = self.letters.collection.find({"_id": {"$gt": after}}, {"_id": 1}).sort([("_id", 1)])
+                ids = [document["_id"] for document in await cursor.limit(BATCH).to_list(BATCH)]
+            if not ids:
+                return
+            after = ids[-1]
+            await self.refresh(ids)
+
+
+_EVERY: Final = ("mailbox", "letter", "desk", "overdue", *FILTERS, *SORTS)
+
+
+def entry_id(letter_id: str, mailbox: str) -> str:
+    """Return the key of a letter's entry for a mailbox."""
+    return f"{letter_id}|{mailbox}"
+
+
+@dataclass(slots=True)
+class Following:
+    """Takes facts: first the letters, then their entries, then the batch is committed.
+
+    So a crash at any instant brings the batch again, and the entries of all its letters are made anew, whatever was new in it. What
+    a command decided comes round on the topic and is taken in the same way.
+    """
+
+    letters: Letters[State]
+    entries: Entries
+    namespace: str = ""
+
+    async def handle(self, records: Sequence[Record]) -> None:
+        """Take a batch of the topic `letters`; see `Letters.handle`.
+
+        Raises:
+            StoreUnavailable: after a minute of retries; Kafka brings the batch again.
+        """
+        await self.letters.handle(records)
+        touched = dict.fromkeys(read(record, self.namespace).letter_id for record in records)
+        async for attempt in patiently():
+            with attempt:
+                await self.entries.refresh(letter_id for letter_id in touched if letter_id)

@@ -1,0 +1,1 @@
+"""Paper: forms and registers as PDF, laid out by typst with Chinese fonts embedded."""
