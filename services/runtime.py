@@ -258,8 +258,8 @@ def application(services: Sequence[Service], kit: Kit) -> FastAPI:
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS):
                 await asyncio.gather(*(service.stop() for service in services))
-        with suppress(Exception):
-            await kit.changes.stop()
+        for changes in {id(service.kit): service.kit.changes for service in services}.values():
+            await changes.stop()
         kit.store.close()
 
     async def readiness() -> Mapping[str, str | None]:

@@ -212,7 +212,8 @@ def router(letters: Letters[Clocks], directory: Directory, rules: Rules) -> APIR
         if not caller.is_duty_officer:
             if state.reported_mailbox in directory.same_unit(caller.mailbox):
                 known(None)
-            require(caller, mailbox=state.parties)
+            parties = [directory.acting_for(code, state.reported_mailbox) for code in state.parties]
+            require(caller, mailbox=parties)
         response.headers["ETag"] = etag_of(stored.version)
         now = letters.clock.now()
         return LetterView(

@@ -5,10 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from services.routing import domain, routes_handling, routes_history, routes_slips
+from services.routing import domain, routes_directory, routes_handling, routes_history, routes_slips
 from services.routing.desk import Desk, LetterId
 from services.routing.history import History
 from services.routing.models import State
+from services.routing.office import Office
 from services.routing.repository import ListName, order_of, page
 from services.routing.showing import letter_row
 from services.routing.views import LetterRow, LetterView
@@ -24,7 +25,7 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[str | None, Query(max_length=500)]
 
 
-def router(letters: Letters[State], tree: Directory, history: History) -> APIRouter:
+def router(letters: Letters[State], tree: Directory, history: History, office: Office) -> APIRouter:
     """Return the routes of routing."""
     router = APIRouter(prefix="/routing", tags=["办理 handling"])
     desk = Desk(letters, tree)
@@ -37,7 +38,7 @@ def router(letters: Letters[State], tree: Directory, history: History) -> APIRou
             state, letter = stored.state, stored.state.letter if stored.state else None
             if state is None or letter is None or domain.hidden_from(letter.classification, caller.mailbox, tree):
                 continue
-            row = letter_row(state, stored.version, code, name)
+            row = letter_row(state, stored.version, code, name, tree)
             if row is not None:
                 shown.append(row)
         last = found[limit - 1].state if len(found) > limit else None
@@ -72,4 +73,5 @@ def router(letters: Letters[State], tree: Directory, history: History) -> APIRou
     routes_slips.add(router, desk)
     routes_handling.add(router, desk)
     routes_history.add(router, desk, history)
+    routes_directory.add_routes(router, office)
     return router

@@ -6,8 +6,11 @@ letters ──▶ state ◀── moves ◀── HTTP (staff)                  
               └──▶ outbox ──▶ letters, mailbox.<code>            what each mailbox must know at once (R6.3)
 
 letters ──▶ history ──▶ HTTP (staff)                             every fact of every service, as a chain (R10.1)
+office ◀── HTTP (duty office)                                    the directory: topics made, then the change on `directory` (R1.1)
 """
 
+import asyncio
+import logging
 from functools import partial
 
 from services.routing import handlers, repository
@@ -16,12 +19,20 @@ from services.routing.domain import follow
 from services.routing.handlers import Actions
 from services.routing.history import ENTRIES, HEADS, PACE_SECONDS, PART, History
 from services.routing.models import State
+from services.routing.office import Office, entries
 from services.routing.state import ON
 from services.routing.telling import Teller
 from services.runtime import Kit, Service
-from shared.messaging.broker import subscribe
+from services.succession import Succession
+from shared.messaging.broker import look_for_topics, subscribe
 from shared.messaging.letters import LETTERS, Domain, Letters
+from shared.messaging.topics import TopicsRefused, make_mailbox_topics
 from shared.observability import metrics
+
+log = logging.getLogger(__name__)
+
+REPORTED = "state.letter.classification.reported_mailbox"
+"""The field of a document that names the mailbox a report (举报) is about."""
 
 
 def build(kit: Kit) -> Service:
@@ -37,20 +48,30 @@ def build(kit: Kit) -> Service:
         kit.namespace,
         tell=Teller(kit.directory),
     )
-    actions = Actions(letters, kit.directory, service.broker, kit.namespace)
+    actions = Actions(letters, kit.changes, service.broker, kit.namespace)
+    settings = kit.settings
+    make_topics = partial(make_mailbox_topics, settings.kafka_bootstrap, settings.topics_file, kit.namespace)
+    office = Office(entries(kit.store), service.outbox, kit.changes, kit.clock, make_topics)
 
     async def measure() -> None:
         codes = [mailbox.code for mailbox in kit.directory.mailboxes()]
         for stage, count in (await repository.open_letters(aggregates, codes)).items():
             metrics.letters.labels(repository.SERVICE, stage.value).set(count)
 
+    async def make_missing_topics() -> None:
+        try:
+            await office.all_topics()
+        except TopicsRefused as error:  # letters of all other mailboxes still flow
+            log.exception("topics of mailboxes are missing and cannot be made: deploy.topics apply", exc_info=error)
+
     history = History(kit.store, kit.namespace)
     service.letters = letters
     service.derived += [ENTRIES, HEADS]
     service.projections.append(history.handle)
-    service.prepare.append(aggregates.ensure)
+    service.prepare += [aggregates.ensure, office.aggregates.ensure, make_missing_topics]
     service.measures.append(measure)
-    service.routers.append(router(letters, kit.directory, history))
+    service.sweeps["succession"] = Succession(kit.changes, aggregates, repository.ranges, REPORTED, kit.clock)
+    service.routers.append(router(letters, kit.directory, history, office))
     listen = partial(subscribe, service.broker)
     service.subscribers += [
         listen(letters.handle, group=kit.group("routing"), topics=[kit.namespace + LETTERS], title="全部事实 letters"),
@@ -68,4 +89,13 @@ def build(kit: Kit) -> Service:
             title="单位系统的请求 actions.<code>",
         ),
     ]
+    asked = service.subscribers[-1]
+    looking: set[asyncio.Task[None]] = set()
+
+    def look() -> None:
+        task = asyncio.create_task(look_for_topics(asked), name="look for topics")
+        looking.add(task)
+        task.add_done_callback(looking.discard)
+
+    kit.changes.live.listeners.append(look)
     return service

@@ -1,7 +1,9 @@
 """How routing shows letters over HTTP: each mailbox sees what concerns it."""
 
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from services.routing.access import Tree, acting
 from services.routing.models import Clock, Extension, Handoff, Reply, Slip, State
 from services.routing.repository import ListName
 from services.routing.views import (
@@ -32,10 +34,11 @@ def _view(kind: type[Made], part: Any, **more: Any) -> Made:
     return kind(**{**taken, **more})
 
 
-def letter_view(state: State, version: int, caller: Caller) -> LetterView:
+def letter_view(state: State, version: int, caller: Caller, tree: Tree) -> LetterView:
     """Show a letter to somebody who may see it; it must have been received."""
     letter = state.letter
     assert letter is not None
+    mine = Mine(state, caller.mailbox, tree, everything=caller.is_duty_officer)
     return _view(
         LetterView,
         letter,
@@ -49,8 +52,8 @@ def letter_view(state: State, version: int, caller: Caller) -> LetterView:
         number=letter.number.text if letter.number else None,
         number_ascii=letter.number.ascii if letter.number else None,
         attachments=list(letter.attachments),
-        slips=[_slip(slip) for slip in state.slips if _concerns(caller, slip.sender)],
-        handoffs=[_handoff(handoff, state.clocks.get(handoff.id, Clock()), caller) for handoff in state.handoffs],
+        slips=[_slip(slip) for slip in state.slips if mine(slip.sender)],
+        handoffs=[_handoff(handoff, state.clocks.get(handoff.id, Clock()), mine) for handoff in state.handoffs],
         instructions=[
             _view(
                 InstructionView,
@@ -60,41 +63,52 @@ def letter_view(state: State, version: int, caller: Caller) -> LetterView:
                 ended=_view(NoteView, one.ended) if one.ended else None,
             )
             for one in state.instructions
-            if _concerns(caller, one.mailbox, one.leader.mailbox)
+            if mine(one.mailbox, one.leader.mailbox)
         ],
         answer=_view(AnswerView, state.answer) if state.answer else None,
         answers=[_view(AnswerView, answer) for answer in state.answers],
     )
 
 
-def _concerns(caller: Caller, *mailboxes: str) -> bool:
-    return caller.is_duty_officer or caller.mailbox in mailboxes
+@dataclass(frozen=True, slots=True)
+class Mine:
+    """Tells whether something concerns a mailbox: as its own, or as that of a closed one for which it acts."""
+
+    state: State
+    mailbox: str
+    tree: Tree
+    everything: bool = False
+
+    def __call__(self, *codes: str) -> bool:
+        """Return whether one of these mailboxes is meant."""
+        return self.everything or any(acting(self.state, code, self.tree) == self.mailbox for code in codes)
 
 
-def _meant(state: State, mailbox: str, name: ListName) -> Handoff | None:
+def _meant(state: State, mine: Mine, name: ListName) -> Handoff | None:
     """Return the hand-off for which a letter stands in a mailbox's list."""
-    sent = [handoff for handoff in state.handoffs if handoff.sender == mailbox]
+    sent = [handoff for handoff in state.handoffs if mine(handoff.sender)]
     if name is ListName.TO_TELL:
         return next((handoff for handoff in sent if handoff.to_tell), None)
     if name is ListName.EXTENSIONS:
         return next((handoff for handoff in sent if handoff.undecided is not None), None)
     if name is ListName.RETURNED:
         return state.returned
-    ends = [handoff for handoff in state.open_handoffs if mailbox in {handoff.sender, handoff.receiver}]
+    ends = [handoff for handoff in state.open_handoffs if mine(handoff.sender, handoff.receiver)]
     return ends[-1] if ends else state.handoff
 
 
-def letter_row(state: State, version: int, mailbox: str, name: ListName) -> LetterRow | None:
+def letter_row(state: State, version: int, mailbox: str, name: ListName, tree: Tree) -> LetterRow | None:
     """Show a letter in a list; none: it stands in no list."""
     letter = state.letter
     if letter is None or state.since is None:
         return None
-    handoff = _meant(state, mailbox, name)
-    slip = state.slip if state.slip and state.slip.sender == mailbox else None
+    mine = Mine(state, mailbox, tree)
+    handoff = _meant(state, mine, name)
+    slip = state.slip if state.slip and mine(state.slip.sender) else None
     clock = state.clocks.get(handoff.id, Clock()) if handoff else Clock()
     draft = handoff.draft if handoff else None
     asked = handoff.undecided if handoff else None
-    instruction = next((one for one in state.instructions if one.mailbox == mailbox and one.ended is None), None)
+    instruction = next((one for one in state.instructions if mine(one.mailbox) and one.ended is None), None)
     return LetterRow(
         letter_id=state.letter_id,
         version=version,
@@ -141,10 +155,10 @@ def _slip(slip: Slip) -> SlipView:
     )
 
 
-def _handoff(handoff: Handoff, clock: Clock, caller: Caller) -> HandoffView:
+def _handoff(handoff: Handoff, clock: Clock, mine: Mine) -> HandoffView:
     """Show a hand-off; how a unit works inside is its own business (R4.2b), and a draft that of the assignee."""
-    ends = _concerns(caller, handoff.sender, handoff.receiver)
-    drafts = _concerns(caller, handoff.sender if handoff.by_hand else handoff.receiver)
+    ends = mine(handoff.sender, handoff.receiver)
+    drafts = mine(handoff.sender if handoff.by_hand else handoff.receiver)
     replies = [_reply(reply, handoff) for reply in handoff.replies if ends]
     shown = {ReplyState.APPROVED, ReplyState.SENT_BACK}
     return _view(

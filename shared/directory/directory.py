@@ -136,13 +136,14 @@ class Directory:
     def acting_for(self, code: str, reported: str | None = None) -> str:
         """Return the mailbox whose staff act today for the mailbox ``code`` on a letter.
 
-        That is `current`. But where the letter is a report (举报) about that mailbox's unit, or about one that was merged into it, it is
-        the mailbox above, for the report must not be seen there (R1.2).
+        That is `current`. But where a merger would lead a report (举报) into the unit that it is about, it is the mailbox above (R1.2): the
+        report is about the successor or a part of it, or about a unit that was merged into the one that has the letter.
         """
         now = self.current(code)
-        if reported is not None and reported in self.same_unit(now) and now in self:
-            return self.unit_of(now).parent or now
-        return now
+        if reported is None or now not in self or reported not in self.same_unit(now):
+            return now
+        merged = now != code or self.current(reported) != reported
+        return (self.unit_of(now).parent or now) if merged else now
 
     # ── what a mailbox has ───────────────────────────────────────────────────────────────────────────────────────────
 

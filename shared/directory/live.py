@@ -77,6 +77,12 @@ class LiveDirectory:
         """Return the changes of one mailbox, the oldest first: what, when, who, why; without the entries."""
         return list(self._history.get(code, ()))
 
+    def between(self, after: int, version: int) -> list[dict[str, Any]]:
+        """Return the changes with a version above `after` and up to `version`, in their order."""
+        every = (one for changes in self._history.values() for one in changes)
+        found = [one for one in every if after < one["directory_version"] <= version]
+        return sorted(found, key=lambda one: one["directory_version"])
+
     def of(self, overlay: dict[str, Mailbox], version: int) -> Directory:
         """Return the directory as another version of the changes makes it.
 

@@ -133,6 +133,13 @@ def subscribe(
     return subscriber
 
 
+async def look_for_topics(subscriber: Any) -> None:
+    """Let a subscriber of a pattern see topics that were just made; by itself it looks every 15 seconds."""
+    consumer = subscriber.consumer
+    if consumer is not None:
+        await consumer._client.force_metadata_update()  # noqa: SLF001 - the client has no public call for it
+
+
 async def lag_of(subscriber: Any) -> dict[tuple[str, int], int]:
     """Return the messages still to be handled per (topic, partition) that this process is assigned."""
     consumer = subscriber.consumer
@@ -146,4 +153,4 @@ async def lag_of(subscriber: Any) -> dict[tuple[str, int], int]:
     return behind
 
 
-__all__ = ["BatchHandler", "Record", "TopicPartition", "lag_of", "make_broker", "subscribe"]
+__all__ = ["BatchHandler", "Record", "TopicPartition", "lag_of", "look_for_topics", "make_broker", "subscribe"]
