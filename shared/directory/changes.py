@@ -99,7 +99,7 @@ def add(now: Directory, entry: Mapping[str, Any], change: Change) -> list[Direct
         DirectoryError: the entry is incomplete or does not fit; it lists every problem (R1.3).
     """
     where = str(entry.get("code") or "code")[:80]
-    problems = [DirectoryProblem(where, "R1.1", f"{name} is given", remedy) for name, remedy in _own(entry)]
+    problems = [DirectoryProblem(where, "R1.1", f"{name} is given", remedy) for name, remedy in _own(entry, {})]
     problems += _reasoned(where, change)
     mailbox = _entry(where, entry, problems)
     if mailbox is not None and mailbox.code in now:
@@ -128,15 +128,18 @@ def alter(now: Directory, code: str, fields: Mapping[str, Any], change: Change) 
         DirectoryError: the outcome would be incomplete or would not fit; it lists every problem (R1.3).
     """
     old = now.get(code)
-    problems = [DirectoryProblem(code, "R1.1", f"{name} is given", remedy) for name, remedy in _own(fields)]
+    was = _plain(old)
+    problems = [
+        DirectoryProblem(code, "R1.1", f"{name} is given", remedy) for name, remedy in _own({**was, **fields}, was)
+    ]
     problems += _reasoned(code, change)
     if old.closed is not None:
         remedy = f"its letters are with {now.current(code)}; change that one"
         problems.append(DirectoryProblem(code, "R1.1", "the mailbox is closed", remedy))
     for name, (rule, remedy) in FIXED.items():
-        if name in fields and fields[name] != _plain(old)[name]:
+        if name in fields and fields[name] != was[name]:
             problems.append(DirectoryProblem(code, rule, f"{name} never changes", remedy))
-    new = _entry(code, {**_plain(old), **fields}, problems)
+    new = _entry(code, {**was, **fields}, problems)
     if new is not None and (old.kind is MailboxKind.DEPARTMENT) != (new.kind is MailboxKind.DEPARTMENT):
         remedy = "close it and add a mailbox of the other kind, to which its letters go"
         problems.append(DirectoryProblem(code, "R1.1", "a department never becomes a unit, nor a unit one", remedy))
@@ -147,8 +150,8 @@ def alter(now: Directory, code: str, fields: Mapping[str, Any], change: Change) 
         problems += _whole_with(now, new)
     if problems or new is None:
         raise DirectoryError(f"the change of {code}", problems)
-    before, after = _plain(old), _plain(new)
-    changed = tuple(name for name in after if after[name] != before[name] and name not in OWN)
+    after = _plain(new)
+    changed = tuple(name for name in after if after[name] != was[name] and name not in OWN)
     return [MailboxChanged(**_base(now, new, change, 1), changed=changed)] if changed else []
 
 
@@ -204,8 +207,9 @@ def _fit_to_succeed(now: Directory, old: Mailbox, heir: str | None) -> list[Dire
     return []
 
 
-def _own(fields: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    return ((name, remedy) for name, remedy in OWN.items() if fields.get(name))
+def _own(fields: Mapping[str, Any], old: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """Return the fields that only changes write, as far as they are given and not as they are."""
+    return ((name, remedy) for name, remedy in OWN.items() if (fields.get(name) or None) != (old.get(name) or None))
 
 
 def _reasoned(where: str, change: Change) -> list[DirectoryProblem]:

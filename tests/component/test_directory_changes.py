@@ -1,135 +1,30 @@
-"""The directory changed while services run: over HTTP, on real engines, with letters under way (R1.1–R1.3)."""
+"""The directory changed while services run: mailboxes added and renamed; restarts, crashes and laggards (R1.1–R1.3)."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
-import pytest
 
-from services.deadline.app import build as deadline
-from services.intake.app import build as intake
-from services.publication.app import build as publication
-from services.reporting.app import build as reporting
 from services.routing.app import build as routing
-from services.runtime import Service
-from shared.contracts.actions import AnswerCitizen, ApproveReply, CollectLetter, SubmitReply
-from shared.contracts.directory import MailboxAdded, MailboxChanged, MailboxClosed
-from shared.contracts.mailbox import ActionDone, AssignmentArrived, ContactDisclosed, LetterArrived
+from services.routing.office import entries
+from services.runtime import Service, application
+from shared.contracts.actions import ApproveReply, CollectLetter, SubmitReply
+from shared.contracts.directory import MailboxAdded, MailboxChanged
+from shared.contracts.envelope import pack
+from shared.contracts.mailbox import ActionDone, AssignmentArrived, LetterArrived
+from shared.contracts.submissions import SubmissionAccepted
+from shared.contracts.types import Actor, Classification, Contact, Nature
+from shared.directory.changes import Change, add, applied
+from shared.messaging.topics import make_mailbox_topics
+from shared.storage import Change as Move
+from shared.storage import Stored
+from tests.city_hall import DIRECTORY, ENTRY, MAILBOXES, at_version, finished, hall_of, wrong
 from tests.component.test_intake import LETTER
-from tests.conftest import World, eventually
-from tests.routing_desk import CLERK, DUTY, HEAD, SLIP, Desk, action, staff
+from tests.conftest import MONDAY, World, eventually
+from tests.routing_desk import CLERK, DUTY, HEAD, action, staff
 
-DIRECTORY = "/routing/directory"
-MAILBOXES = f"{DIRECTORY}/mailboxes"
-ENTRY: dict[str, Any] = {
-    "code": "east-lake",
-    "name": "东湖新区管理委员会",
-    "short_name": "东湖新区",
-    "kind": "department_of_government",
-    "parent": "mayor",
-    "prefix": {"chinese": "渝东信", "ascii": "YDHX"},
-    "responsible_department": "管委会办公室",
-    "leader": {"name": "戊主任", "subject": "east-lake-leader"},
-    "staff": [
-        {"name": "戊经办", "subject": "east-lake-clerk", "roles": ["clerk"]},
-        {"name": "戊负责", "subject": "east-lake-head", "roles": ["head"]},
-    ],
-}
-
-
-@dataclass
-class Hall:
-    """All services of a city, and its duty office."""
-
-    desk: Desk
-    services: list[Service]
-
-    @property
-    def world(self) -> World:
-        return self.desk.world
-
-    @property
-    def client(self) -> httpx.AsyncClient:
-        return self.desk.client
-
-    async def version(self) -> str:
-        return (await self.client.get(DIRECTORY, headers=self.world.token(*DUTY))).headers["etag"]
-
-    async def adds(self, **changes: Any) -> httpx.Response:
-        body = {"entry": {**ENTRY, **changes}, "reason": "新设机构"}
-        return await self.client.post(MAILBOXES, json=body, headers=self.world.token(*DUTY))
-
-    async def changes(self, code: str, if_match: str | None = None, **entry: Any) -> httpx.Response:
-        headers = {**self.world.token(*DUTY), "If-Match": if_match or await self.version()}
-        return await self.client.patch(
-            f"{MAILBOXES}/{code}", json={"entry": entry, "reason": "机构调整"}, headers=headers
-        )
-
-    async def closes(self, code: str, successor: str | None = None) -> dict[str, Any]:
-        headers = {**self.world.token(*DUTY), "If-Match": await self.version()}
-        body = {"successor": successor, "reason": "机构合并"}
-        answer = await self.client.post(f"{MAILBOXES}/{code}/close", json=body, headers=headers)
-        assert answer.status_code == 200, answer.text
-        return answer.json()  # type: ignore[no-any-return]
-
-    async def submits(self, mailbox: str, **changes: Any) -> httpx.Response:
-        headers = {"Idempotency-Key": str(uuid4())}
-        return await self.client.post(
-            "/intake/letters", json={**LETTER, "mailbox": mailbox, **changes}, headers=headers
-        )
-
-    async def unread(self, mailbox: str) -> list[str]:
-        """Ids of letters that a mailbox's clerk has to read."""
-        path = f"/intake/mailboxes/{mailbox}/letters"
-        answer = await self.client.get(path, headers=self.world.token(*staff(mailbox)))
-        assert answer.status_code == 200, answer.text
-        return [row["letter_id"] for row in answer.json()["items"]]
-
-    async def received(self, mailbox: str, **changes: Any) -> str:
-        """Submit a letter; its id once the mailbox's clerk sees it."""
-        before = set(await self.unread(mailbox))
-        assert (await self.submits(mailbox, **changes)).status_code == 202
-
-        async def new() -> str | None:
-            return next((one for one in await self.unread(mailbox) if one not in before), None)
-
-        return await eventually(new)  # type: ignore[no-any-return]
-
-    async def registered(self, mailbox: str, letter_id: str, by: str | None = None) -> str:
-        """Register a letter; its number once routing has it."""
-        clerk = staff(by or mailbox)
-        answer = await self.client.post(f"/intake/letters/{letter_id}/register", headers=self.world.token(*clerk))
-        assert answer.status_code == 200, answer.text
-
-        async def known() -> bool:
-            found = await self.desk.get(f"letters/{letter_id}", DUTY)
-            return found.status_code == 200 and found.json()["number"] is not None
-
-        await eventually(known)
-        return answer.json()["number"]  # type: ignore[no-any-return]
-
-    async def listed(self, mailbox: str, name: str) -> list[str]:
-        answer = await self.desk.get(f"mailboxes/{mailbox}/letters?list={name}", staff(mailbox))
-        assert answer.status_code == 200, answer.text
-        return [row["letter_id"] for row in answer.json()["items"]]
-
-
-@asynccontextmanager
-async def hall_of(world: World, *builders: Any) -> AsyncIterator[Hall]:
-    """Services in processes of their own, as far as they can tell."""
-    services = [build(world.kit()) for build in builders or (routing, intake)]
-    async with world.running(*services) as client:
-        yield Hall(Desk(world, client, services[0]), services)
-
-
-def wrong(answer: httpx.Response) -> set[tuple[str, str]]:
-    """The fields and rules of a refusal."""
-    assert answer.status_code == 422, answer.text
-    return {(error["field"], error["rule"]) for error in answer.json()["errors"]}
+DEPLOY = Path("deploy").resolve()
 
 
 # ── added ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -163,10 +58,6 @@ async def test_r1_1_a_unit_that_is_added_gets_letters_and_works_over_its_own_top
         assert isinstance(fact, MailboxAdded)
         assert (fact.mailbox, fact.directory_version, fact.reason) == ("east-lake", 1, "新设机构")
         assert fact.by.subject == "mayor-duty"
-
-
-async def finished(hall: Hall, letter_id: str) -> bool:
-    return bool((await hall.desk.get(f"letters/{letter_id}", DUTY)).json()["stage"] == "finished")
 
 
 async def test_r1_3_an_incomplete_entry_is_refused_with_all_its_reasons_and_leaves_nothing_behind(world: World) -> None:
@@ -252,5 +143,157 @@ async def test_many_units_added_at_once_through_two_replicas_stand_in_one_order(
             assert await eventually(lambda hall=hall: at_version(hall, '"6"'))  # type: ignore[misc]
 
 
-async def at_version(hall: Hall, version: str) -> bool:
-    return await hall.version() == version
+# ── renamed ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_r1_1_a_renamed_unit_keeps_its_letters_and_numbers_and_pages_show_the_new_name(world: World) -> None:
+    async with hall_of(world) as hall:
+        receipt = (await hall.submits("education")).json()["receipt"]
+        (letter_id,) = await eventually(lambda: hall.unread("education"))
+        number = await hall.registered("education", letter_id)
+        answer = await hall.changes("education", name="重庆市教育局", short_name="市教育局")
+        assert answer.status_code == 200, answer.text
+        (former,) = answer.json()["mailbox"]["former_names"]
+        assert (former["name"], former["short_name"]) == ("重庆市教育委员会", "市教委")
+
+        async def shown() -> bool:
+            standing = (await hall.client.get(f"/intake/receipts/{receipt}")).json()
+            return bool((standing["mailbox"], standing["number"]) == ("重庆市教育局", number))
+
+        assert await eventually(shown)
+        again = await hall.received("education")
+        assert (await hall.registered("education", again), number) == ("渝教信〔2026〕2号", "渝教信〔2026〕1号")
+
+        (fact,) = await world.messages("directory")
+        assert isinstance(fact, MailboxChanged)
+        assert fact.changed == ("name", "short_name")
+        for fixed, rule in (
+            ({"prefix": {"chinese": "渝育信", "ascii": "YYX"}}, "R3.8"),
+            ({"code": "schools"}, "R1.1"),
+            ({"kind": "department", "prefix": None}, "R1.1"),
+            ({"closed": {"at": "2026-03-02T09:30:00+08:00", "successor": "mayor"}}, "R1.1"),
+            ({"staff": []}, "R1.3"),
+        ):
+            assert rule in {found for _, found in wrong(await hall.changes("education", **fixed))}
+        lines = await hall.client.get(f"{MAILBOXES}/education/history", headers=world.token(*staff("water")))
+        assert [(line["what"], line["changed"], line["reason"], line["by"]["subject"]) for line in lines.json()] == [
+            ("MailboxChanged", ["name", "short_name"], "机构调整", "mayor-duty")
+        ]
+
+
+# ── restarts, crashes, laggards ──────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_changes_outlive_a_restart_and_a_store_that_lost_them(world: World) -> None:
+    async with hall_of(world, routing) as hall:
+        assert (await hall.adds()).status_code == 201
+    async with hall_of(world) as hall:
+        assert await hall.version() == '"1"'
+        assert (await hall.submits("east-lake")).status_code == 202
+        office = await hall.services[0].kit.store.database("routing").drop_collection("directory")
+        assert office is not None
+        renamed = await hall.changes("east-lake", short_name="东湖")
+        assert renamed.json()["version"] == 2
+        assert renamed.json()["in_effect"] is True
+    async with hall_of(world, routing) as hall:
+        entry = await hall.client.get(f"{MAILBOXES}/east-lake", headers=world.token(*DUTY))
+        assert (entry.json()["short_name"], entry.headers["etag"]) == ("东湖", '"2"')
+
+
+async def test_a_crash_between_the_topics_and_the_fact_leaves_a_unit_that_can_be_added(world: World) -> None:
+    kit = world.kit()
+    made = await make_mailbox_topics(
+        kit.settings.kafka_bootstrap, kit.settings.topics_file, kit.namespace, ["east-lake"]
+    )
+    assert made == 2
+    async with hall_of(world) as hall:
+        assert (await hall.adds()).status_code == 201
+        await hall.received("east-lake")
+        await hall.desk.told("east-lake", LetterArrived)
+
+
+async def test_a_change_that_was_stored_and_never_sent_is_sent_after_a_restart(world: World) -> None:
+    service = routing(world.kit())
+    aggregates = entries(service.kit.store)
+    at = service.kit.clock.now()
+    change = Change(by=Actor(subject="mayor-duty", mailbox="mayor"), at=at, reason="新设机构")
+    facts = add(service.kit.directory, ENTRY, change)
+    stored = Stored[Any]("directory")
+    message = pack(
+        facts[0], topic="directory", letter_id="east-lake", source="routing", id="1", time=at, traceparent="", seq=1
+    )
+    await aggregates.save([Move(stored, applied({}, facts), {"routing": 1}, [message])])
+    service.kit.store.close()
+    async with hall_of(world) as hall:  # the topics, too, were never made
+        await eventually(lambda: at_version(hall, '"1"'))
+        await hall.all_know(1)
+        assert (await hall.submits("east-lake")).status_code == 202
+    async with hall_of(world) as hall:
+        await hall.desk.told("east-lake", LetterArrived)
+
+
+async def test_a_file_that_contradicts_changes_is_refused_with_every_error_until_it_is_corrected(
+    world: World, tmp_path: Path
+) -> None:
+    async with hall_of(world, routing) as hall:
+        assert (await hall.adds()).status_code == 201
+    text = world.settings.directory_file.read_text(encoding="utf-8").replace("../../deploy", str(DEPLOY))
+    file = tmp_path / "directory.yaml"
+    file.write_text(text.replace("渝水信", "渝东信").replace("YSX", "YDHX"), encoding="utf-8")
+    service = routing(world.kit(directory_file=file))
+    app = application([service], service.kit)
+    async with app.router.lifespan_context(app):
+        client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://city.test")
+
+        async def refused() -> str | None:
+            waits = (await client.get("/health/ready")).json()
+            return str(waits) if "directory" in str(waits) and "渝东信" in str(waits) else None
+
+        reasons = await eventually(refused)
+        assert "YDHX" in reasons
+        assert "east-lake" in reasons
+        assert (await client.get("/health/live")).status_code == 200
+        file.write_text(text, encoding="utf-8")
+
+        async def ready() -> bool:
+            return (await client.get("/health/ready")).status_code == 200
+
+        await eventually(ready, 30)
+        assert "east-lake" in service.kit.directory
+
+
+async def test_a_letter_to_a_new_unit_is_not_parked_where_intake_has_not_heard_of_it_yet(world: World) -> None:
+    async with hall_of(world) as hall:
+        laggard = hall.services[1].kit.changes._follower
+        assert laggard._task is not None
+        laggard._task.cancel()  # it hears no more changes for a while
+        assert (await hall.adds()).status_code == 201
+        submission = SubmissionAccepted(
+            letter_id="0198c0de-0000-8000-8000-00000000000a",
+            at=MONDAY,
+            mailbox="east-lake",
+            subject="小区门口路灯不亮",
+            body=LETTER["body"],
+            contact=Contact(name="李明", phone="+8613800138000"),
+            classification=Classification(nature=Nature.HELP, domain="utilities-power", region="500103"),
+            may_publish=True,
+        )
+        sent = pack(
+            submission,
+            topic="submissions",
+            letter_id=submission.letter_id,
+            source="intake",
+            id="s",
+            time=MONDAY,
+            traceparent="",
+        )
+        await world.produce(sent.topic, sent.key, sent.value, sent.headers)
+        await eventually(lambda: catching_up(hall.services[1]))
+        laggard._task = asyncio.create_task(laggard._follow())
+        await hall.desk.told("east-lake", LetterArrived)
+        assert await hall.services[1].parking.listed() == []
+
+
+async def catching_up(service: Service) -> bool:
+    """Whether somebody waits for the directory to be up to date."""
+    return bool(service.kit.changes._follower._moved._waiters)
