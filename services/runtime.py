@@ -19,7 +19,7 @@ from shared.contracts.errors import BadInput, RuleBroken, Stale
 from shared.directory import Directory, DirectoryError, LiveDirectory, UnknownEntry, load_directory
 from shared.messaging.broker import BatchHandler, lag_of, make_broker
 from shared.messaging.changes import DirectoryChanges
-from shared.messaging.kafka import KafkaBroker, KafkaError
+from shared.messaging.kafka import KafkaBroker, KafkaError, UnknownTopicOrPartitionError
 from shared.messaging.outbox import Outbox
 from shared.messaging.parking import Parking
 from shared.messaging.patience import Conflict
@@ -169,7 +169,8 @@ class Service:
                 await asyncio.sleep(LONGEST_START_PAUSE_SECONDS)
             except (StoreUnavailable, KafkaError, OSError) as error:
                 part = "store" if isinstance(error, StoreUnavailable) else "kafka"
-                self.waits_for[part] = f"{type(error).__name__}: trying again"
+                reason = str(error) if isinstance(error, UnknownTopicOrPartitionError) else type(error).__name__
+                self.waits_for[part] = f"{reason}: trying again"
                 log.warning("an engine is away; the service starts when it is back", extra={"name_of_setting": part})
                 with suppress(Exception):
                     await self.broker.stop()

@@ -73,8 +73,15 @@ async def test_r1_3_an_incomplete_entry_is_refused_with_all_its_reasons_and_leav
             ("/entry/region", "R3.5"),
             ("/reason", "R10.1"),
         }
-        shapes = await hall.adds(staff=[{"name": "", "roles": ["mayor"]}], kind="castle", code="East Lake")
-        assert {field for field, _ in wrong(shapes)} >= {"/entry/code", "/entry/kind", "/entry/staff/0/name"}
+        shapes = await hall.adds(
+            staff=[{"name": "", "roles": ["mayor"]}], kind="castle", code="East Lake", name="东\x00湖"
+        )
+        assert {field for field, _ in wrong(shapes)} >= {
+            "/entry/code",
+            "/entry/kind",
+            "/entry/name",
+            "/entry/staff/0/name",
+        }
         assert await world.messages("directory") == []
         assert await hall.version() == '"0"'
 
