@@ -60,6 +60,8 @@ PACE_SECONDS = 0.08
 and a message that comes alone does not wait."""
 SESSION_MS = 10_000
 """After a crash the others, or the process started again, have its partitions after so long."""
+METADATA_MAX_AGE_MS = 15_000
+"""How often a client looks by itself what topics there are and who leads them."""
 MAX_MESSAGE_BYTES = 1_048_576
 
 
@@ -73,7 +75,7 @@ def make_broker(bootstrap: str, client_id: str) -> KafkaBroker:
         allow_auto_create_topics=False,
         request_timeout_ms=10_000,
         retry_backoff_ms=200,
-        metadata_max_age_ms=15_000,
+        metadata_max_age_ms=METADATA_MAX_AGE_MS,
         max_request_size=MAX_MESSAGE_BYTES,
         graceful_timeout=10,
         logger=None,

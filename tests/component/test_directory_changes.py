@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from services.routing.app import build as routing
 from services.routing.office import entries
@@ -16,6 +17,7 @@ from shared.contracts.mailbox import ActionDone, AssignmentArrived, LetterArrive
 from shared.contracts.submissions import SubmissionAccepted
 from shared.contracts.types import Actor, Classification, Contact, Nature
 from shared.directory.changes import Change, add, applied
+from shared.messaging import broker
 from shared.messaging.topics import make_mailbox_topics
 from shared.storage import Change as Move
 from shared.storage import Stored
@@ -30,7 +32,10 @@ DEPLOY = Path("deploy").resolve()
 # ── added ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_r1_1_a_unit_that_is_added_gets_letters_and_works_over_its_own_topics_at_once(world: World) -> None:
+async def test_r1_1_a_unit_that_is_added_gets_letters_and_works_over_its_own_topics_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker, "METADATA_MAX_AGE_MS", 3_600_000)  # no client sees new topics by chance
     async with hall_of(world) as hall:
         answer = await hall.adds()
         assert answer.status_code == 201, answer.text
