@@ -28,6 +28,10 @@ async def test_r1_1_letters_of_a_merged_unit_are_handled_and_answered_by_its_suc
         in_hand = await desk.assigned()  # by the mayor's mailbox to education
         await desk.done(f"{in_hand}/handoffs/s1/collect", staff("education"))
 
+        answered = await desk.assigned()
+        await desk.done(f"{answered}/handoffs/s1/collect", staff("education"))
+        await desk.replied(answered, "s1", "education")
+
         closed = await hall.closes("education", "water")
         assert closed["mailbox"]["closed"]["successor"] == "water"
         assert closed["mailbox"]["current"] == "water"
@@ -71,9 +75,11 @@ async def test_r1_1_letters_of_a_merged_unit_are_handled_and_answered_by_its_suc
 
         async def to_prepare() -> set[str]:
             found = (await hall.client.get(cases, headers=world.token(*staff("water")))).json()["items"]
-            return {case["letter_id"] for case in found} if len(found) == 2 else set()
+            return {case["letter_id"] for case in found} if len(found) == 3 else set()
 
-        assert await eventually(to_prepare) == {in_hand, registered}
+        assert await eventually(to_prepare) == {answered, in_hand, registered}
+        old = (await desk.get(f"letters/{answered}", staff("water"))).json()
+        assert old["answer"]["mailbox"] == "education"
         figures = "/reporting/mailboxes/education/figures?from=2026-03-02&to=2026-03-08"
         assert (await hall.client.get(figures, headers=world.token(*staff("water")))).status_code == 200
         assert (await hall.client.get(figures, headers=world.token(*staff("yuzhong")))).status_code == 403
