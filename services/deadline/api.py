@@ -199,7 +199,7 @@ def router(letters: Letters[Clocks], directory: Directory, rules: Rules) -> APIR
         require(caller, roles={Role.DUTY_OFFICER})
         now = letters.clock.now()
         found = await repository.figures_of_all(letters.aggregates, now=now, soon=rules.due_soon(now))
-        codes = dict.fromkeys([mailbox.code for mailbox in directory.mailboxes()] + sorted(found))
+        codes = dict.fromkeys([mailbox.code for mailbox in directory.open_mailboxes()] + sorted(found))
         return [FiguresView.of(code, found.get(code, repository.NOTHING_RUNS), now) for code in codes]
 
     @api.get("/letters/{letter_id}", summary="All clocks of one letter")
