@@ -107,8 +107,10 @@ def add(now: Directory, entry: Mapping[str, Any], change: Change) -> list[Direct
         wrong = "the code belonged to a mailbox that was closed" if closed else "the code is taken"
         problems.append(DirectoryProblem(where, "R1.1", wrong, "choose another code; change the entry to change it"))
         mailbox = None
-    if mailbox is not None:
+    elif mailbox is not None:
         problems += _whole_with(now, mailbox)
+    else:
+        problems += _with_the_rest(now, entry)
     if problems or mailbox is None:
         raise DirectoryError(f"the new mailbox {where}", problems)
     return [MailboxAdded(**_base(now, mailbox, change, 1))]
@@ -224,6 +226,24 @@ def _entry(where: str, content: Mapping[str, Any], problems: list[DirectoryProbl
     except ValidationError as error:
         problems.extend(entry_problems(where, error))
         return None
+
+
+def _with_the_rest(now: Directory, content: Mapping[str, Any]) -> list[DirectoryProblem]:
+    """Return what else is wrong with an entry whose wrong fields are known, so that whoever corrects them need not come twice."""
+    blanks = {"name": "—", "short_name": "—"}
+    try:
+        Mailbox.model_validate(dict(content))
+    except ValidationError as error:
+        bad = {str(detail["loc"][0]) for detail in error.errors(include_url=False) if detail["loc"]}
+        bad |= {name for name in content if name not in Mailbox.model_fields}
+        try:
+            rest = Mailbox.model_validate({**{n: v for n, v in content.items() if n not in bad}, **blanks})
+        except ValidationError:  # without its code and kind nothing can be said of its place
+            return []
+        if rest.code in now:
+            return []
+        return [one for one in _whole_with(now, rest) if not any(name in one.wrong for name in bad)]
+    return []
 
 
 def _plain(mailbox: Mailbox) -> dict[str, Any]:

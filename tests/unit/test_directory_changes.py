@@ -89,6 +89,22 @@ def test_r1_3_an_entry_is_refused_with_everything_that_is_wrong_and_the_director
     assert city.tree.version == 0
 
 
+def test_r1_3_what_is_malformed_does_not_hide_what_else_is_wrong(city: City) -> None:
+    bad = {**ENTRY, "name": "", "leader": 5, "staff": [], "parent": "nowhere", "nonsense": 1}
+    bad["prefix"] = {"chinese": "渝水信", "ascii": "YDHX"}
+    found = [wrong for _, wrong in refused(lambda: add(city.tree, bad, WHY))]
+    assert len([wrong for wrong in found if wrong.startswith("name:")]) == 1
+    assert any("nonsense" in wrong for wrong in found)
+    assert len([wrong for wrong in found if "leader" in wrong]) == 1
+    for part in (
+        "its parent nowhere",
+        "prefix 渝水信 is also used by water",
+        "no head among its staff",
+        "no clerk among",
+    ):
+        assert any(part in wrong for wrong in found), part
+
+
 @pytest.mark.parametrize(
     ("fields", "rule"),
     [
