@@ -11,8 +11,8 @@ import httpx
 from services.intake.app import build as intake
 from services.routing.app import build as routing
 from services.runtime import Service
-from tests.component.test_intake import LETTER
 from tests.conftest import World, eventually
+from tests.intake_desk import LETTER
 from tests.routing_desk import DUTY, Desk, staff
 
 DIRECTORY = "/routing/directory"

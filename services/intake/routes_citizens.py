@@ -161,7 +161,7 @@ def public_router(
         summary="信箱入口 The entry that earlier mailboxes redirect to (R1.5)",
     )
     async def entry(code: Code) -> Response:
-        """A link that stays; that of a closed mailbox leads to its successor. Where the city has no portal, it says how to post a letter."""
+        """A link that stays; that of a closed mailbox leads to its successor. Without a portal it says how to post a letter."""
         there = directory.get(directory.current(code))
         target = entries.form_of(there)
         if target is not None:

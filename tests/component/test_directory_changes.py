@@ -22,8 +22,8 @@ from shared.messaging.topics import make_mailbox_topics
 from shared.storage import Change as Move
 from shared.storage import Stored
 from tests.city_hall import DIRECTORY, ENTRY, MAILBOXES, at_version, finished, hall_of, wrong
-from tests.component.test_intake import LETTER
 from tests.conftest import MONDAY, World, eventually
+from tests.intake_desk import LETTER
 from tests.routing_desk import CLERK, DUTY, HEAD, action, staff
 
 DEPLOY = Path("deploy").resolve()

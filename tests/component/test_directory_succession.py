@@ -41,6 +41,8 @@ async def test_r1_1_letters_of_a_merged_unit_are_handled_and_answered_by_its_suc
         assert wrong(refused) == {("/mailbox", "R2.1")}
         assert "水务集团" in refused.json()["errors"][0]["message"]
         assert "education" not in {choice["code"] for choice in (await hall.client.get("/intake/mailboxes")).json()}
+        entry = await hall.client.get("/intake/mailboxes/education/entry")  # the link that other sites have (R1.5)
+        assert entry.json()["mailbox"]["code"] == "water"
         letter_id = await desk.letter()
         slip = await desk.post(f"{letter_id}/slips", CLERK, SLIP)
         assert slip.status_code == 422
@@ -78,6 +80,8 @@ async def test_r1_1_letters_of_a_merged_unit_are_handled_and_answered_by_its_suc
             return {case["letter_id"] for case in found} if len(found) == 3 else set()
 
         assert await eventually(to_prepare) == {answered, in_hand, registered}
+        entries = (await desk.get(f"letters/{in_hand}/history", staff("water"))).json()["items"]
+        assert "ReplySubmitted" in str([one["type"] for one in entries if not one["withheld"]])
         old = (await desk.get(f"letters/{answered}", staff("water"))).json()
         assert old["answer"]["mailbox"] == "education"
         figures = "/reporting/mailboxes/education/figures?from=2026-03-02&to=2026-03-08"
