@@ -45,6 +45,12 @@ class Tree:
         unit = self.departments.get(code, code)
         return frozenset((unit, *(part for part, whole in self.departments.items() if whole == unit)))
 
+    def unit_code(self, code: str) -> str:
+        return self.departments.get(code, code)
+
+    def acting_for(self, code: str, reported: str | None = None) -> str:
+        return code
+
 
 TREE = Tree()
 

@@ -199,7 +199,7 @@ def router(letters: Letters[Clocks], directory: Directory, rules: Rules) -> APIR
         require(caller, roles={Role.DUTY_OFFICER})
         now = letters.clock.now()
         found = await repository.figures_of_all(letters.aggregates, now=now, soon=rules.due_soon(now))
-        codes = dict.fromkeys([mailbox.code for mailbox in directory.mailboxes()] + sorted(found))
+        codes = dict.fromkeys([mailbox.code for mailbox in directory.open_mailboxes()] + sorted(found))
         return [FiguresView.of(code, found.get(code, repository.NOTHING_RUNS), now) for code in codes]
 
     @api.get("/letters/{letter_id}", summary="All clocks of one letter")
@@ -212,7 +212,8 @@ def router(letters: Letters[Clocks], directory: Directory, rules: Rules) -> APIR
         if not caller.is_duty_officer:
             if state.reported_mailbox in directory.same_unit(caller.mailbox):
                 known(None)
-            require(caller, mailbox=state.parties)
+            parties = [directory.acting_for(code, state.reported_mailbox) for code in state.parties]
+            require(caller, mailbox=parties)
         response.headers["ETag"] = etag_of(stored.version)
         now = letters.clock.now()
         return LetterView(

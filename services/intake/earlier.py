@@ -26,11 +26,12 @@ LIKELY_PERCENT = 50
 def may_open(letter: Letter, caller: Caller, directory: Directory) -> bool:
     """Whether a member of staff may see a letter (R10.2).
 
-    Their mailbox's own, or any for the duty office; never a report (举报) about their own unit.
+    Their mailbox's own and those of a closed one that it succeeds, or any for the duty office; never a report (举报) about their own unit.
     """
-    if not caller.is_duty_officer and caller.mailbox != letter.mailbox:
+    about = letter.classification.reported_mailbox
+    if not caller.is_duty_officer and caller.mailbox != directory.acting_for(letter.mailbox, about):
         return False
-    return letter.classification.reported_mailbox not in directory.same_unit(caller.mailbox)
+    return about not in directory.same_unit(caller.mailbox)
 
 
 def may_know(letter: Letter, caller: Caller, directory: Directory) -> bool:

@@ -27,12 +27,17 @@ class Access:
         """
         require(caller, roles=STAFF)
         case = known(None if state is None or self.hidden(caller, state) else state)
-        require(caller, mailbox=[code for mailbox in case.mailboxes for code in (mailbox, self._unit(mailbox))])
+        today = [self.acting(case, mailbox) for mailbox in case.mailboxes]
+        require(caller, mailbox=[code for mailbox in today for code in (mailbox, self._unit(mailbox))])
         return case
 
     def hidden(self, caller: Caller, case: Case) -> bool:
         """Whether the letter is a report about the caller's mailbox or the unit that it belongs to."""
         return case.reported_mailbox in self.directory.same_unit(caller.mailbox)
+
+    def acting(self, case: Case, mailbox: str) -> str:
+        """Return whose staff act for a mailbox on this letter: for a closed one its successor's (R1.1)."""
+        return self.directory.acting_for(mailbox, case.reported_mailbox)
 
     def may_list(self, caller: Caller, mailbox: str) -> None:
         """Check that the caller may list a mailbox's cases; raises NotFound for an unknown mailbox, else as `seen`."""

@@ -190,8 +190,8 @@ def router(letters: Letters[Case], access: Access) -> APIRouter:
         text = PublicText(subject=body.subject, body=body.body, reply=body.reply)
 
         def decide(state: Case | None, now: datetime) -> Sequence[Fact]:
-            _, answer = opened(access.seen(caller, state))
-            access.may_prepare(caller, answer.mailbox)
+            case, answer = opened(access.seen(caller, state))
+            access.may_prepare(caller, access.acting(case, answer.mailbox))
             return domain.prepare(state, text, body.grounds, _actor(caller), now)
 
         return await moved(letter_id, decide, if_match)
@@ -205,8 +205,8 @@ def router(letters: Letters[Case], access: Access) -> APIRouter:
         """For the head or leader in charge, never the preparer. The text is public at once."""
 
         def decide(state: Case | None, now: datetime) -> Sequence[Fact]:
-            _, answer = opened(access.seen(caller, state))
-            access.may_decide(caller, answer.mailbox)
+            case, answer = opened(access.seen(caller, state))
+            access.may_decide(caller, access.acting(case, answer.mailbox))
             return domain.approve(state, body.text_hash, _actor(caller), now)
 
         return await moved(letter_id, decide, if_match)
@@ -218,8 +218,8 @@ def router(letters: Letters[Case], access: Access) -> APIRouter:
         """For the head or leader in charge; a text that was public is so no longer."""
 
         def decide(state: Case | None, now: datetime) -> Sequence[Fact]:
-            _, answer = opened(access.seen(caller, state))
-            access.may_decide(caller, answer.mailbox)
+            case, answer = opened(access.seen(caller, state))
+            access.may_decide(caller, access.acting(case, answer.mailbox))
             return domain.withhold(state, body.grounds, _actor(caller), now)
 
         return await moved(letter_id, decide, if_match)

@@ -5,6 +5,7 @@ from starlette.responses import Response
 
 from services.routing import (
     domain,
+    routes_directory,
     routes_handling,
     routes_history,
     routes_lists,
@@ -16,6 +17,7 @@ from services.routing.desk import Desk, LetterId
 from services.routing.history import History
 from services.routing.listing import Listing
 from services.routing.models import State
+from services.routing.office import Office
 from services.routing.routes_lists import READERS
 from services.routing.views import LetterView
 from shared.directory import Directory
@@ -25,7 +27,13 @@ from shared.security.tokens import Authenticated, require
 
 
 def router(
-    letters: Letters[State], listing: Listing, history: History, tree: Directory, press: Press, letter_url: str
+    letters: Letters[State],
+    listing: Listing,
+    history: History,
+    office: Office,
+    tree: Directory,
+    press: Press,
+    letter_url: str,
 ) -> APIRouter:
     """Return the routes of routing."""
     router = APIRouter(prefix="/routing", tags=["办理 handling"])
@@ -46,4 +54,5 @@ def router(
     routes_history.add(router, desk, history)
     routes_printing.add(router, desk, press, letter_url)
     routes_register.add(router, listing, tree, press, letters.clock.now)
+    routes_directory.add_routes(router, office)
     return router

@@ -37,7 +37,7 @@ class Desk:
     def shown(self, stored: Stored[State], caller: Caller) -> Response:
         """Show the letter with its version."""
         state, _ = domain.visible(stored.state, caller.mailbox, self.tree)
-        body = letter_view(state, stored.version, caller).model_dump_json()
+        body = letter_view(state, stored.version, caller, self.tree).model_dump_json()
         return Response(body, media_type="application/json", headers={"ETag": etag_of(stored.version)})
 
     async def moved(self, caller: Caller, letter_id: str, if_match: str | None, move: Move) -> Response:

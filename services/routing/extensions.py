@@ -49,7 +49,7 @@ def request_extension(
     handoff = find_handoff(state, handoff_id)
     by_duty_office = DUTY_OFFICER in who.roles
     owner = who.actor.mailbox if by_duty_office and application.oral else acting_receiver(handoff)
-    check(state, ExtensionRequested, who, owner, handoff)
+    check(state, ExtensionRequested, who, owner, tree, handoff)
     if application.oral and not by_duty_office:
         raise BadInput(
             "R6.4", "口头申请由值班室登记 / Applications by word of mouth are recorded by the duty office", "/oral"
@@ -117,7 +117,7 @@ def decide_extension(
     """Grant an application in whole or in part, or refuse it with the reason (R6.4)."""
     state, _ = visible(state, who.actor.mailbox, tree)
     handoff = find_handoff(state, handoff_id)
-    check(state, ExtensionDecided, who, handoff.sender, handoff)
+    check(state, ExtensionDecided, who, handoff.sender, tree, handoff)
     asked = _undecided(handoff, extension_id)
     granted = _granted(verdict, asked, _due_at(state, handoff))
     if verdict.outcome is not ExtensionOutcome.GRANTED:

@@ -5,6 +5,7 @@ from datetime import datetime
 from services.routing.access import (
     Tree,
     Who,
+    acting,
     acting_receiver,
     base,
     check,
@@ -31,7 +32,7 @@ def received(state: State | None, kind: type[Fact], who: Who, tree: Tree, handof
     """Return the hand-off on which its receiver wants to make a move, or its sender records one by hand (R4.2)."""
     state, _ = visible(state, who.actor.mailbox, tree)
     handoff = find_handoff(state, handoff_id)
-    check(state, kind, who, acting_receiver(handoff), handoff)
+    check(state, kind, who, acting_receiver(handoff), tree, handoff)
     return state, handoff
 
 
@@ -65,7 +66,7 @@ def return_letter(state: State | None, who: Who, tree: Tree, handoff_id: str, re
     if handoff.stage is Stage.SUBMITTED:
         _check_own_leader(state, handoff, who, tree)
     else:
-        check(state, HandoffReturned, who, acting_receiver(handoff), handoff)
+        check(state, HandoffReturned, who, acting_receiver(handoff), tree, handoff)
     if handoff.sent_back:
         raise RuleBroken(
             "R5.1",
@@ -87,8 +88,9 @@ def return_letter(state: State | None, who: Who, tree: Tree, handoff_id: str, re
 
 def _check_own_leader(state: State, handoff: Handoff, who: Who, tree: Tree) -> None:
     """Check that the leader whom the staff asked gives it back."""
-    if who.actor.mailbox != handoff.receiver and who.actor.mailbox != unit_of(handoff.receiver, tree):
-        check(state, HandoffReturned, who, handoff.receiver, handoff)
+    asked = acting(state, handoff.receiver, tree)
+    if who.actor.mailbox not in {asked, unit_of(asked, tree)}:
+        check(state, HandoffReturned, who, handoff.receiver, tree, handoff)
     if who.roles.isdisjoint(LEADER):
         raise Forbidden(
             "R4.4",
@@ -114,7 +116,7 @@ def tell_citizen(
         raise RuleBroken(
             "R4.3", "只有转阅须告知来信人去向 / Only of a forward the citizen is told where the letter went"
         )
-    check(state, CitizenTold, who, handoff.sender, handoff)
+    check(state, CitizenTold, who, handoff.sender, tree, handoff)
     if handoff.told is not None:
         raise RuleBroken("R4.3", "已记录告知来信人 / It is on record already how the citizen was told")
     return [
@@ -131,8 +133,8 @@ def tell_citizen(
 def answer_citizen(state: State | None, who: Who, tree: Tree, channel: Channel, text: str, now: datetime) -> list[Fact]:
     """Answer the citizen, or record the call: with the assignee's reply in hand (R8.3), or directly (R4.1, R8.2)."""
     state, letter = visible(state, who.actor.mailbox, tree)
-    owner = state.answer.mailbox if state.answer else state.holder or letter.mailbox
-    check(state, CitizenAnswered, who, owner)
+    owner = acting(state, state.answer.mailbox if state.answer else state.holder or letter.mailbox, tree)
+    check(state, CitizenAnswered, who, owner, tree)
     return [
         CitizenAnswered(
             **base(state, who, now),

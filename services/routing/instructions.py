@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from services.routing.access import Tree, Who, base, chain, check, check_role, required, unit_of, visible
+from services.routing.access import Tree, Who, acting, base, chain, check, check_role, required, unit_of, visible
 from services.routing.models import Instruction, Stage, State
 from shared.contracts.errors import BadInput, Forbidden, NotFound, RuleBroken
 from shared.contracts.facts import Fact, InstructionEnded, InstructionFollowedUp, InstructionGiven
@@ -18,14 +18,18 @@ def give_instruction(
     state, _ = visible(state, who.actor.mailbox, tree)
     code = who.actor.mailbox
     check_role(InstructionGiven, who)
-    if state.stage is Stage.SUBMITTED and state.holder is not None and code == unit_of(state.holder, tree):
-        code = state.holder
-    elif code not in chain(state):
+    if (
+        state.stage is Stage.SUBMITTED
+        and state.holder is not None
+        and code == unit_of(acting(state, state.holder, tree), tree)
+    ):
+        code = acting(state, state.holder, tree)
+    elif code not in chain(state, tree):
         raise Forbidden(
             "R10.2",
             f"来信不在信箱 {code} 办理 / Cannot give an instruction: the letter is not in the hands of {code}",
         )
-    check(state, InstructionGiven, who, who.actor.mailbox)
+    check(state, InstructionGiven, who, who.actor.mailbox, tree)
     if report_by <= now:
         raise BadInput("R8.1", "报告期限须在今后 / The day to report by must lie ahead", "/report_by")
     return [
@@ -50,7 +54,7 @@ def _followed(
         raise NotFound(
             "R8.1", f"没有编号为 {instruction_id[:20]} 的批示 / This letter has no instruction {instruction_id[:20]!r}"
         )
-    check(state, kind, who, found.mailbox)
+    check(state, kind, who, found.mailbox, tree)
     if found.ended is not None:
         raise RuleBroken("R8.1", f"批示 {found.id} 已办结 / The instruction {found.id} was ended already")
     return state, found

@@ -153,7 +153,7 @@ def _approved(
         facts.append(
             CitizenAnswered(
                 **base(state, who, now),
-                mailbox=handoff.receiver,
+                mailbox=handoff.receiver if handoff.by_hand else who.actor.mailbox,
                 channel=channel,
                 text=reply.text,
                 author=reply.author,
@@ -205,7 +205,7 @@ def send_back(
     """
     state, _ = visible(state, who.actor.mailbox, tree)
     handoff = find_handoff(state, handoff_id)
-    check(state, ReplySentBack, who, handoff.sender, handoff)
+    check(state, ReplySentBack, who, handoff.sender, tree, handoff)
     if state.stage is Stage.FINISHED:
         _check_may_reopen(handoff, tree)
     reply = next(reply for reply in reversed(handoff.replies) if reply.decision and reply.decision.reason is None)

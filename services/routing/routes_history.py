@@ -7,10 +7,11 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from services.routing import domain
-from services.routing.access import Tree
+from services.routing.access import Tree, acting
 from services.routing.desk import Desk, LetterId
 from services.routing.history import History, Told
 from services.routing.models import Handoff, Stage, State
+from services.routing.showing import Mine
 from services.routing.steps import Category, Reader, step_of
 from services.routing.views import View
 from shared.contracts.types import Actor
@@ -80,7 +81,7 @@ def _visible(state: State | None, caller: Caller, tree: Tree) -> State:
         Problem: it belongs to other mailboxes.
     """
     if state is not None and state.letter is not None and state.stage is Stage.DISCARDED:
-        kept = caller.is_duty_officer or caller.mailbox == state.letter.mailbox
+        kept = caller.is_duty_officer or caller.mailbox == acting(state, state.letter.mailbox, tree)
         if kept and not domain.hidden_from(state.letter.classification, caller.mailbox, tree):
             return state
     known, _ = domain.visible(state, caller.mailbox, tree)
@@ -133,29 +134,29 @@ def _reads(told: Told, state: State, caller: Caller, tree: Tree) -> bool:
         reported = about.get("reported_mailbox") if isinstance(about, Mapping) else None
         if reported in tree.same_unit(caller.mailbox):
             return False  # the letter was once classified as a report about the caller's unit
-    return caller.is_duty_officer or _concerned(told, state, caller.mailbox)
+    return caller.is_duty_officer or _concerned(told, state, Mine(state, caller.mailbox, tree))
 
 
-def _concerned(told: Told, state: State, mailbox: str) -> bool:  # noqa: PLR0911 - one line for each kind of reader
+def _concerned(told: Told, state: State, mine: Mine) -> bool:  # noqa: PLR0911 - one line for each kind of reader
     details = told.record.details or {}
     handoff = _part(state.handoffs, details.get("handoff_id"))
     match step_of(told.entry.fact.type).reader if told.record.readable else Reader.NAMED:
         case Reader.PARTIES:
             return True
         case Reader.FIRST:
-            return state.letter is not None and mailbox == state.letter.mailbox
+            return state.letter is not None and mine(state.letter.mailbox)
         case Reader.NAMED:
-            return mailbox == details.get("mailbox")
+            return mine(details.get("mailbox") or "")
         case Reader.SLIP:
             slip = _part(state.slips, details.get("slip_id"))
-            return slip is not None and mailbox == slip.sender
+            return slip is not None and mine(slip.sender)
         case Reader.ENDS:
-            return handoff is not None and mailbox in {handoff.sender, handoff.receiver}
+            return handoff is not None and mine(handoff.sender, handoff.receiver)
         case Reader.DRAFTER:
-            return handoff is not None and mailbox == _drafter(handoff)
+            return handoff is not None and mine(_drafter(handoff))
         case Reader.STAFF:
             given = _part(state.instructions, details.get("instruction_id"))
-            return given is not None and mailbox in {given.mailbox, given.leader.mailbox}
+            return given is not None and mine(given.mailbox, given.leader.mailbox)
 
 
 def _part(parts: Any, part_id: str | None) -> Any:

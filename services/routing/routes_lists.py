@@ -41,7 +41,7 @@ def add(router: APIRouter, letters: Letters[State], listing: Listing, tree: Dire
         (after,) = decode_cursor(cursor, str) or ("",)
         found = await repository.page(letters.aggregates, code, name, after, limit + 1)
         rows: list[LetterRow] = [
-            letter_row(stored.state, stored.version, code, name)
+            letter_row(stored.state, stored.version, code, tree, name)
             for stored in found[:limit]
             if stored.state is not None and stored.state.since is not None and not hidden(stored.state, caller)
         ]
@@ -55,7 +55,7 @@ def add(router: APIRouter, letters: Letters[State], listing: Listing, tree: Dire
         query = query_of(filters, name, code, tree)
         portion = await listing.page(query, after_of(cursor, query), limit)
         rows = [
-            letter_row(row.stored.state, row.stored.version, code, name, row.place)
+            letter_row(row.stored.state, row.stored.version, code, tree, name, row.place)
             for row in portion.rows
             if row.stored.state is not None and not hidden(row.stored.state, caller)
         ]

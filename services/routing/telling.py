@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
 
-from services.routing.access import Tree, hidden_from, unit_of
+from services.routing.access import Tree, acting, hidden_from, unit_of
 from services.routing.actions import asked_for
 from services.routing.models import Handoff, Letter, State
 from shared.contracts.facts import (
@@ -90,7 +90,7 @@ def _handed_on(fact: HandoffSent, about: _About) -> Iterable[MailboxMessage]:
     kind = {Way.FORWARD: ForwardArrived, Way.SUBMIT_UP: SubmissionArrived}.get(fact.way, AssignmentArrived)
     mailbox = fact.receiver
     if fact.way is Way.SUBMIT_UP and fact.receiver == fact.sender:
-        mailbox = unit_of(fact.receiver, about.tree)
+        mailbox = unit_of(acting(about.state, fact.receiver, about.tree), about.tree)
     elif fact.receiver == fact.sender or fact.medium is not Medium.SYSTEM:
         return
     letter = about.letter
@@ -116,8 +116,9 @@ def _reminder(fact: ReplyReminded, about: _About) -> Iterable[MailboxMessage]:
 def _result(fact: CitizenAnswered, about: _About) -> Iterable[MailboxMessage]:
     """Tell the first-receiving mailbox and whoever handed the letter on; who got the reply itself knows (R8.2, R8.4)."""
     replied = about.state.replied
-    knows = {fact.mailbox, replied.sender if replied else ""}
-    hands = [about.letter.mailbox, *(h.sender for h in about.state.handoffs if not (h.withdrawn or h.returned))]
+    knows = {acting(about.state, code, about.tree) for code in (fact.mailbox, replied.sender if replied else "")}
+    had = [about.letter.mailbox, *(h.sender for h in about.state.handoffs if not (h.withdrawn or h.returned))]
+    hands = (acting(about.state, code, about.tree) for code in had)
     for mailbox in dict.fromkeys(hands):
         if mailbox not in knows:
             yield _make(ResultArrived, fact, mailbox, number=about.number, answered_by=fact.mailbox)
@@ -153,7 +154,10 @@ TOLD: Final[Mapping[type[Fact], Tell]] = {
 
 @dataclass(frozen=True, slots=True)
 class Teller:
-    """Decides which mailboxes are told of steps; a report is never told to the mailbox that it is about."""
+    """Decides which mailboxes are told of steps; a report is never told to the mailbox that it is about.
+
+    What concerns a closed mailbox is told to its successor.
+    """
 
     tree: Tree
 
@@ -166,9 +170,13 @@ class Teller:
         tell, state = TOLD.get(type(step.fact)), step.after
         if tell is None or state is None or state.letter is None or state.letter.number is None:
             return
+        told: list[MailboxMessage] = []
         for message in tell(step.fact, _About(state, state.letter, state.letter.number, self.tree)):
-            if not hidden_from(state.letter.classification, message.mailbox, self.tree):
-                yield Telling(f"mailbox.{message.mailbox}", message, step.fact)
+            mailbox = acting(state, message.mailbox, self.tree)
+            message = message.model_copy(update={"mailbox": mailbox})  # noqa: PLW2901 - to whoever goes on for it today
+            if message not in told and not hidden_from(state.letter.classification, mailbox, self.tree):
+                told.append(message)
+                yield Telling(f"mailbox.{mailbox}", message, step.fact)
 
 
 def _done(steps: Sequence[Step[State]]) -> list[Telling]:

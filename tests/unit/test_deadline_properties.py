@@ -18,6 +18,7 @@ from shared.contracts.facts import Fact, LetterRead, ReplyDueSet, ReplyOverdue, 
 from shared.contracts.types import Way
 from shared.storage import Store
 from tests.deadline_stories import (
+    DIRECTORY,
     LETTER,
     RULES,
     SENT,
@@ -37,7 +38,7 @@ from tests.deadline_stories import (
     withdrawn,
 )
 
-STORED = letters(Store("mongodb://unused"), RULES)
+STORED = letters(Store("mongodb://unused"), RULES, DIRECTORY)
 
 
 @dataclass

@@ -83,7 +83,7 @@ async def test_r8_3_whoever_must_answer_is_told_how_to_reach_the_citizen_and_nob
 ) -> None:
     fact = handed_on(**changes)
     state = after(fact)
-    tellings = await Disclosure(Known()).tell([Step(ID, state, fact, state)])  # type: ignore[arg-type]
+    tellings = await Disclosure(Known(), DIRECTORY).tell([Step(ID, state, fact, state)])  # type: ignore[arg-type]
     assert [telling.message.mailbox for telling in tellings if isinstance(telling.message, ContactDisclosed)] == told
 
 
