@@ -50,6 +50,15 @@ async def test_r1_1_letters_of_a_merged_unit_are_handled_and_answered_by_its_suc
 
         # its lists are in the successor's
         assert await eventually(lambda: hall.unread("water")) == [unread]
+
+        async def all_of_them() -> bool:
+            found = (await desk.get("mailboxes/water/letters?list=all", staff("water"))).json()["items"]
+            return {row["letter_id"] for row in found} == {unread, registered, in_hand, answered}
+
+        await eventually(all_of_them)
+        finished_there = await desk.get("mailboxes/water/letters?state=finished&nature=complaint", staff("water"))
+        assert [row["letter_id"] for row in finished_there.json()["items"]] == [answered]
+        assert (await desk.get("mailboxes/education/letters?list=all", DUTY)).json()["items"] == []
         assert await eventually(lambda: hall.listed("water", "pending")) == [registered]
         assert await eventually(lambda: hall.listed("water", "collected")) == [in_hand]
         assert await hall.listed("education", "collected") == []
@@ -80,8 +89,12 @@ async def test_r1_1_letters_of_a_merged_unit_are_handled_and_answered_by_its_suc
             return {case["letter_id"] for case in found} if len(found) == 3 else set()
 
         assert await eventually(to_prepare) == {answered, in_hand, registered}
-        entries = (await desk.get(f"letters/{in_hand}/history", staff("water"))).json()["items"]
-        assert "ReplySubmitted" in str([one["type"] for one in entries if not one["withheld"]])
+
+        async def told_of_replies() -> bool:
+            entries = (await desk.get(f"letters/{in_hand}/history", staff("water"))).json()["items"]
+            return "ReplySubmitted" in str([one["type"] for one in entries if not one["withheld"]])
+
+        await eventually(told_of_replies)
         old = (await desk.get(f"letters/{answered}", staff("water"))).json()
         assert old["answer"]["mailbox"] == "education"
         figures = "/reporting/mailboxes/education/figures?from=2026-03-02&to=2026-03-08"
