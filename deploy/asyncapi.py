@@ -31,7 +31,7 @@ from services import NAMES
 from services.__main__ import build
 from services.runtime import Kit
 from services.settings import Settings
-from shared.contracts import actions, facts, mailbox, submissions, types
+from shared.contracts import actions, directory, facts, mailbox, submissions, types
 from shared.contracts.catalogue import CATALOGUE, name_of, type_name
 from shared.contracts.types import Labelled, Value
 
@@ -51,12 +51,15 @@ HEADERS: Mapping[str, tuple[str, dict[str, Any]]] = {
         {"format": "uri-reference"},
     ),
     "ce_time": ("When it happened, with its zone.", {"format": "date-time"}),
-    "ce_subject": ("The letter's id; the message's key is the same.", {}),
+    "ce_subject": ("The letter's id, on `directory` the mailbox's code; the message's key is the same.", {}),
     "traceparent": ("W3C trace context, where the sender traces.", {}),
 }
 """Header → (what it says, more of its schema): CloudEvents 1.0, Kafka protocol binding, binary content mode."""
 OPTIONAL_HEADERS = ("traceparent",)
-COUNTED = "How many facts this service has published on this letter, this one included: 1, 2, 3 … without gaps."
+COUNTED = (
+    "How many facts this service has published on this letter, on `directory` how many changes there have been, this one included: "
+    "1, 2, 3 … without gaps."
+)
 
 
 class ParkedMessage(BaseModel):
@@ -210,6 +213,9 @@ def _operations() -> dict[str, Any]:
         taken = [name_of(fact) for fact in CATALOGUE["letters"] if service in followers().get(type_name(fact), ())]
         add(service, "receive", "letters", taken, f"The facts that move {service}'s state; it reads past all others.")
         add(service, "send", PARKED, ["ParkedMessage"], f"What {service} could not handle.")
+    add("routing", "send", "directory", _models("directory"), "Every change of the directory of mailboxes.")
+    for service in NAMES:
+        add(service, "receive", "directory", _models("directory"), "Every process follows them all.")
     add("intake", "send", "submissions", _models("submissions"), "The front door's letters, with contact data.")
     add("intake", "receive", "submissions", _models("submissions"), "Each becomes one letter.")
     add("routing", "receive", "actions.{code}", _models("actions.{code}"), "What units' systems ask for.")
@@ -219,7 +225,7 @@ def _operations() -> dict[str, Any]:
 def _message(topic: str, model: type[Value]) -> dict[str, Any]:
     name, full = name_of(model), type_name(model)
     example = example_of(model)
-    envelope = "CountedCloudEvent" if topic == "letters" else "CloudEvent"
+    envelope = "CountedCloudEvent" if topic in {"letters", "directory"} else "CloudEvent"
     kind = {"type": "object", "properties": {"ce_type": {"const": full}}}
     return {
         "name": full,
@@ -229,7 +235,13 @@ def _message(topic: str, model: type[Value]) -> dict[str, Any]:
         "headers": {"allOf": [{"$ref": f"#/components/schemas/{envelope}"}, kind]},
         "payload": {"$ref": f"#/components/schemas/{model.__name__}"},
         "bindings": {
-            "kafka": {"key": {"type": "string", "description": "The letter's id."}, "bindingVersion": "0.5.0"}
+            "kafka": {
+                "key": {
+                    "type": "string",
+                    "description": "The mailbox's code." if topic == "directory" else "The letter's id.",
+                },
+                "bindingVersion": "0.5.0",
+            }
         },
         "examples": [{"name": name, "headers": example["headers"], "payload": example["value"]}],
     }
@@ -273,7 +285,7 @@ def _schema(name: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _by_name() -> dict[str, type]:
-    modules = (types, facts, mailbox, actions, submissions)
+    modules = (types, facts, mailbox, actions, submissions, directory)
     return {name: thing for module in modules for name, thing in vars(module).items() if inspect.isclass(thing)}
 
 

@@ -12,8 +12,8 @@ Everything that the five services say to each other and to units' systems. The s
 How a unit's system works with it, step by step: [unit-systems.md](unit-systems.md).
 Where the words come from: the Chinese regulation on public mailboxes; its rules are cited by id (R6.1).
 
-The key of every message is the letter's id, so all messages on one letter are in one partition, in order. The value is JSON in UTF-8. Times
-carry their zone. Fields that a reader does not know must be ignored: newer senders may add some.
+The key of every message is the letter's id (on `directory` the mailbox's code), so all messages on one letter are in one partition, in
+order. The value is JSON in UTF-8. Times carry their zone. Fields that a reader does not know must be ignored: newer senders may add some.
 
 ## The envelope
 
@@ -86,7 +86,7 @@ def _who(document: Mapping[str, Any], action: str, channel_id: str, name: str) -
 def _headers(schema: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
     yield "header", "always", "what it says"
     for name, described in schema["properties"].items():
-        always = "on `letters`" if name == "ce_seq" else ("yes" if name in schema["required"] else "no")
+        always = "on `letters`, `directory`" if name == "ce_seq" else ("yes" if name in schema["required"] else "no")
         text = described["description"] + (f" `{described['const']}`" if "const" in described else "")
         yield f"`{name}`", always, text
 

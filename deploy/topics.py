@@ -1,42 +1,30 @@
 """`python -m deploy.topics apply|show`: make the broker's topics as `deploy/topics.yaml` declares them.
 
-Safely repeated: topics that are missing are created, settings that differ are changed, nothing is ever deleted.
+Safely repeated: topics that are missing are created, settings that differ are changed, nothing is ever deleted. The mailboxes are those of
+the directory's file and those that were added while running.
 """
 
 import argparse
 import asyncio
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError
 
 from services import NAMES
-from services.settings import load_settings
-from shared.directory import load_directory
+from services.runtime import Kit
+from services.settings import Settings, load_settings
+from shared.messaging import topics as shared_topics
+from shared.messaging.topics import DAY_MS, Topic, TopicsRefused
 
 DECLARED = Path(__file__).with_name("topics.yaml")
-DAY_MS = 86_400_000
-CHUNK = 200
-LED_SECONDS = 30
+CHUNK = shared_topics.CHUNK
 
-
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """One topic as declared."""
-
-    name: str
-    partitions: int
-    config: Mapping[str, str]
-
-
-class TopicsRefused(Exception):
-    """The declared topics cannot be made."""
+__all__ = ["DAY_MS", "DECLARED", "Topic", "TopicsRefused", "apply", "declared", "mailbox_codes", "remove"]
 
 
 def declared(namespace: str, codes: Iterable[str], *, brokers: int = 1, file: Path = DECLARED) -> list[Topic]:
@@ -48,24 +36,7 @@ def declared(namespace: str, codes: Iterable[str], *, brokers: int = 1, file: Pa
         brokers: how many brokers there are; bounds replication.
         file: the declaration.
     """
-    content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    replicas = min(content["replication"], brokers)
-    topics = []
-    for pattern, described in content["topics"].items():
-        retention = described["retention"]
-        config = {
-            "retention.ms": "-1" if retention == "forever" else str(int(retention) * DAY_MS),
-            "retention.bytes": "-1",
-            "cleanup.policy": described.get("cleanup", "delete"),
-            "min.insync.replicas": str(max(1, replicas - 1)),
-        }
-        names = [pattern]
-        if "{code}" in pattern:
-            names = [pattern.replace("{code}", code) for code in codes]
-        elif "{service}" in pattern:
-            names = [pattern.replace("{service}", service) for service in NAMES]
-        topics += [Topic(namespace + name, described["partitions"], config) for name in names]
-    return topics
+    return shared_topics.declared(file, namespace, codes, NAMES, brokers=brokers)
 
 
 async def apply(bootstrap: str, namespace: str, codes: Iterable[str]) -> tuple[int, int]:
@@ -81,18 +52,27 @@ async def apply(bootstrap: str, namespace: str, codes: Iterable[str]) -> tuple[i
         cluster = await admin.describe_cluster()
         brokers = len(cluster["brokers"])
         wanted = declared(namespace, codes, brokers=brokers)
-        replication = min(yaml.safe_load(DECLARED.read_text(encoding="utf-8"))["replication"], brokers)
         existing = set(await admin.list_topics())
         missing = [topic for topic in wanted if topic.name not in existing]
-        for chunk in _chunks(missing):
-            await _create(admin, chunk, replication)
-            await _until_led(admin, chunk)
+        await shared_topics.create(admin, missing, shared_topics.replication_of(DECLARED, brokers))
         changed = 0
         for chunk in _chunks([topic for topic in wanted if topic.name in existing]):
             changed += await _correct(admin, chunk)
         return len(missing), changed
     finally:
         await admin.close()
+
+
+async def mailbox_codes(settings: Settings) -> list[str]:
+    """Return the codes of all mailboxes: those of the file, and those that were added while running.
+
+    Raises:
+        DirectoryError: the file is refused, or contradicts the changes.
+        KafkaError: the broker does not answer.
+    """
+    kit = Kit(settings)
+    await kit.changes.read_once(missing_is_empty=True)
+    return [mailbox.code for mailbox in kit.directory.mailboxes()]
 
 
 async def remove(bootstrap: str, namespace: str) -> int:
@@ -108,32 +88,6 @@ async def remove(bootstrap: str, namespace: str) -> int:
         return len(names)
     finally:
         await admin.close()
-
-
-async def _create(admin: Any, topics: list[Topic], replication: int) -> None:
-    answer = await admin.create_topics(
-        [NewTopic(t.name, t.partitions, replication, topic_configs=dict(t.config)) for t in topics]
-    )
-    for name, code, *rest in answer.topic_errors:
-        if code and for_code(code) is not TopicAlreadyExistsError:
-            raise TopicsRefused(f"{name} could not be created: {for_code(code).__name__} {rest[0] if rest else ''}")
-
-
-async def _until_led(admin: Any, topics: list[Topic]) -> None:
-    """Wait until the broker tells a leader for every partition of new topics: before that nobody can use them."""
-    names = [topic.name for topic in topics]
-    try:
-        async with asyncio.timeout(LED_SECONDS):
-            while True:
-                found = await admin.describe_topics(names)
-                led = [part["leader"] >= 0 for topic in found for part in topic["partitions"]]
-                if len(led) == sum(topic.partitions for topic in topics) and all(led):
-                    return
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        raise TopicsRefused(
-            f"new topics have no leader after {LED_SECONDS} s; look at the broker, then run this again"
-        ) from None
 
 
 async def _correct(admin: Any, topics: list[Topic]) -> int:
@@ -167,18 +121,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("what", choices=["apply", "show"])
     what = parser.parse_args(arguments).what
     settings = load_settings()
-    codes = [mailbox.code for mailbox in load_directory(settings.directory_file).mailboxes()]
     if what == "show":
-        for topic in declared(settings.namespace, codes):
+        for topic in declared(settings.namespace, [mailbox.code for mailbox in Kit(settings).directory.mailboxes()]):
             print(topic.name, topic.partitions, *(f"{key}={value}" for key, value in topic.config.items()))
         return 0
     try:
-        created, changed = asyncio.run(apply(settings.kafka_bootstrap, settings.namespace, codes))
+        created, changed = asyncio.run(_apply(settings))
     except (TopicsRefused, KafkaError) as error:
         print(f"topics: {error}", file=sys.stderr)
         return 1
     print(f"topics: {created} created, {changed} changed")
     return 0
+
+
+async def _apply(settings: Settings) -> tuple[int, int]:
+    return await apply(settings.kafka_bootstrap, settings.namespace, await mailbox_codes(settings))
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ async def rebuild(service: Service, *, force: bool = False, tell: Any = None) ->
     Raises:
         UnsentFacts: the outbox holds facts, and `force` is not set.
     """
+    await service.kit.changes.read_once()
     unsent, _ = await service.letters.aggregates.outbox_depth()
     if unsent and not force:
         raise UnsentFacts(

@@ -16,9 +16,10 @@ from shared.calendar.clock import Clock
 from shared.calendar.schedules import load_schedules
 from shared.calendar.working_days import WorkingCalendar
 from shared.contracts.errors import BadInput, RuleBroken, Stale
-from shared.directory import Directory, UnknownEntry, load_directory
+from shared.directory import Directory, DirectoryError, LiveDirectory, UnknownEntry, load_directory
 from shared.messaging.broker import BatchHandler, lag_of, make_broker
-from shared.messaging.kafka import KafkaBroker, KafkaError
+from shared.messaging.changes import DirectoryChanges
+from shared.messaging.kafka import KafkaBroker, KafkaError, UnknownTopicOrPartitionError
 from shared.messaging.outbox import Outbox
 from shared.messaging.parking import Parking
 from shared.messaging.patience import Conflict
@@ -61,9 +62,16 @@ class Kit:
         return Store(self.settings.mongo_url, self.settings.namespace)
 
     @cached_property
+    def changes(self) -> DirectoryChanges:
+        """The directory's changes while running (R1.1)."""
+        file = self.settings.directory_file
+        live = LiveDirectory(load_directory(file), str(file))
+        return DirectoryChanges(self.settings.kafka_bootstrap, self.namespace, live)
+
+    @property
     def directory(self) -> Directory:
-        """The directory of mailboxes (R1.1)."""
-        return load_directory(self.settings.directory_file)
+        """The directory of mailboxes (R1.1): one object whose content follows the changes once they are read."""
+        return self.changes.directory
 
     @cached_property
     def calendar(self) -> WorkingCalendar:
@@ -155,14 +163,20 @@ class Service:
         pause = 0.2
         while True:
             try:
+                await self._know_the_directory()
                 await self.parking.ensure()
                 for job in self.prepare:
                     await job()
                 self.waits_for.pop("store", None)
                 await self.broker.start()
+            except DirectoryError as error:
+                self.waits_for["directory"] = str(error)
+                log.exception("the directory is refused; the service starts once its file is corrected", exc_info=error)
+                await asyncio.sleep(LONGEST_START_PAUSE_SECONDS)
             except (StoreUnavailable, KafkaError, OSError) as error:
                 part = "store" if isinstance(error, StoreUnavailable) else "kafka"
-                self.waits_for[part] = f"{type(error).__name__}: trying again"
+                reason = str(error) if isinstance(error, UnknownTopicOrPartitionError) else type(error).__name__
+                self.waits_for[part] = f"{reason}: trying again"
                 log.warning("an engine is away; the service starts when it is back", extra={"name_of_setting": part})
                 with suppress(Exception):
                     await self.broker.stop()
@@ -174,6 +188,13 @@ class Service:
         self._started = True
         self.waits_for.clear()
         log.info("the service is ready")
+
+    async def _know_the_directory(self) -> None:
+        """Read the changes of the directory; where its file contradicts them, look at the file again: it may have been corrected."""
+        changes = self.kit.changes
+        if changes.live.wrong is not None:
+            changes.live.reseed(load_directory(self.kit.settings.directory_file))
+        await changes.start()
 
     async def _repeat(self, name: str, job: Job, seconds: float) -> None:
         while True:
@@ -187,7 +208,8 @@ class Service:
             await asyncio.sleep(seconds)
 
     async def _ping(self) -> None:
-        for part, alive in (("store", self._store_alive), ("kafka", self._kafka_alive)):
+        probes = (("store", self._store_alive), ("kafka", self._kafka_alive), ("directory", self._directory_right))
+        for part, alive in probes:
             wrong = await alive()
             if wrong:
                 self.waits_for[part] = wrong
@@ -203,6 +225,10 @@ class Service:
 
     async def _kafka_alive(self) -> str | None:
         return None if await self.broker.ping(timeout=3) else "the broker does not answer"
+
+    async def _directory_right(self) -> str | None:
+        wrong = self.kit.changes.live.wrong
+        return None if wrong is None else str(wrong)
 
     async def _measure(self) -> None:
         await self.outbox.measure()
@@ -239,6 +265,8 @@ def application(services: Sequence[Service], kit: Kit) -> FastAPI:
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS):
                 await asyncio.gather(*(service.stop() for service in services))
+        for changes in {id(service.kit): service.kit.changes for service in services}.values():
+            await changes.stop()
         kit.store.close()
 
     async def readiness() -> Mapping[str, str | None]:

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 SAMPLE = Path("deploy/sample/directory.yaml")
+TOPICS = Path("deploy/topics.yaml")
 
 
 def _numbers(value: Any) -> Any:
@@ -36,6 +37,8 @@ class Settings(BaseSettings):
     """NAMESPACE: prefix, ending in `-`, of topics, consumer groups and databases, where engines are shared. Empty: none."""
     directory_file: Path = SAMPLE
     """DIRECTORY_FILE: the directory of mailboxes (YAML), with its domains and regions beside it."""
+    topics_file: Path = TOPICS
+    """TOPICS_FILE: the declaration of topics; routing makes those of a mailbox that is added while it runs."""
     schedules_folder: Path | None = None
     """SCHEDULES_FOLDER: State Council schedules of years that the calendar library does not know (one YAML file a year)."""
     clock_file: Path | None = None

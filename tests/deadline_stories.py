@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from services.deadline.domain import Condition, Rules, condition, declare, follow, next_at, recompute
 from services.deadline.state import ON, Clock, Clocks, Kind
@@ -34,10 +35,12 @@ from shared.contracts.types import (
     Number,
     Way,
 )
+from shared.directory import load_directory
 
 LETTER = "0198c0de-0000-8000-8000-000000000001"
 CLERK = Actor(subject="yuzhong-clerk", name="乙经办", mailbox="yuzhong")
 LEADER = Actor(subject="mayor-leader", name="甲领导", mailbox="mayor")
+DIRECTORY = load_directory(Path(__file__).parent / "data" / "directory.yaml")
 RULES = rules_of(WorkingCalendar(), Settings())
 
 

@@ -52,6 +52,12 @@ class Tree:
         unit = self.departments.get(code, code)
         return frozenset((unit, *(part for part, whole in self.departments.items() if whole == unit)))
 
+    def unit_code(self, code: str) -> str:
+        return self.departments.get(code, code)
+
+    def current(self, code: str) -> str:
+        return code
+
 
 TREE = Tree()
 

@@ -207,7 +207,7 @@ def router(letters: Letters[Clocks], directory: Directory, rules: Rules) -> APIR
         found = await repository.figures_of_all(
             letters.aggregates, now=now, soon=rules.due_soon(now), reader=caller.subject
         )
-        codes = dict.fromkeys([mailbox.code for mailbox in directory.mailboxes()] + sorted(found))
+        codes = dict.fromkeys([mailbox.code for mailbox in directory.open_mailboxes()] + sorted(found))
         return [FiguresView.of(code, found.get(code, repository.NOTHING_RUNS), now) for code in codes]
 
     @api.get("/letters/{letter_id}", summary="All clocks of one letter")

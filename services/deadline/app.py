@@ -19,6 +19,7 @@ from services.deadline.state import Clocks, Kind
 from services.deadline.sweep import Sweep
 from services.deadline.working_time import rules_of
 from services.runtime import Job, Kit, Service
+from services.succession import Succession
 from shared.directory import Directory
 from shared.messaging.letters import LETTERS, Letters
 from shared.observability import metrics
@@ -49,6 +50,7 @@ def build(kit: Kit) -> Service:
     service.subscribers.append(subscriber)
     service.prepare.append(aggregates.ensure)
     service.sweeps["clocks"] = clocks
+    service.sweeps["succession"] = Succession(kit.changes, aggregates, repository.ranges, "reported", kit.clock)
     service.measures.append(_measure(letters, kit.directory, rules))
     service.routers.append(router(letters, kit.directory, rules))
     return service

@@ -7,7 +7,7 @@ short scan per slot.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from heapq import merge
@@ -17,7 +17,8 @@ from typing import Any
 
 from services.deadline.domain import Condition, Rules, next_at, timed
 from services.deadline.state import Clock, Clocks, Kind
-from shared.contracts.reports import Units, keeper
+from shared.contracts.reports import keeper
+from shared.directory import Directory
 from shared.storage import Aggregates, Index, Store, translated
 
 SERVICE = "deadline"
@@ -30,8 +31,13 @@ BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _INSTANT = timedelta(milliseconds=1)
 
 
-def letters(store: Store, rules: Rules, units: Units) -> Aggregates[Clocks]:
-    """Return the collection of letters.
+def ranges(code: str) -> Iterator[tuple[dict[str, str], str]]:
+    """Return the index ranges in which the clocks of a mailbox stand: (equal fields, sort key)."""
+    return (({slot.holder: code}, slot.place) for slot in _SLOTS)
+
+
+def letters(store: Store, rules: Rules, directory: Directory) -> Aggregates[Clocks]:
+    """Return the collection of letters. The clocks of a closed mailbox are listed with its successor's.
 
     `next_at` is there while something is left to declare. `holder0`, `place0` and `kind0` are the first slot. A letter on which nothing
     runs is in no index. The clocks of a report about a unit are listed for the mailbox above that unit.
@@ -41,7 +47,7 @@ def letters(store: Store, rules: Rules, units: Units) -> Aggregates[Clocks]:
         running = timed(state, rules)[:SLOTS]
         found: dict[str, Any] = dict.fromkeys(_FIELDS)
         for slot, (clock, due) in zip(_SLOTS, running, strict=False):
-            found[slot.holder] = keeper(state, clock.mailbox, units)
+            found[slot.holder] = keeper(state, clock.mailbox, directory)
             found[slot.place] = _place(due.at, state.letter_id, clock)
             found[slot.kind] = clock.name.value
             found[slot.since] = clock.started_at

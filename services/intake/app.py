@@ -21,6 +21,7 @@ from services.intake.handlers import SUBMISSIONS_AT_ONCE, Disclosure, Registrar,
 from services.intake.repository import Register
 from services.intake.routes_citizens import public_router
 from services.runtime import Kit, Service
+from services.succession import Succession
 from shared.messaging.broker import subscribe
 from shared.messaging.letters import Domain, Letters
 from shared.observability import metrics
@@ -51,7 +52,7 @@ def build(kit: Kit) -> Service:
     erasure = Erasure(letters, likeness, attachments, kit.settings.invalid_retention_days)
     letters.restore = registrar.restore
     door = FrontDoor(service.broker, kit.namespace, secret, kit.directory, attachments, kit.clock.now)
-    submissions = Submissions(letters, contacts, attachments, service.parking, kit.directory, kit.namespace)
+    submissions = Submissions(letters, contacts, attachments, service.parking, kit.changes, kit.namespace)
 
     async def count_open() -> None:
         mailboxes = {"$in": [mailbox.code for mailbox in kit.directory.mailboxes()]}
@@ -62,7 +63,13 @@ def build(kit: Kit) -> Service:
     service.letters = letters
     service.derived.append("register")
     service.prepare += [aggregates.ensure, register.ensure, attachments.ensure, contacts.ensure]
-    service.sweeps |= {"register": registrar.confirm, "likeness": likeness.mark_new, "erasure": erasure.sweep}
+    reported = "state.classification.reported_mailbox"
+    service.sweeps |= {
+        "register": registrar.confirm,
+        "likeness": likeness.mark_new,
+        "erasure": erasure.sweep,
+        "succession": Succession(kit.changes, aggregates, repository.ranges, reported, kit.clock),
+    }
     service.measures += [count_open, attachments.remove_orphans]
     service.body_limits["/intake/attachments"] = kit.settings.attachment_max_bytes + 10_000
     service.routers += [

@@ -29,7 +29,8 @@ LIKELY_PERCENT = 50
 def may_open(letter: Letter, caller: Caller, directory: Directory) -> bool:
     """Whether a member of staff may see a letter (R10.2).
 
-    Their mailbox's own, or any for the duty office; never a report (举报) about themselves or their own unit.
+    Their mailbox's own and those of a closed one that it succeeds, or any for the duty office; never a report (举报) about
+    themselves or their own unit.
     """
     about = letter.classification
     if kept_from(about, caller.mailbox, caller.subject, directory):

@@ -240,12 +240,23 @@ def named(about: Classification, directory: Directory) -> Classification:
 
 
 def takes_letters(mailbox: Mailbox) -> bool:
-    """Whether citizens may choose a mailbox: the mayor's and the units', not departments inside units (R2.1)."""
-    return mailbox.kind is not MailboxKind.DEPARTMENT
+    """Whether citizens may choose a mailbox: the mayor's and the units', not departments inside units or closed ones (R2.1)."""
+    return mailbox.kind is not MailboxKind.DEPARTMENT and mailbox.closed is None
 
 
 def check_mailbox(code: str, directory: Directory) -> list[FieldError]:
     """Return what is wrong with a citizen's choice of mailbox (R2.1)."""
+    successor = directory.current(code)
+    if successor != code and directory.get(code).kind is not MailboxKind.DEPARTMENT:
+        name = directory.get(successor).name
+        return [
+            FieldError(
+                "/mailbox",
+                f"该信箱已撤并，请写给{name}（{successor}）",
+                f"That mailbox is closed; write to {successor} ({name}) in its place",
+                "R2.1",
+            )
+        ]
     if code not in directory or not takes_letters(directory.get(code)):
         return [
             FieldError(

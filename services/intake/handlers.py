@@ -24,6 +24,7 @@ from shared.contracts.submissions import SubmissionAccepted
 from shared.contracts.types import Actor, AnswerBy, Contact, Medium
 from shared.directory import Directory, UnknownMailbox
 from shared.messaging.broker import Record
+from shared.messaging.changes import DirectoryChanges
 from shared.messaging.letters import Letters, Step, Telling
 from shared.messaging.parking import Message, Parking, explain, read, strays
 from shared.messaging.patience import patiently
@@ -40,6 +41,8 @@ UNCONFIRMED_AFTER = timedelta(seconds=5)
 
 def receiving_mailbox(submission: SubmissionAccepted, directory: Directory) -> str:
     """Return the mailbox that gets a letter: the chosen one, but a report (举报) goes past the unit it is about.
+
+    One that was closed since the letter was accepted is followed by its successor.
 
     Then the mailbox above that unit gets it (R1.2). About the mayor's mailbox itself there is none above.
 
@@ -60,7 +63,7 @@ class Submissions:
     contacts: Contacts
     attachments: Attachments
     parking: Parking
-    directory: Directory
+    changes: DirectoryChanges
     namespace: str
 
     async def handle(self, records: Sequence[Record]) -> None:
@@ -69,6 +72,7 @@ class Submissions:
             return
         started = perf_counter()
         messages = [read(record, self.namespace) for record in records]
+        await self._know_mailboxes(messages)
         async for attempt in patiently():
             with attempt:
                 await self._store(messages)
@@ -108,13 +112,24 @@ class Submissions:
             if count:
                 metrics.messages_total.labels("intake", SUBMISSIONS, outcome).inc(count)
 
+    async def _know_mailboxes(self, messages: Sequence[Message]) -> None:
+        """Catch up with the directory where a letter is for a mailbox that is not known here: its front door may know more (R1.1)."""
+        for message in messages:
+            try:
+                self._read(message)
+            except UnknownMailbox:
+                await self.changes.catch_up()
+                return
+            except (ValidationError, UnknownMessageType, ValueError):
+                continue
+
     def _read(self, message: Message) -> tuple[SubmissionAccepted, str]:
         if message.envelope is None or message.drop:
             raise ValueError(message.error or "dropped")
         submission = parse(message.envelope.type, message.value)
         if not isinstance(submission, SubmissionAccepted) or submission.letter_id != message.envelope.subject:
             raise ValueError(f"{message.envelope.type} is not the submission that its envelope names")
-        return submission, receiving_mailbox(submission, self.directory)
+        return submission, receiving_mailbox(submission, self.changes.directory)
 
 
 def _answers_citizen(fact: HandoffSent) -> bool:
@@ -152,14 +167,11 @@ class Disclosure:
                 )
                 told.append(Telling(f"mailbox.{arrived.mailbox}", arrived, fact))
             elif isinstance(fact, HandoffSent) and _answers_citizen(fact):
+                mailbox = keeper(letter.classification, fact.receiver, self.directory)
                 disclosed = ContactDisclosed(
-                    letter_id=fact.letter_id,
-                    at=fact.at,
-                    mailbox=fact.receiver,
-                    handoff_id=fact.handoff_id,
-                    contact=contact,
+                    letter_id=fact.letter_id, at=fact.at, mailbox=mailbox, handoff_id=fact.handoff_id, contact=contact
                 )
-                told.append(Telling(f"mailbox.{fact.receiver}", disclosed, fact))
+                told.append(Telling(f"mailbox.{mailbox}", disclosed, fact))
         return [telling for telling in told if not self._untold(telling, steps)]
 
     def _untold(self, telling: Telling, steps: Sequence[Step[Letter]]) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,8 +26,13 @@ SERVICE = "intake"
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def ranges(code: str) -> Iterator[tuple[dict[str, str], str]]:
+    """Return the index ranges in which the letters of a mailbox stand: (equal fields, sort key)."""
+    return (({"mailbox": code, "stage": stage.value}, "position") for stage in Stage)
+
+
 def letters(store: Store, secret: bytes, directory: Directory) -> Aggregates[Letter]:
-    """Return the collection of letters; a report about the mailbox that received it is listed for the one above."""
+    """Return the collection of letters. Those of a closed mailbox are listed with its successor's."""
 
     def fields(letter: Letter) -> dict[str, Any]:
         return {

@@ -144,7 +144,7 @@ def public_router(
 
     @router.get("/mailboxes", response_model=list[Choice], summary="可选的信箱 Mailboxes to write to (R2.1)")
     async def mailboxes() -> Sequence[Choice]:
-        """The mayor's mailbox and the units'."""
+        """The mayor's mailbox and the units'; closed ones are left out."""
         return [Choice(code=m.code, name=m.short_name, label=m.name) for m in directory.mailboxes() if takes_letters(m)]
 
     @router.get("/mailboxes/{code}", response_model=MailboxCard, summary="信箱 A mailbox (R1.5)")
@@ -161,11 +161,12 @@ def public_router(
         summary="信箱入口 The entry that earlier mailboxes redirect to (R1.5)",
     )
     async def entry(code: Code) -> Response:
-        """A link that stays. Where the city has no portal of its own, it says how to post a letter."""
-        target = entries.form_of(directory.get(code))
+        """A link that stays; that of a closed mailbox leads to its successor. Without a portal it says how to post a letter."""
+        there = directory.get(directory.current(code))
+        target = entries.form_of(there)
         if target is not None:
             return Response(status_code=303, headers={"Location": target})
-        return FastJSON(entries.how_to_post(directory.get(code)).model_dump())
+        return FastJSON(entries.how_to_post(there).model_dump())
 
     @router.get("/reasons", response_model=list[Reason], summary="不予受理的理由 Reasons for not accepting (R3.0)")
     async def reasons() -> Sequence[Reason]:

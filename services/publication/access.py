@@ -34,8 +34,8 @@ class Access:
         """Whether the letter is a report about the caller, their mailbox or the unit that it belongs to."""
         return kept_from(case, caller.mailbox, caller.subject, self.directory)
 
-    def decider(self, case: Case, mailbox: str) -> str:
-        """Return who decides for the mailbox that answered: the one above it where the letter is a report about it."""
+    def acting(self, case: Case, mailbox: str) -> str:
+        """Return whose staff act for a mailbox on this letter: a closed one's successor (R1.1), a reported one's mailbox above."""
         return keeper(case, mailbox, self.directory)
 
     def may_list(self, caller: Caller, mailbox: str) -> None:

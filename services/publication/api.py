@@ -196,7 +196,7 @@ def router(letters: Letters[Case], access: Access) -> APIRouter:
 
         def decide(state: Case | None, now: datetime) -> Sequence[Fact]:
             case, answer = opened(access.seen(caller, state))
-            access.may_prepare(caller, access.decider(case, answer.mailbox))
+            access.may_prepare(caller, access.acting(case, answer.mailbox))
             return domain.prepare(state, text, body.grounds, _actor(caller), now)
 
         return await moved(letter_id, decide, if_match)
@@ -211,7 +211,7 @@ def router(letters: Letters[Case], access: Access) -> APIRouter:
 
         def decide(state: Case | None, now: datetime) -> Sequence[Fact]:
             case, answer = opened(access.seen(caller, state))
-            access.may_decide(caller, access.decider(case, answer.mailbox), rights.APPROVE)
+            access.may_decide(caller, access.acting(case, answer.mailbox), rights.APPROVE)
             return domain.approve(state, body.text_hash, _actor(caller), now)
 
         return await moved(letter_id, decide, if_match)
@@ -224,7 +224,7 @@ def router(letters: Letters[Case], access: Access) -> APIRouter:
 
         def decide(state: Case | None, now: datetime) -> Sequence[Fact]:
             case, answer = opened(access.seen(caller, state))
-            access.may_decide(caller, access.decider(case, answer.mailbox), rights.WITHHOLD)
+            access.may_decide(caller, access.acting(case, answer.mailbox), rights.WITHHOLD)
             return domain.withhold(state, body.grounds, _actor(caller), now)
 
         return await moved(letter_id, decide, if_match)

@@ -11,8 +11,9 @@ from pathlib import Path
 from services.publication import api, handlers, site
 from services.publication.access import Access
 from services.publication.domain import ON, Status, follow
-from services.publication.repository import SERVICE, PublicSite, cases
+from services.publication.repository import REPORTED, SERVICE, PublicSite, cases, ranges
 from services.runtime import Kit, Service
+from services.succession import Succession
 from shared.messaging.letters import Domain, Letters
 from shared.observability import metrics
 from shared.web.templates import Pages
@@ -44,6 +45,7 @@ def build(kit: Kit) -> Service:
     service.letters = letters
     service.prepare.append(aggregates.ensure)
     service.measures.append(measure)
+    service.sweeps["succession"] = Succession(kit.changes, aggregates, ranges, REPORTED, kit.clock)
     handlers.listen(service, letters)
     service.routers += [
         api.router(letters, Access(kit.directory)),

@@ -4,7 +4,7 @@ What the public may see lies apart in each document, in the fields `public` (the
 board). The public queries fetch only those fields, so no path of theirs can show anything else of a letter.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -12,11 +12,14 @@ from typing import Any
 
 from services.publication.domain import Case, Status
 from shared.contracts.facts import LetterPublished
-from shared.contracts.reports import Units, hidden_from, is_about_somebody, keeper
+from shared.contracts.reports import hidden_from, is_about_somebody, keeper
 from shared.contracts.types import Moment, Value
+from shared.directory import Directory
 from shared.storage import Aggregates, Index, Store, Stored, translated
 
 SERVICE = "publication"
+REPORTED = "state.reported_mailbox"
+"""The field of a document that names the mailbox a report (举报) is about."""
 NEWEST_FIRST = frozenset({Status.PUBLISHED, Status.WITHHELD})
 
 
@@ -62,15 +65,20 @@ class PublicPage:
     next: str | None
 
 
-def cases(store: Store, units: Units) -> Aggregates[Case]:
-    """Return the collection of letters as staff and messages move them."""
+def ranges(code: str) -> Iterator[tuple[dict[str, str], str]]:
+    """Return the index ranges in which the cases of a mailbox stand: (equal fields, sort key)."""
+    return (({"status": status.value, "mailbox": code}, "place") for status in Status)
+
+
+def cases(store: Store, directory: Directory) -> Aggregates[Case]:
+    """Return the collection of letters as staff and messages move them. Those of a closed mailbox are listed with its successor's."""
     return Aggregates(
         store,
         SERVICE,
         "letters",
         dump=partial(Case.model_dump, mode="json"),
         load=Case.model_validate,
-        fields=partial(_fields, units=units),
+        fields=partial(_fields, directory=directory),
         indexes=[
             Index([("status", 1), ("mailbox", 1), ("place", 1)], only_where={"status": {"$exists": True}}),
             Index([("shown", 1), ("public_place", -1)], only_where={"shown": True}),
@@ -80,7 +88,7 @@ def cases(store: Store, units: Units) -> Aggregates[Case]:
     )
 
 
-def _fields(case: Case, units: Units) -> dict[str, Any]:
+def _fields(case: Case, directory: Directory) -> dict[str, Any]:
     """Return what lists and the public see of a case.
 
     A report about a unit or a person is listed for the mailbox above that unit. The public, and so who it is about, sees neither its text,
@@ -98,12 +106,12 @@ def _fields(case: Case, units: Units) -> dict[str, Any]:
             for_what=handoff.for_what,
         )
         for handoff in case.notices
-        if handoff.due_at is not None and case.number is not None and not hidden_from(case, handoff.receiver, units)
+        if handoff.due_at is not None and case.number is not None and not hidden_from(case, handoff.receiver, directory)
     ]
     approved = None if is_about_somebody(case) else case.approved
     return {
         "status": None if since is None else case.status.value,
-        "mailbox": None if case.answer is None else keeper(case, case.answer.mailbox, units),
+        "mailbox": None if case.answer is None else keeper(case, case.answer.mailbox, directory),
         "place": None if since is None else place(since, case.letter_id),
         "public": None if approved is None else _public(approved).model_dump(mode="json"),
         "shown": None if approved is None else True,

@@ -74,7 +74,7 @@ def router(reports: Reports, clock: Clock, pages: Pages, *, public: bool) -> API
 
     @routes.get("/mailboxes/{code}/figures", summary="Figures of a mailbox in a period (R10.2, R10.4)")
     async def mailbox_figures(caller: Authenticated, code: str, first: From, to: To) -> FiguresView:
-        rights.FIGURES.check(caller, {Relation.NAMED: (code,)})
+        rights.FIGURES.check(caller, {Relation.NAMED: (code, reports.directory.current(code))})
         try:
             reports.directory.get(code)
         except UnknownMailbox as unknown:

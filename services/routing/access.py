@@ -16,6 +16,7 @@ class Tree(Units, Protocol):
 
     def __contains__(self, code: object, /) -> bool: ...
     def is_below(self, code: str, ancestor: str) -> bool: ...  # noqa: D102
+    def unit_code(self, code: str) -> str: ...  # noqa: D102
 
 
 class Who(Value):
@@ -37,9 +38,15 @@ class Who(Value):
 
 def unit_of(code: str, tree: Tree) -> str:
     """Return the unit that a department belongs to; any other mailbox is its own unit."""
-    inside = tree.same_unit(code)
-    above = (one for one in sorted(inside) if all(one == other or tree.is_below(other, one) for other in inside))
-    return next(above, code) if code in tree else code
+    return tree.unit_code(code)
+
+
+def acting(state: State, code: str, tree: Tree) -> str:
+    """Return whose staff act for a mailbox on this letter: its own, or after it was closed its successor's (R1.1).
+
+    Where the letter is a report about the unit to which that leads, it is the mailbox above (R1.2).
+    """
+    return keeper(state.letter.classification, code, tree) if state.letter else tree.current(code)
 
 
 # ── who may see ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -65,7 +72,8 @@ def visible(state: State | None, who: Who, tree: Tree) -> tuple[State, Letter]:
 def parties(state: State, tree: Tree) -> frozenset[str]:
     """Return the mailboxes that the letter belongs to or was handed to (R10.2).
 
-    A slip that was withdrawn gives its receiver no right to see the letter; what a department submits to its leader, its unit sees.
+    A slip that was withdrawn gives its receiver no right to see the letter; what a department submits to its leader, its unit sees. For a
+    closed mailbox its successor sees it.
     """
     own = {state.letter.mailbox} if state.letter else set()
     for handoff in state.handoffs:
@@ -74,19 +82,14 @@ def parties(state: State, tree: Tree) -> frozenset[str]:
             own.add(handoff.receiver)
         if handoff.is_kept and handoff.way is Way.SUBMIT_UP:
             own.add(unit_of(handoff.receiver, tree))
-    return frozenset(own | {acting(state, code, tree) for code in own})
+    return frozenset(acting(state, code, tree) for code in own)
 
 
 def chain(state: State, tree: Tree) -> frozenset[str]:
     """Return the mailboxes through whose hands the letter is going now."""
     own = {state.letter.mailbox} if state.letter else set()
-    hands = own.union(*({handoff.sender, handoff.receiver} for handoff in state.open_handoffs))
-    return frozenset(acting(state, code, tree) for code in hands)
-
-
-def acting(state: State, code: str, tree: Tree) -> str:
-    """Return who makes this mailbox's moves: the mailbox above it where the letter is a report about its unit (R1.2)."""
-    return keeper(state.letter.classification, code, tree) if state.letter else code
+    own = own.union(*({handoff.sender, handoff.receiver} for handoff in state.open_handoffs))
+    return frozenset(acting(state, code, tree) for code in own)
 
 
 # ── who may act ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -110,7 +113,7 @@ def acting_receiver(handoff: Handoff) -> str:
 
 
 def check(state: State, kind: type[Fact], who: Who, owner: str, tree: Tree, handoff: Handoff | None = None) -> None:
-    """Check a move against the table; `owner` is whose move it is.
+    """Check a move against the table. For a closed mailbox its successor's staff make it.
 
     Raises:
         Forbidden: another mailbox's move, or the caller lacks the role.

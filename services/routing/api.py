@@ -6,6 +6,7 @@ from starlette.responses import Response
 from services.routing import (
     domain,
     rights,
+    routes_directory,
     routes_handling,
     routes_history,
     routes_lists,
@@ -17,6 +18,7 @@ from services.routing.desk import Desk, LetterId, who_of
 from services.routing.history import History
 from services.routing.listing import Listing
 from services.routing.models import State
+from services.routing.office import Office
 from services.routing.views import LetterView
 from shared.directory import Directory
 from shared.messaging.letters import Letters
@@ -26,7 +28,13 @@ from shared.security.tokens import Authenticated
 
 
 def router(
-    letters: Letters[State], listing: Listing, history: History, tree: Directory, press: Press, letter_url: str
+    letters: Letters[State],
+    listing: Listing,
+    history: History,
+    office: Office,
+    tree: Directory,
+    press: Press,
+    letter_url: str,
 ) -> APIRouter:
     """Return the routes of routing."""
     router = APIRouter(prefix="/routing", tags=["办理 handling"])
@@ -47,4 +55,5 @@ def router(
     routes_history.add(router, desk, history)
     routes_printing.add(router, desk, press, letter_url)
     routes_register.add(router, listing, tree, press, letters.clock.now)
+    routes_directory.add_routes(router, office)
     return router

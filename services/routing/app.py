@@ -7,11 +7,14 @@ letters ──▶ state ◀── moves ◀── HTTP (staff)                  
               └──▶ entries, texts ──▶ HTTP (lists, search)       every letter, as each mailbox sees it (R10.2)
 
 letters ──▶ history ──▶ HTTP (staff)                             every fact of every service, as a chain (R10.1)
+office ◀── HTTP (duty office)                                    the directory: topics made, then the change on `directory` (R1.1)
 """
 
+import asyncio
+import logging
 from functools import partial
 
-from services.routing import handlers, repository
+from services.routing import handlers, placing, repository
 from services.routing.api import router
 from services.routing.domain import follow
 from services.routing.entries import ENTRIES, TEXTS, Entries, Following
@@ -19,12 +22,21 @@ from services.routing.handlers import Actions
 from services.routing.history import HEADS, HISTORY, PACE_SECONDS, PART, History
 from services.routing.listing import Listing
 from services.routing.models import State
+from services.routing.office import Office
+from services.routing.office import entries as kept_directory
 from services.routing.state import ON
 from services.routing.telling import Teller
 from services.runtime import Kit, Service
-from shared.messaging.broker import subscribe
+from services.succession import Succession
+from shared.messaging.broker import look_for_topics, subscribe
 from shared.messaging.letters import LETTERS, Domain, Letters
+from shared.messaging.topics import TopicsRefused, make_mailbox_topics
 from shared.observability import metrics
+
+log = logging.getLogger(__name__)
+
+REPORTED = "state.letter.classification.reported_mailbox"
+"""The field of a document that names the mailbox a report (举报) is about."""
 
 
 def build(kit: Kit) -> Service:
@@ -42,24 +54,34 @@ def build(kit: Kit) -> Service:
     )
     entries = Entries(kit.store, aggregates, kit.directory, kit.directory.path_of)
     following = Following(letters, entries, kit.namespace)
-    actions = Actions(letters, kit.directory, service.broker, kit.namespace)
+    actions = Actions(letters, kit.changes, service.broker, kit.namespace)
+    settings = kit.settings
+    make_topics = partial(make_mailbox_topics, settings.kafka_bootstrap, settings.topics_file, kit.namespace)
+    office = Office(kept_directory(kit.store), service.outbox, kit.changes, kit.clock, make_topics)
 
     async def measure() -> None:
         codes = [mailbox.code for mailbox in kit.directory.mailboxes()]
         for stage, count in (await repository.open_letters(aggregates, codes)).items():
             metrics.letters.labels(repository.SERVICE, stage.value).set(count)
 
+    async def make_missing_topics() -> None:
+        try:
+            await office.all_topics()
+        except TopicsRefused as error:  # letters of all other mailboxes still flow
+            log.exception("topics of mailboxes are missing and cannot be made: deploy.topics apply", exc_info=error)
+
     history = History(kit.store, kit.namespace)
     service.letters = letters
     service.derived += [ENTRIES, TEXTS, HISTORY, HEADS]
     service.projections.append(history.handle)
-    service.prepare += [aggregates.ensure, entries.ensure]
+    service.prepare += [aggregates.ensure, entries.ensure, office.aggregates.ensure, make_missing_topics]
     service.rebuilt.append(entries.rebuild)
     service.measures.append(measure)
+    service.sweeps["succession"] = Succession(kit.changes, aggregates, repository.ranges, REPORTED, kit.clock)
+    service.sweeps["succession of entries"] = Succession(kit.changes, entries, placing.ranges, "reported", kit.clock)
     kit.press.has_fonts()
-    service.routers.append(
-        router(letters, Listing(entries), history, kit.directory, kit.press, kit.settings.letter_url)
-    )
+    listing = Listing(entries)
+    service.routers.append(router(letters, listing, history, office, kit.directory, kit.press, kit.settings.letter_url))
     listen = partial(subscribe, service.broker)
     service.subscribers += [
         listen(
@@ -79,4 +101,13 @@ def build(kit: Kit) -> Service:
             title="单位系统的请求 actions.<code>",
         ),
     ]
+    asked = service.subscribers[-1]
+    looking: set[asyncio.Task[None]] = set()
+
+    def look() -> None:
+        task = asyncio.create_task(look_for_topics(asked), name="look for topics")
+        looking.add(task)
+        task.add_done_callback(looking.discard)
+
+    kit.changes.live.listeners.append(look)
     return service

@@ -4,7 +4,7 @@
 Both follow from the letters alone and are computed anew whenever one changed, never counted up. `listing.py` reads them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from zlib import crc32
@@ -74,8 +74,14 @@ class Entries:
         await self.store.ensure(self.collection, [*filters, *(_index(name) for name in SORTS)])
         await self.store.ensure(self.texts, [Index([("grams", 1)])])
 
-    async def refresh(self, letter_ids: Iterable[str]) -> None:
-        """Write the entries of these letters as the letters are now.
+    async def places(self, query: Mapping[str, Any], place: str, limit: int) -> list[tuple[str, str]]:
+        """Return at most `limit` entries that match, in the order of the index field `place`: (letter id, place)."""
+        with translated():
+            cursor = self.collection.find(dict(query), {"letter": 1, place: 1}).sort([(place, 1)]).limit(limit)
+            return [(document["letter"], document[place]) for document in await cursor.to_list(limit)]
+
+    async def refresh(self, letter_ids: Iterable[str]) -> int:
+        """Write the entries of these letters as the letters are now; return how many entries that changed.
 
         Two of these may overlap: an entry that was made from a later version of its letter stays.
 
@@ -98,10 +104,11 @@ class Entries:
             # Without an entry nobody may find it; what was erased has no text any more (R3.7).
             readable = made[placing.CITY] and (state.letter.subject or state.letter.body)
             texts[stored.id] = (state.letter.subject, state.letter.body) if readable else None
-        await self._write(wanted, versions)
+        changed = await self._write(wanted, versions)
         await self._write_texts(texts)
+        return changed
 
-    async def _write(self, wanted: dict[str, dict[str, Any]], versions: dict[str, int]) -> None:
+    async def _write(self, wanted: dict[str, dict[str, Any]], versions: dict[str, int]) -> int:
         known = await self._read(self.collection, list(wanted))
         new = [{"_id": key, "as_of": versions[key], **wanted[key]} for key in wanted if key not in known]
         taken = {new[position]["_id"] for position in await insert_missing(self.collection, new)}
@@ -117,6 +124,7 @@ class Entries:
         if writes:
             with translated():
                 await self.collection.bulk_write(writes, ordered=False)
+        return len(new) - len(taken) + len(writes)
 
     async def _write_texts(self, texts: dict[str, tuple[str, str] | None]) -> None:
         known = await self._read(self.texts, list(texts), {"_id": 1})
@@ -154,7 +162,7 @@ class Entries:
             await self.refresh(ids)
 
 
-_EVERY: Final = ("mailbox", "letter", "desk", "overdue", *FILTERS, *SORTS)
+_EVERY: Final = ("mailbox", "letter", "desk", "overdue", "reported", *FILTERS, *SORTS)
 
 
 def entry_id(letter_id: str, mailbox: str) -> str:

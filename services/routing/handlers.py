@@ -23,6 +23,7 @@ from shared.contracts.facts import Fact
 from shared.contracts.mailbox import ActionRefused
 from shared.contracts.types import Actor
 from shared.messaging.broker import Record
+from shared.messaging.changes import DirectoryChanges
 from shared.messaging.kafka import KafkaBroker, UnknownTopicOrPartitionError
 from shared.messaging.letters import Letters
 from shared.messaging.parking import Message, explain, read, strays
@@ -65,9 +66,14 @@ class Actions:
     """Takes what units' systems ask for. A batch costs one read and one write, however many letters it is about."""
 
     letters: Letters[State]
-    tree: Tree
+    changes: DirectoryChanges
     broker: KafkaBroker
     namespace: str = ""
+
+    @property
+    def tree(self) -> Tree:
+        """The directory of mailboxes."""
+        return self.changes.directory
 
     async def handle(self, records: Sequence[Record]) -> None:
         """Take a batch of actions: the handler of the subscriber.
@@ -81,6 +87,8 @@ class Actions:
         if not records:
             return
         started = perf_counter()
+        for unit in {record.topic.removeprefix(self.namespace + TOPIC) for record in records}:
+            await self.changes.knows(unit)  # a unit that was just added may ask before this process knows of it
         async for attempt in patiently():
             with attempt:
                 await self._handle([read(record, self.namespace) for record in records])

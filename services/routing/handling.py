@@ -67,7 +67,7 @@ def return_letter(state: State | None, who: Who, tree: Tree, handoff_id: str, re
         _check_own_leader(state, handoff, who, tree)
     else:
         check(state, HandoffReturned, who, acting_receiver(handoff), tree, handoff)
-    if handoff.sent_back and acting(state, handoff.receiver, tree) == handoff.receiver:
+    if handoff.sent_back and acting(state, handoff.receiver, tree) == tree.current(handoff.receiver):
         raise RuleBroken(
             "R5.1",
             "已经回复过的来信不能退件，请重新办理并回复（R7.3） / "
@@ -88,7 +88,8 @@ def return_letter(state: State | None, who: Who, tree: Tree, handoff_id: str, re
 
 def _check_own_leader(state: State, handoff: Handoff, who: Who, tree: Tree) -> None:
     """Check that the leader whom the staff asked gives it back."""
-    if who.actor.mailbox != handoff.receiver and who.actor.mailbox != unit_of(handoff.receiver, tree):
+    asked = acting(state, handoff.receiver, tree)
+    if who.actor.mailbox not in {asked, unit_of(asked, tree)}:
         check(state, HandoffReturned, who, handoff.receiver, tree, handoff)
     if who.roles.isdisjoint(LEADER):
         raise Forbidden(

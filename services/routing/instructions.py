@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from services.routing.access import Tree, Who, base, chain, check, check_role, required, unit_of, visible
+from services.routing.access import Tree, Who, acting, base, chain, check, check_role, required, unit_of, visible
 from services.routing.models import Instruction, Stage, State
 from shared.contracts.errors import BadInput, Forbidden, NotFound, RuleBroken
 from shared.contracts.facts import Fact, InstructionEnded, InstructionFollowedUp, InstructionGiven
@@ -18,8 +18,12 @@ def give_instruction(
     state, _ = visible(state, who, tree)
     code = who.actor.mailbox
     check_role(InstructionGiven, who)
-    if state.stage is Stage.SUBMITTED and state.holder is not None and code == unit_of(state.holder, tree):
-        code = state.holder
+    if (
+        state.stage is Stage.SUBMITTED
+        and state.holder is not None
+        and code == unit_of(acting(state, state.holder, tree), tree)
+    ):
+        code = acting(state, state.holder, tree)
     elif code not in chain(state, tree):
         raise Forbidden(
             "R10.2",

@@ -10,7 +10,7 @@ from typing import Any, Final
 from services.routing.access import Tree, acting, parties, unit_of
 from services.routing.models import Letter, Stage, State
 from services.routing.repository import ListName, waits, written
-from shared.contracts.reports import hidden_from, is_about_somebody
+from shared.contracts.reports import hidden_from
 from shared.contracts.types import Labelled, Moment, Number
 
 CITY: Final = ""
@@ -76,7 +76,8 @@ def number_key(number: Number) -> str:
 def fields(state: State, tree: Tree, path_of: PathOf) -> dict[str, dict[str, Any]]:
     """Return mailbox → the fields of its entry, for every mailbox that ever could have one; empty: it has none now.
 
-    A hand-off is never forgotten, so whoever had an entry once is among them for ever: writing all of them leaves no stale one behind.
+    A hand-off is never forgotten, so whoever had an entry once is among them for ever: writing all of them leaves no stale one behind. Only
+    successors of a closed mailbox change; who had an entry as one of them is looked up again when the entry is read (`may_find`).
     """
     letter = state.letter
     if letter is None:
@@ -84,8 +85,7 @@ def fields(state: State, tree: Tree, path_of: PathOf) -> dict[str, dict[str, Any
     ever = {CITY, letter.mailbox}
     for handoff in state.handoffs:
         ever |= {handoff.sender, handoff.receiver, unit_of(handoff.receiver, tree)}
-    if is_about_somebody(letter.classification):
-        ever |= {acting(state, mailbox, tree) for mailbox in ever if mailbox != CITY}
+    ever |= {acting(state, code, tree) for code in ever if code != CITY}
     return {mailbox: _entry(state, letter, mailbox, tree, path_of) for mailbox in ever}
 
 
@@ -103,12 +103,13 @@ def place_of(state: State, mailbox: str, tree: Tree) -> Place:
     stage = state.stage
     if stage is Stage.ARRIVED:
         return Place.READ if state.letter is not None and state.letter.read else Place.UNREAD
-    holder = state.holder
-    if holder is not None:
-        holder = acting(state, unit_of(holder, tree) if stage is Stage.SUBMITTED else holder, tree)
+    holder = acting(state, state.holder, tree) if state.holder else None
+    if holder is not None and stage is Stage.SUBMITTED:
+        holder = unit_of(holder, tree)
     if mailbox in {CITY, holder} or stage in {Stage.FINISHED, Stage.NOTED}:
         return PLACE[stage.value]
-    return Place.WAITING if mailbox in {acting(state, code, tree) for code in waits(state)} else Place.PASSED
+    waiting = {acting(state, code, tree) for code in waits(state)}
+    return Place.WAITING if mailbox in waiting else Place.PASSED
 
 
 def _entry(state: State, letter: Letter, mailbox: str, tree: Tree, path_of: PathOf) -> dict[str, Any]:
@@ -116,7 +117,8 @@ def _entry(state: State, letter: Letter, mailbox: str, tree: Tree, path_of: Path
         return {}
     about = letter.classification
     desk = state.holder or (state.answer.mailbox if state.answer else letter.mailbox)
-    due_at, overdue = _due(state, mailbox)
+    desk = acting(state, desk, tree)
+    due_at, overdue = _due(state, mailbox, tree)
     last = f"|{state.letter_id}"
     entry: dict[str, Any] = {
         "mailbox": mailbox,
@@ -132,6 +134,8 @@ def _entry(state: State, letter: Letter, mailbox: str, tree: Tree, path_of: Path
         "overdue": overdue,
     }
     entry.update((f"domain{level}", code) for level, code in _levels(path_of(about.domain)))
+    if about.reported_mailbox is not None:
+        entry["reported"] = about.reported_mailbox
     if letter.registered_at is not None:
         entry["registered"] = written(letter.registered_at) + last
     if state.answer is not None:
@@ -139,16 +143,22 @@ def _entry(state: State, letter: Letter, mailbox: str, tree: Tree, path_of: Path
     return entry
 
 
+def ranges(code: str) -> Iterator[tuple[dict[str, str], str]]:
+    """Return the index range in which the entries of a mailbox stand: (equal fields, sort key)."""
+    yield {"mailbox": code}, "received"
+
+
 def _levels(path: tuple[str, ...]) -> Iterator[tuple[int, str]]:
     yield from enumerate(path[:LEVELS], start=1)
 
 
-def _due(state: State, mailbox: str) -> tuple[Moment | None, bool]:
+def _due(state: State, mailbox: str, tree: Tree) -> tuple[Moment | None, bool]:
     """Return by when the innermost open hand-off that concerns a mailbox is due, and whether that has passed."""
     if state.stage is Stage.FINISHED:
         return None, False
     for handoff in reversed(state.open_handoffs):
         clock = state.clocks.get(handoff.id)
-        if clock is not None and clock.due_at is not None and mailbox in {CITY, handoff.sender, handoff.receiver}:
+        ends = {CITY, acting(state, handoff.sender, tree), acting(state, handoff.receiver, tree)}
+        if clock is not None and clock.due_at is not None and mailbox in ends:
             return clock.due_at, clock.overdue_at is not None
     return None, False

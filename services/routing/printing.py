@@ -7,7 +7,7 @@ from services.routing.access import Tree, find_handoff, parties, visible
 from services.routing.desk import who_of
 from services.routing.forms import Clerk, Form
 from services.routing.models import KEPT_TEXTS, Handoff, State
-from services.routing.showing import Concerns, reply_view, sees_reply
+from services.routing.showing import Mine, reply_view, sees_reply
 from shared.contracts.errors import NotFound
 from shared.directory import Directory
 from shared.security.rights import Relation
@@ -53,7 +53,7 @@ def slip(by: Clerk, caller: Caller, slip_id: str) -> Form:
         raise _none("单据", "slip", slip_id)
     handoff = next((one for one in by.state.handoffs if one.id == slip_id), None)
     sent_to = (found.receiver,) if handoff is not None and handoff.withdrawn is None else ()
-    if not Concerns(by.state, caller, by.tree)(found.sender, *sent_to):
+    if not _mine(by, caller)(found.sender, *sent_to):
         raise _none("单据", "slip", slip_id)
     return by.slip(found)
 
@@ -66,7 +66,7 @@ def reply(by: Clerk, caller: Caller, handoff_id: str, reply_id: str) -> Form:
     """
     handoff = _handoff(by, caller, handoff_id, "回复", "reply", reply_id)
     found = next((one for one in handoff.replies if one.id == reply_id), None)
-    if found is not None and sees_reply(Concerns(by.state, caller, by.tree), handoff, reply_view(found, handoff)):
+    if found is not None and sees_reply(_mine(by, caller), handoff, reply_view(found, handoff)):
         return by.reply(handoff, found)
     oldest = handoff.replies[0].id if len(handoff.replies) == KEPT_TEXTS else ""
     if found is None and oldest and _place(reply_id) and _place(reply_id) < _place(oldest):
@@ -104,10 +104,14 @@ def send_back(by: Clerk, caller: Caller, handoff_id: str, count: int) -> Form:
     raise _none("退办单", "sending back", str(count))
 
 
+def _mine(by: Clerk, caller: Caller) -> Mine:
+    return Mine.of(by.state, caller, by.tree)
+
+
 def _handoff(by: Clerk, caller: Caller, handoff_id: str, chinese: str, english: str, part: str) -> Handoff:
     handoff = find_handoff(by.state, handoff_id)
     receiver = () if handoff.withdrawn is not None else (handoff.receiver,)
-    if not Concerns(by.state, caller, by.tree)(handoff.sender, *receiver):
+    if not _mine(by, caller)(handoff.sender, *receiver):
         raise _none(chinese, english, part)
     return handoff
 

@@ -153,7 +153,7 @@ def _approved(
         facts.append(
             CitizenAnswered(
                 **base(state, who, now),
-                mailbox=handoff.receiver,
+                mailbox=handoff.receiver if handoff.by_hand else who.actor.mailbox,
                 channel=channel,
                 text=reply.text,
                 author=reply.author,

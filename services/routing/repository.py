@@ -13,9 +13,8 @@ from enum import StrEnum
 from itertools import islice
 from typing import Any, Final
 
-from services.routing.access import Tree, unit_of
+from services.routing.access import Tree, acting, unit_of
 from services.routing.models import CLOSED, Stage, State
-from shared.contracts.reports import keeper
 from shared.contracts.types import Moment, Way
 from shared.storage import Aggregates, Index, Store, Stored
 
@@ -130,6 +129,12 @@ def _tasks(state: State) -> Iterator[tuple[str, ListName]]:
     yield from ((one.mailbox, ListName.INSTRUCTIONS) for one in state.instructions if one.ended is None)
 
 
+def ranges(code: str) -> Iterator[tuple[dict[str, str], str]]:
+    """Return the index ranges in which the letters of a mailbox's lists stand: (equal fields, sort key)."""
+    for field, place in dict.fromkeys(part for parts in LISTS.values() for part in parts):
+        yield {field: f"{code}|{place}"}, "order"
+
+
 def letters(store: Store, tree: Tree) -> Aggregates[State]:
     """Return the collection of letters."""
 
@@ -137,21 +142,21 @@ def letters(store: Store, tree: Tree) -> Aggregates[State]:
         found: dict[str, Any] = dict.fromkeys((HOLDER, *OUT, *TASKS, "order"))
         if state.since is None or state.letter is None:
             return found
-        about = state.letter.classification
         found["order"] = order_of(state)
 
         def fill(names: Iterable[str], mailboxes: Iterable[str], place: str) -> None:
             """Place the letter in lists; no mailbox ever finds a report about itself, the one above it does instead."""
-            seen = dict.fromkeys(keeper(about, code, tree) for code in mailboxes)
+            seen = dict.fromkeys(acting(state, code, tree) for code in mailboxes)
             found.update((name, f"{code}|{place}") for name, code in zip(names, seen, strict=False))
 
         stage, holder = state.stage, state.holder
         if stage is Stage.FINISHED:
             fill((HOLDER, *OUT), _finished(state), stage.value)
         elif holder is not None:
-            fill((HOLDER,), (unit_of(holder, tree) if stage is Stage.SUBMITTED else holder,), stage.value)
-            fill(OUT, waits(state), WAITING)
-        tasks = dict.fromkeys((keeper(about, code, tree) if code else code, name) for code, name in _tasks(state))
+            has_it = acting(state, holder, tree)
+            fill((HOLDER,), (unit_of(has_it, tree) if stage is Stage.SUBMITTED else has_it,), stage.value)
+            fill(OUT, (code for code in waits(state) if acting(state, code, tree) != has_it), WAITING)
+        tasks = dict.fromkeys((acting(state, code, tree) if code else code, name) for code, name in _tasks(state))
         for field, (code, name) in zip(TASKS, islice(tasks, len(TASKS)), strict=False):
             found[field] = f"{code}|{name.value}"
         return found

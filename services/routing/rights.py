@@ -53,6 +53,14 @@ CITY_REGISTER: Final = right("R10.3", "全市登记表 / the register of the cit
 PRINT: Final = right("R4.6", "打印来信登记单 / print the registration", (READERS, (Relation.PARTY, Relation.DUTY)))
 ENDS: Final = (READERS, (Relation.SENDER, Relation.RECEIVER, Relation.DUTY))
 """What only both ends of a hand-off see (R4.2b)."""
+STAFF: Final = (Role.CLERK, Role.HEAD, Role.LEADER, Role.DUTY_OFFICER)
+DIRECTORY: Final = right(
+    "R1.1", "信箱名录 / the directory", (READERS, Relation.EVERYBODY), note="People are shown to staff alone."
+)
+DIRECTORY_HISTORY: Final = right("R10.1", "名录变更记录 / the changes of a mailbox", (STAFF, Relation.EVERYBODY))
+ADD_MAILBOX: Final = right("R1.1", "增设信箱 / add a mailbox", ((Role.DUTY_OFFICER,), Relation.DUTY))
+CHANGE_MAILBOX: Final = right("R1.3", "变更信箱 / change a mailbox", ((Role.DUTY_OFFICER,), Relation.DUTY))
+CLOSE_MAILBOX: Final = right("R1.1", "撤并信箱 / close or merge a mailbox", ((Role.DUTY_OFFICER,), Relation.DUTY))
 HISTORY: Final = right(
     "R10.1",
     "办理过程 / a letter's history",
@@ -71,6 +79,12 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "GET /routing/mailboxes/{code}/letters": replace(LIST, note="`list=flagged`: the duty office alone."),
     "GET /routing/letters/{letter_id}": SHOW,
     "GET /routing/letters/{letter_id}/history": HISTORY,
+    "GET /routing/directory": DIRECTORY,
+    "GET /routing/directory/mailboxes/{code}": DIRECTORY,
+    "GET /routing/directory/mailboxes/{code}/history": DIRECTORY_HISTORY,
+    "POST /routing/directory/mailboxes": ADD_MAILBOX,
+    "PATCH /routing/directory/mailboxes/{code}": CHANGE_MAILBOX,
+    "POST /routing/directory/mailboxes/{code}/close": CLOSE_MAILBOX,
     "GET /routing/letters": CITY,
     "GET /routing/mailboxes/{code}/register.{kind}": REGISTER,
     "GET /routing/register.{kind}": CITY_REGISTER,

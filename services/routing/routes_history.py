@@ -11,6 +11,7 @@ from services.routing.access import Tree
 from services.routing.desk import Desk, LetterId, who_of
 from services.routing.history import History, Told
 from services.routing.models import Handoff, Stage, State
+from services.routing.showing import Mine
 from services.routing.steps import Category, Reader, step_of
 from services.routing.views import View
 from shared.contracts.reports import kept_from
@@ -134,32 +135,29 @@ def _reads(told: Told, state: State, caller: Caller, tree: Tree) -> bool:
         once = Classification.model_validate(about) if isinstance(about, Mapping) else None
         if once is not None and kept_from(once, caller.mailbox, caller.subject, tree):
             return False  # the letter was once classified as a report about the caller or their unit
-    if caller.is_duty_officer:
-        return True
-    stand_ins = {code for code in domain.parties(state, tree) if domain.acting(state, code, tree) == caller.mailbox}
-    return any(_concerned(told, state, code) for code in {caller.mailbox, *stand_ins})
+    return caller.is_duty_officer or _concerned(told, state, Mine(state, caller.mailbox, tree))
 
 
-def _concerned(told: Told, state: State, mailbox: str) -> bool:  # noqa: PLR0911 - one line for each kind of reader
+def _concerned(told: Told, state: State, mine: Mine) -> bool:  # noqa: PLR0911 - one line for each kind of reader
     details = told.record.details or {}
     handoff = _part(state.handoffs, details.get("handoff_id"))
     match step_of(told.entry.fact.type).reader if told.record.readable else Reader.NAMED:
         case Reader.PARTIES:
             return True
         case Reader.FIRST:
-            return state.letter is not None and mailbox == state.letter.mailbox
+            return state.letter is not None and mine(state.letter.mailbox)
         case Reader.NAMED:
-            return mailbox == details.get("mailbox")
+            return mine(details.get("mailbox") or "")
         case Reader.SLIP:
             slip = _part(state.slips, details.get("slip_id"))
-            return slip is not None and mailbox == slip.sender
+            return slip is not None and mine(slip.sender)
         case Reader.ENDS:
-            return handoff is not None and mailbox in {handoff.sender, handoff.receiver}
+            return handoff is not None and mine(handoff.sender, handoff.receiver)
         case Reader.DRAFTER:
-            return handoff is not None and mailbox == _drafter(handoff)
+            return handoff is not None and mine(_drafter(handoff))
         case Reader.STAFF:
             given = _part(state.instructions, details.get("instruction_id"))
-            return given is not None and mailbox in {given.mailbox, given.leader.mailbox}
+            return given is not None and mine(given.mailbox, given.leader.mailbox)
 
 
 def _part(parts: Any, part_id: str | None) -> Any:

@@ -43,7 +43,7 @@ def add(router: APIRouter, letters: Letters[State], listing: Listing, tree: Dire
         while len(rows) <= limit:
             found = await repository.page(letters.aggregates, code, name, after, limit + 1)
             rows += [
-                (order_of(stored.state), letter_row(stored.state, stored.version, code, name))
+                (order_of(stored.state), letter_row(stored.state, stored.version, code, tree, name))
                 for stored in found
                 if stored.state is not None and stored.state.since is not None and not hidden(stored.state, caller)
             ]
@@ -60,7 +60,7 @@ def add(router: APIRouter, letters: Letters[State], listing: Listing, tree: Dire
         query = query_of(filters, name, code, tree)
         portion = await listing.page(query, after_of(cursor, query), limit)
         rows = [
-            letter_row(row.stored.state, row.stored.version, code, name, row.place)
+            letter_row(row.stored.state, row.stored.version, code, tree, name, row.place)
             for row in portion.rows
             if row.stored.state is not None and not hidden(row.stored.state, caller)
         ]

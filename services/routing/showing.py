@@ -39,7 +39,7 @@ def letter_view(state: State, version: int, caller: Caller, tree: Tree) -> Lette
     """Show a letter to somebody who may see it; it must have been received."""
     letter = state.letter
     assert letter is not None
-    concerns = Concerns(state, caller, tree)
+    mine = Mine.of(state, caller, tree)
     return _view(
         LetterView,
         letter,
@@ -53,8 +53,8 @@ def letter_view(state: State, version: int, caller: Caller, tree: Tree) -> Lette
         number=letter.number.text if letter.number else None,
         number_ascii=letter.number.ascii if letter.number else None,
         attachments=list(letter.attachments),
-        slips=[_slip(slip) for slip in state.slips if concerns(slip.sender)],
-        handoffs=[_handoff(handoff, state.clocks.get(handoff.id, Clock()), concerns) for handoff in state.handoffs],
+        slips=[_slip(slip) for slip in state.slips if mine(slip.sender)],
+        handoffs=[_handoff(handoff, state.clocks.get(handoff.id, Clock()), mine) for handoff in state.handoffs],
         instructions=[
             _view(
                 InstructionView,
@@ -64,7 +64,7 @@ def letter_view(state: State, version: int, caller: Caller, tree: Tree) -> Lette
                 ended=_view(NoteView, one.ended) if one.ended else None,
             )
             for one in state.instructions
-            if concerns(one.mailbox, one.leader.mailbox)
+            if mine(one.mailbox, one.leader.mailbox)
         ],
         answer=_view(AnswerView, state.answer) if state.answer else None,
         answers=[_view(AnswerView, answer) for answer in state.answers],
@@ -72,45 +72,50 @@ def letter_view(state: State, version: int, caller: Caller, tree: Tree) -> Lette
 
 
 @dataclass(frozen=True, slots=True)
-class Concerns:
-    """Whether a part of a letter is for the caller: they belong to one of these mailboxes or act in its place, or to the duty office."""
+class Mine:
+    """Tells whether a part of a letter concerns a mailbox: as its own, or as that of a closed one for which it acts (R1.1, R10.2)."""
 
     state: State
-    caller: Caller
+    mailbox: str
     tree: Tree
+    everything: bool = False
 
-    def __call__(self, *mailboxes: str) -> bool:
-        """Whether a part that belongs to these mailboxes is shown; the duty office sees all (R10.2)."""
-        if self.caller.is_duty_officer:
-            return True
-        return any(self.caller.mailbox in (code, acting(self.state, code, self.tree)) for code in mailboxes)
+    @classmethod
+    def of(cls, state: State, caller: Caller, tree: Tree) -> "Mine":
+        """Tell it for a caller; the duty office sees all."""
+        return cls(state, caller.mailbox, tree, everything=caller.is_duty_officer)
+
+    def __call__(self, *codes: str) -> bool:
+        """Return whether one of these mailboxes is meant."""
+        return self.everything or any(acting(self.state, code, self.tree) == self.mailbox for code in codes)
 
 
-def _meant(state: State, mailbox: str, name: ListName) -> Handoff | None:
+def _meant(state: State, mine: Mine, name: ListName) -> Handoff | None:
     """Return the hand-off for which a letter stands in a mailbox's list."""
-    sent = [handoff for handoff in state.handoffs if handoff.sender == mailbox]
+    sent = [handoff for handoff in state.handoffs if mine(handoff.sender)]
     if name is ListName.TO_TELL:
         return next((handoff for handoff in sent if handoff.to_tell), None)
     if name is ListName.EXTENSIONS:
         return next((handoff for handoff in sent if handoff.undecided is not None), None)
     if name is ListName.RETURNED:
         return state.returned
-    ends = [handoff for handoff in state.open_handoffs if mailbox in {handoff.sender, handoff.receiver}]
+    ends = [handoff for handoff in state.open_handoffs if mine(handoff.sender, handoff.receiver)]
     return ends[-1] if ends else state.handoff
 
 
 def letter_row(
-    state: State, version: int, mailbox: str, name: ListName = ListName.ALL, place: Place | None = None
+    state: State, version: int, mailbox: str, tree: Tree, name: ListName = ListName.ALL, place: Place | None = None
 ) -> LetterRow:
     """Show a letter in a list of a mailbox ("": of the city); it must have been received."""
     letter = state.letter
     assert letter is not None
-    handoff = _meant(state, mailbox, name)
-    slip = state.slip if state.slip and mailbox in {CITY, state.slip.sender} else None
+    mine = Mine(state, mailbox, tree)
+    handoff = _meant(state, mine, name)
+    slip = state.slip if state.slip and (mailbox == CITY or mine(state.slip.sender)) else None
     clock = state.clocks.get(handoff.id, Clock()) if handoff else Clock()
     draft = handoff.draft if handoff else None
     asked = handoff.undecided if handoff else None
-    instruction = next((one for one in state.instructions if one.mailbox == mailbox and one.ended is None), None)
+    instruction = next((one for one in state.instructions if mine(one.mailbox) and one.ended is None), None)
     return LetterRow(
         letter_id=state.letter_id,
         version=version,
@@ -162,9 +167,9 @@ def _slip(slip: Slip) -> SlipView:
     )
 
 
-def _handoff(handoff: Handoff, clock: Clock, concerns: Concerns) -> HandoffView:
+def _handoff(handoff: Handoff, clock: Clock, mine: Mine) -> HandoffView:
     """Show a hand-off; how a unit works inside is its own business (R4.2b), and a draft that of the assignee."""
-    ends = concerns(handoff.sender, handoff.receiver)
+    ends = mine(handoff.sender, handoff.receiver)
     replies = [reply_view(reply, handoff) for reply in handoff.replies if ends]
     return _view(
         HandoffView,
@@ -180,7 +185,7 @@ def _handoff(handoff: Handoff, clock: Clock, concerns: Concerns) -> HandoffView:
         overdue_at=clock.overdue_at,
         urgings=handoff.urged,
         progress=[_view(NoteView, one) for one in handoff.progress if ends],
-        replies=[reply for reply in replies if sees_reply(concerns, handoff, reply)],
+        replies=[reply for reply in replies if sees_reply(mine, handoff, reply)],
         sent_back=[_view(SentBackView, one) for one in handoff.sent_back if ends],
         extensions=[
             _view(
@@ -196,10 +201,10 @@ def _handoff(handoff: Handoff, clock: Clock, concerns: Concerns) -> HandoffView:
     )
 
 
-def sees_reply(concerns: Concerns, handoff: Handoff, reply: ReplyView) -> bool:
+def sees_reply(mine: Mine, handoff: Handoff, reply: ReplyView) -> bool:
     """Whether a reply is shown to one of the two ends: a draft only to whose it is."""
     whose = handoff.sender if handoff.by_hand else handoff.receiver
-    return reply.state in {ReplyState.APPROVED, ReplyState.SENT_BACK} or concerns(whose)
+    return reply.state in {ReplyState.APPROVED, ReplyState.SENT_BACK} or mine(whose)
 
 
 def reply_view(reply: Reply, handoff: Handoff) -> ReplyView:

@@ -6,7 +6,17 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from services.routing.access import Tree, Who, acting, base, check, find_handoff, required, same_person, visible
+from services.routing.access import (
+    Tree,
+    Who,
+    acting,
+    base,
+    check,
+    find_handoff,
+    required,
+    same_person,
+    visible,
+)
 from services.routing.models import Handoff, Letter, Slip, State
 from services.routing.moves import SLIP_RULES
 from shared.contracts.errors import BadInput, NotFound, RuleBroken
@@ -38,6 +48,13 @@ def prepare_slip(state: State | None, who: Who, tree: Tree, text: SlipText, now:
     if text.receiver not in tree:
         raise BadInput(
             "R2.1", "名录中没有这个信箱 / The directory has no such mailbox; choose one from it", "/receiver"
+        )
+    successor = tree.current(text.receiver)
+    if successor != text.receiver:
+        raise BadInput(
+            "R2.1",
+            f"该信箱已撤并，现由 {successor} 承接 / That mailbox is closed; {successor} goes on in its place",
+            "/receiver",
         )
     frame = state.current
     _DIRECTIONS[text.way](text, sender, frame, tree)
@@ -114,14 +131,14 @@ def _check_forward(text: SlipText, sender: str, frame: Handoff | None, tree: Tre
             "An assigned letter is not forwarded; if it is not yours, return it with the reason (R5.1)",
         )
     inside = text.receiver in tree.same_unit(sender)
-    if inside or tree.is_below(sender, text.receiver) or tree.same_unit(text.receiver) != _unit(text.receiver, tree):
+    if inside or tree.is_below(sender, text.receiver) or not _is_unit(text.receiver, tree):
         raise BadInput(
             "R4.3",
             "转阅只能平级或向下转其他单位，不得转本单位内设部门；向上请用呈办单（R4.4） / "
             "A forward goes sideways or down to another unit, never to one's own department; upwards, submit it (R4.4)",
             "/receiver",
         )
-    if frame is not None and frame.sender == text.receiver:
+    if frame is not None and tree.current(frame.sender) == text.receiver:
         raise BadInput(
             "R5.1",
             "来信是该信箱转来的，请退件并说明理由 / It came from that mailbox: return it with the reason",
@@ -129,10 +146,9 @@ def _check_forward(text: SlipText, sender: str, frame: Handoff | None, tree: Tre
         )
 
 
-def _unit(code: str, tree: Tree) -> frozenset[str]:
-    """Return the parts of the unit that this mailbox heads; a department heads none."""
-    inside = tree.same_unit(code)
-    return inside if all(one == code or tree.is_below(one, code) for one in inside) else frozenset()
+def _is_unit(code: str, tree: Tree) -> bool:
+    """Whether a mailbox heads its unit: it is no department."""
+    return tree.unit_code(code) == code
 
 
 def _check_submit_up(text: SlipText, sender: str, frame: Handoff | None, tree: Tree) -> None:
@@ -146,7 +162,7 @@ def _check_submit_up(text: SlipText, sender: str, frame: Handoff | None, tree: T
             "An assigned letter is submitted to the own leader only; if it is not yours, return it (R5.1)",
             "/receiver",
         )
-    if not _unit(sender, tree) or not tree.is_below(sender, text.receiver):
+    if not _is_unit(sender, tree) or not tree.is_below(sender, text.receiver):
         raise BadInput(
             "R4.4",
             "呈办只能向上：呈本单位领导（收件信箱填本信箱），或由单位呈市长信箱 / "
@@ -268,7 +284,7 @@ def _check_still_right(slip: Slip, letter: Letter, who: Who, tree: Tree) -> None
         raise RuleBroken(
             rule, "单据须由拟稿人以外的负责人审批 / The slip must be approved by somebody else than who prepared it"
         )
-    if slip.receiver not in tree:
+    if slip.receiver not in tree or tree.current(slip.receiver) != slip.receiver:
         raise RuleBroken(
             rule, "收件信箱已撤销，请退回单据 / The receiver is no longer in the directory; refuse the slip"
         )

@@ -91,7 +91,7 @@ def _handed_on(fact: HandoffSent, about: _About) -> Iterable[MailboxMessage]:
     kind = {Way.FORWARD: ForwardArrived, Way.SUBMIT_UP: SubmissionArrived}.get(fact.way, AssignmentArrived)
     mailbox = fact.receiver
     if fact.way is Way.SUBMIT_UP and fact.receiver == fact.sender:
-        mailbox = unit_of(fact.receiver, about.tree)
+        mailbox = unit_of(acting(about.state, fact.receiver, about.tree), about.tree)
     elif fact.receiver == fact.sender or fact.medium is not Medium.SYSTEM:
         return
     letter = about.letter
@@ -117,8 +117,9 @@ def _reminder(fact: ReplyReminded, about: _About) -> Iterable[MailboxMessage]:
 def _result(fact: CitizenAnswered, about: _About) -> Iterable[MailboxMessage]:
     """Tell the first-receiving mailbox and whoever handed the letter on; who got the reply itself knows (R8.2, R8.4)."""
     replied = about.state.replied
-    knows = {fact.mailbox, replied.sender if replied else ""}
-    hands = [about.letter.mailbox, *(h.sender for h in about.state.handoffs if not (h.withdrawn or h.returned))]
+    knows = {acting(about.state, code, about.tree) for code in (fact.mailbox, replied.sender if replied else "")}
+    had = [about.letter.mailbox, *(h.sender for h in about.state.handoffs if not (h.withdrawn or h.returned))]
+    hands = (acting(about.state, code, about.tree) for code in had)
     for mailbox in dict.fromkeys(hands):
         if mailbox not in knows:
             yield _make(ResultArrived, fact, mailbox, number=about.number, answered_by=fact.mailbox)
@@ -154,7 +155,10 @@ TOLD: Final[Mapping[type[Fact], Tell]] = {
 
 @dataclass(frozen=True, slots=True)
 class Teller:
-    """Decides which mailboxes are told of steps; a report is never told to the mailbox that it is about, but to the one above it."""
+    """Decides which mailboxes are told of steps; a report is never told to the mailbox that it is about, but to the one above it.
+
+    What concerns a closed mailbox is told to its successor.
+    """
 
     tree: Tree
 
@@ -167,11 +171,13 @@ class Teller:
         tell, state = TOLD.get(type(step.fact)), step.after
         if tell is None or state is None or state.letter is None or state.letter.number is None:
             return
+        told: list[MailboxMessage] = []
         for message in tell(step.fact, _About(state, state.letter, state.letter.number, self.tree)):
             mailbox = acting(state, message.mailbox, self.tree)
-            if not untold(state.letter.classification, mailbox, self.tree):
-                told = message.model_copy(update={"mailbox": mailbox})
-                yield Telling(f"mailbox.{mailbox}", told, step.fact)
+            message = message.model_copy(update={"mailbox": mailbox})  # noqa: PLW2901 - to whoever goes on for it today
+            if message not in told and not untold(state.letter.classification, mailbox, self.tree):
+                told.append(message)
+                yield Telling(f"mailbox.{mailbox}", message, step.fact)
 
 
 def _done(steps: Sequence[Step[State]]) -> list[Telling]:

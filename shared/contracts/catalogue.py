@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from shared.contracts import actions, facts, mailbox, submissions
+from shared.contracts import actions, directory, facts, mailbox, submissions
 from shared.contracts.types import Value
 
 FACTS: Final[tuple[type[facts.Fact], ...]] = (
@@ -97,8 +97,15 @@ ACTIONS: Final[tuple[type[actions.Action], ...]] = (
     actions.EndInstruction,
 )
 
+DIRECTORY: Final[tuple[type[directory.DirectoryFact], ...]] = (
+    directory.MailboxAdded,
+    directory.MailboxChanged,
+    directory.MailboxClosed,
+)
+
 CATALOGUE: Final[dict[str, tuple[type[Value], ...]]] = {
     "letters": FACTS,
+    "directory": DIRECTORY,
     "submissions": SUBMISSIONS,
     "mailbox.{code}": MAILBOX,
     "actions.{code}": ACTIONS,

@@ -31,6 +31,9 @@ class Units(Protocol):
     def above(self, code: str) -> str | None:
         """Return the mailbox above the unit of this one; none above the mayor's."""
 
+    def current(self, code: str) -> str:
+        """Return who goes on with what a closed mailbox had; an open one is its own (R1.1)."""
+
     def works_in(self, subject: str) -> frozenset[str]:
         """Return the mailboxes where somebody is staff or leader."""
 
@@ -69,5 +72,9 @@ def untold(about: About, code: str, units: Units) -> bool:
 
 
 def keeper(about: About, code: str, units: Units) -> str:
-    """Return who does what is for this mailbox to do: itself, or the mailbox above the unit that is kept from the letter."""
-    return (units.above(code) or code) if hidden_from(about, code, units) else code
+    """Return who does today what is for this mailbox to do: itself, or who goes on for it once it was closed (R1.1).
+
+    Where that unit is kept from the letter, it is the mailbox above it.
+    """
+    now = units.current(code)
+    return (units.above(now) or now) if hidden_from(about, now, units) else now

@@ -16,10 +16,13 @@ def check_mailboxes(mailboxes: Sequence[Mailbox], regions: Mapping[str, Region])
     by_code = {mailbox.code: mailbox for mailbox in mailboxes}
     for mailbox in mailboxes:
         yield from _place_in_tree(mailbox, by_code)
+        if mailbox.closed is not None:
+            yield from _succession(mailbox, by_code)
+            continue
         yield from _complete(mailbox)
         yield from _staff_roles(mailbox)
         yield from _region(mailbox, regions)
-    yield from _subjects(mailboxes)
+    yield from _subjects([mailbox for mailbox in mailboxes if mailbox.closed is None])
 
 
 def _repeated(values: Iterable[str]) -> list[str]:
@@ -37,9 +40,11 @@ def _unique(mailboxes: Sequence[Mailbox]) -> Iterator[DirectoryProblem]:
         for prefix, codes in owners.items():
             if len(codes) > 1:
                 wrong = f"the number prefix {prefix} is also used by {', '.join(codes[:-1])}"
-                yield DirectoryProblem(codes[-1], "R3.6", wrong, "give each mailbox a prefix of its own")
-    for region in _repeated(mailbox.region for mailbox in mailboxes if mailbox.region is not None):
-        codes = [mailbox.code for mailbox in mailboxes if mailbox.region == region]
+                remedy = "give each mailbox a prefix of its own; that of a closed one is never given again"
+                yield DirectoryProblem(codes[-1], "R3.6", wrong, remedy)
+    regions = {m.code: m.region for m in mailboxes if m.region is not None and m.closed is None}
+    for region in _repeated(regions.values()):
+        codes = [code for code, its in regions.items() if its == region]
         wrong = f"region {region} is also the region of {', '.join(codes[:-1])}"
         yield DirectoryProblem(codes[-1], "R3.5", wrong, "give each district its own region code")
 
@@ -72,6 +77,30 @@ def _place_in_tree(mailbox: Mailbox, by_code: Mapping[str, Mailbox]) -> Iterator
     elif mailbox.kind.is_unit and parent.kind is not MailboxKind.MAYOR:
         wrong = f"a unit cannot stand below {parent.code}"
         yield DirectoryProblem(code, "R1.1", wrong, "name the mayor's mailbox as parent, or make it kind: department")
+    elif parent.closed is not None and mailbox.closed is None:
+        wrong = f"its parent {parent.code} is closed"
+        yield DirectoryProblem(code, "R1.1", wrong, "name another parent, or close it too")
+
+
+def _succession(mailbox: Mailbox, by_code: Mapping[str, Mailbox]) -> Iterator[DirectoryProblem]:
+    """Check that whatever a closed mailbox had has somebody to go on with it."""
+    passed = [mailbox.code]
+    if mailbox.kind is MailboxKind.MAYOR:
+        yield DirectoryProblem(mailbox.code, "R1.1", "the mayor's mailbox is closed", "remove closed")
+    while mailbox.closed is not None:
+        successor = mailbox.closed.successor
+        following = by_code.get(successor)
+        if following is None:
+            wrong = f"its successor {successor} is missing or itself refused"
+        elif successor in passed:
+            wrong = f"its successors lead back to it: {' → '.join([*passed, successor])}"
+        else:
+            passed.append(successor)
+            mailbox = following
+            continue
+        remedy = "name an open mailbox, or the one above, to go on with its letters"
+        yield DirectoryProblem(passed[0], "R1.1", wrong, remedy)
+        return
 
 
 def _complete(mailbox: Mailbox) -> Iterator[DirectoryProblem]:

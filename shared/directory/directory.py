@@ -52,87 +52,88 @@ def _people_of(mailbox: Mailbox) -> tuple[Person, ...]:
 
 
 class Directory:
-    """The mailboxes, domains and regions of one city, checked as a whole by :func:`load_directory`."""
+    """The mailboxes, domains and regions of one city, checked as a whole by :func:`load_directory`.
 
-    def __init__(self, mailboxes: Iterable[Mailbox], domains: Iterable[Domain], regions: Iterable[Region]) -> None:
-        self._mailboxes = {mailbox.code: mailbox for mailbox in mailboxes}
-        self._domains = {domain.code: domain for domain in domains}
-        self._regions = {region.code: region for region in regions}
-        self._mayor = next(mailbox for mailbox in self._mailboxes.values() if mailbox.kind is MailboxKind.MAYOR)
-        self._above = {code: tuple(self._ancestors(mailbox)) for code, mailbox in self._mailboxes.items()}
-        children: dict[str, list[Mailbox]] = {code: [] for code in self._mailboxes}
-        for mailbox in self._mailboxes.values():
-            if mailbox.parent is not None:
-                children[mailbox.parent].append(mailbox)
-        self._children = {code: tuple(below) for code, below in children.items()}
-        subdomains: dict[str | None, list[Domain]] = {}
-        for domain in self._domains.values():
-            subdomains.setdefault(domain.parent, []).append(domain)
-        self._subdomains = {code: tuple(below) for code, below in subdomains.items()}
-        works_in: dict[str, set[str]] = {}
-        for mailbox in self._mailboxes.values():
-            for person in _people_of(mailbox):
-                works_in.setdefault(person.subject.casefold(), set()).add(mailbox.code)
-        self._works_in = {subject: frozenset(codes) for subject, codes in works_in.items()}
+    The directory changes while services run. They all hold the same object, whose content :meth:`become` swaps at once; nothing that was
+    asked between two awaits ever mixes two versions.
+    """
+
+    def __init__(
+        self, mailboxes: Iterable[Mailbox], domains: Iterable[Domain], regions: Iterable[Region], version: int = 0
+    ) -> None:
+        self._content = _Content(mailboxes, domains, regions, version)
+
+    def become(self, other: "Directory") -> None:
+        """Take over the content of another directory, for everybody who holds this one."""
+        self._content = other._content  # noqa: SLF001 - of the same class
+
+    @property
+    def version(self) -> int:
+        """How many changes made while running are in it."""
+        return self._content.version
 
     @property
     def mayor(self) -> Mailbox:
         """The mayor's mailbox."""
-        return self._mayor
+        return self._content.mayor
 
     def __contains__(self, code: object) -> bool:
-        return code in self._mailboxes
+        return code in self._content.mailboxes
 
     def mailboxes(self) -> tuple[Mailbox, ...]:
-        """Return all mailboxes in the order of the file: the mayor's, units, departments."""
-        return tuple(self._mailboxes.values())
+        """Return all mailboxes, closed ones too: in the order of the file, then as they were added."""
+        return tuple(self._content.mailboxes.values())
+
+    def open_mailboxes(self) -> tuple[Mailbox, ...]:
+        """Return the mailboxes that are not closed."""
+        return tuple(mailbox for mailbox in self._content.mailboxes.values() if mailbox.closed is None)
 
     def get(self, code: str) -> Mailbox:
-        """Return the mailbox with this code.
+        """Return the mailbox with this code, closed or not.
 
         Raises:
             UnknownMailbox: there is none (R2.1).
         """
         try:
-            return self._mailboxes[code]
+            return self._content.mailboxes[code]
         except KeyError:
             raise UnknownMailbox(code) from None
 
+    # ── the tree ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
     def unit_of(self, code: str) -> Mailbox:
         """Return the unit (or the mayor's mailbox) that a department belongs to; any other mailbox is its own unit."""
-        mailbox = self.get(code)
-        if mailbox.kind is MailboxKind.DEPARTMENT and mailbox.parent is not None:
-            return self._mailboxes[mailbox.parent]
-        return mailbox
+        return self._content.mailboxes[self._content.units[self.get(code).code]]
+
+    def unit_code(self, code: str) -> str:
+        """Return the code of `unit_of`; a code that the directory does not have stands for itself."""
+        return self._content.units.get(code, code)
 
     def same_unit(self, code: str) -> frozenset[str]:
-        """Return the codes of a mailbox's unit and of all its departments: who must not see a report about any of them.
+        """Return the codes of a mailbox's unit, of all its departments, and of those that were merged into them.
 
-        A code that the directory does not have stands for itself.
+        That is who must not see a report about any of them. What was closed without being merged is supervised by the mayor's mailbox and
+        becomes no part of it. A code that the directory does not have stands for itself.
         """
-        if code not in self._mailboxes:
-            return frozenset((code,))
-        unit = self.unit_of(code)
-        inside = (child.code for child in self._children[unit.code] if child.kind is MailboxKind.DEPARTMENT)
-        return frozenset((unit.code, *inside))
+        return self._content.insiders.get(self.unit_code(code), frozenset((code,)))
 
     def above(self, code: str) -> str | None:
         """Return the mailbox above the unit of this one, which acts where the unit must not (R1.2); none above the mayor's.
 
         For a code that the directory does not have, it is the mayor's.
         """
-        return self.unit_of(code).parent if code in self._mailboxes else self._mayor.code
+        return self.unit_of(code).parent if code in self else self.mayor.code
 
     def works_in(self, subject: str) -> frozenset[str]:
         """Return the codes of the mailboxes where somebody is staff or leader in charge (R1.3); upper and lower case are the same."""
-        return self._works_in.get(subject.strip().casefold(), frozenset())
+        return self._content.works_in.get(subject.strip().casefold(), frozenset())
 
     def people(self, name: str, mailboxes: Collection[str] | None = None) -> frozenset[str]:
         """Return the subjects of all staff and leaders of that name; with `mailboxes`, of those only."""
         wanted = "".join(name.split())
         return frozenset(
             person.subject
-            for mailbox in self._mailboxes.values()
+            for mailbox in self.mailboxes()
             if mailboxes is None or mailbox.code in mailboxes
             for person in _people_of(mailbox)
             if "".join(person.name.split()) == wanted
@@ -142,12 +143,23 @@ class Directory:
         """Return whether ``code`` stands below ``ancestor`` in the tree, at any depth; no mailbox is below itself."""
         self.get(code)
         self.get(ancestor)
-        return ancestor in self._above[code]
+        return ancestor in self._content.above[code]
 
     def children(self, code: str) -> tuple[Mailbox, ...]:
-        """Return the mailboxes right below this one."""
+        """Return the mailboxes right below this one, closed ones too."""
         self.get(code)
-        return self._children[code]
+        return self._content.children[code]
+
+    # ── who goes on with what a closed mailbox had ───────────────────────────────────────────────────────────────────
+
+    def current(self, code: str) -> str:
+        """Return who goes on with what a closed mailbox had: its successor, or the successor's; an open mailbox is its own.
+
+        A code that the directory does not have stands for itself.
+        """
+        return self._content.current.get(code, code)
+
+    # ── what a mailbox has ───────────────────────────────────────────────────────────────────────────────────────────
 
     def prefix_of(self, code: str) -> NumberPrefix:
         """Return the number prefix of a mailbox; a department uses its unit's (R3.6)."""
@@ -163,6 +175,8 @@ class Directory:
             raise ValueError(f"mailbox {code} has no leader in charge [R1.3]; load directories with load_directory")
         return leader
 
+    # ── domains and regions ──────────────────────────────────────────────────────────────────────────────────────────
+
     def domains(self, parent: str | None = None) -> tuple[Domain, ...]:
         """Return the domains right below ``parent``; without one, those of the first level.
 
@@ -171,11 +185,11 @@ class Directory:
         """
         if parent is not None:
             self.domain(parent)
-        return self._subdomains.get(parent, ())
+        return self._content.subdomains.get(parent, ())
 
     def all_domains(self) -> tuple[Domain, ...]:
         """Return the domains of every level in the order of the file."""
-        return tuple(self._domains.values())
+        return tuple(self._content.domains.values())
 
     def domain(self, code: str) -> Domain:
         """Return the domain with this code.
@@ -184,18 +198,18 @@ class Directory:
             UnknownDomain: there is none (R3.4).
         """
         try:
-            return self._domains[code]
+            return self._content.domains[code]
         except KeyError:
             raise UnknownDomain(code) from None
 
     def path_of(self, code: str) -> tuple[str, ...]:
         """Return the codes from the first level down to a domain; of one that the directory has no more, its own code (R3.4)."""
-        domain = self._domains.get(code)
+        domain = self._content.domains.get(code)
         return (code,) if domain is None else domain.path
 
     def regions(self) -> tuple[Region, ...]:
         """Return the regions in the order of the file."""
-        return tuple(self._regions.values())
+        return tuple(self._content.regions.values())
 
     def region(self, code: str) -> Region:
         """Return the region with this GB/T 2260 code.
@@ -204,11 +218,61 @@ class Directory:
             UnknownRegion: there is none (R3.5).
         """
         try:
-            return self._regions[code]
+            return self._content.regions[code]
         except KeyError:
             raise UnknownRegion(code) from None
+
+
+class _Content:
+    """What a directory has at one version, with every answer worked out beforehand. Never changed."""
+
+    def __init__(
+        self, mailboxes: Iterable[Mailbox], domains: Iterable[Domain], regions: Iterable[Region], version: int
+    ) -> None:
+        self.version = version
+        self.mailboxes = {mailbox.code: mailbox for mailbox in mailboxes}
+        self.domains = {domain.code: domain for domain in domains}
+        self.regions = {region.code: region for region in regions}
+        self.mayor = next(mailbox for mailbox in self.mailboxes.values() if mailbox.kind is MailboxKind.MAYOR)
+        self.above = {code: tuple(self._ancestors(mailbox)) for code, mailbox in self.mailboxes.items()}
+        self.units = {code: self._unit(mailbox) for code, mailbox in self.mailboxes.items()}
+        self.current = {code: self._current(mailbox) for code, mailbox in self.mailboxes.items()}
+        self.insiders = self._insiders()
+        works_in: dict[str, set[str]] = {}
+        for mailbox in self.mailboxes.values():
+            for person in _people_of(mailbox):
+                works_in.setdefault(person.subject.casefold(), set()).add(mailbox.code)
+        self.works_in = {subject: frozenset(codes) for subject, codes in works_in.items()}
+        children: dict[str, list[Mailbox]] = {code: [] for code in self.mailboxes}
+        for mailbox in self.mailboxes.values():
+            if mailbox.parent is not None:
+                children[mailbox.parent].append(mailbox)
+        self.children = {code: tuple(below) for code, below in children.items()}
+        subdomains: dict[str | None, list[Domain]] = {}
+        for domain in self.domains.values():
+            subdomains.setdefault(domain.parent, []).append(domain)
+        self.subdomains = {code: tuple(below) for code, below in subdomains.items()}
 
     def _ancestors(self, mailbox: Mailbox) -> Iterable[str]:
         while mailbox.parent is not None:
             yield mailbox.parent
-            mailbox = self._mailboxes[mailbox.parent]
+            mailbox = self.mailboxes[mailbox.parent]
+
+    @staticmethod
+    def _unit(mailbox: Mailbox) -> str:
+        return mailbox.parent if mailbox.kind is MailboxKind.DEPARTMENT and mailbox.parent else mailbox.code
+
+    def _current(self, mailbox: Mailbox) -> str:
+        while mailbox.closed is not None:
+            mailbox = self.mailboxes[mailbox.closed.successor]
+        return mailbox.code
+
+    def _insiders(self) -> dict[str, frozenset[str]]:
+        """Return unit → all that belongs to it or was merged into it."""
+        inside: dict[str, set[str]] = {unit: set() for unit in self.units.values()}
+        for code, unit in self.units.items():
+            inside[unit].add(code)
+            successor = self.units[self.current[code]]
+            if successor != self.mayor.code:
+                inside[successor].add(code)
+        return {unit: frozenset(codes) for unit, codes in inside.items()}

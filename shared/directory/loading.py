@@ -32,6 +32,7 @@ _FIELD_REMEDIES = {
     "prefix": "write prefix: {chinese: 2–12 Chinese characters, ascii: 2–12 capital letters}",
     "staff": "write each as {name: …, subject: …, roles: [clerk|head|leader|duty_officer|admin]}",
     "leader": "write leader: {name: …, subject: …}",
+    "closed": "write closed: {at: time with zone, successor: code}",
 }
 
 
@@ -78,11 +79,12 @@ def _mailboxes(entries: list[Any], problems: list[DirectoryProblem]) -> list[Mai
         try:
             mailboxes.append(Mailbox.model_validate(entry))
         except ValidationError as error:
-            problems.extend(_entry_problems(where, error))
+            problems.extend(entry_problems(where, error))
     return mailboxes
 
 
-def _entry_problems(where: str, error: ValidationError) -> Iterator[DirectoryProblem]:
+def entry_problems(where: str, error: ValidationError) -> Iterator[DirectoryProblem]:
+    """Yield what is wrong with one mailbox's entry by itself."""
     for detail in error.errors(include_url=False):
         place = ".".join(str(part) for part in detail["loc"]) or "the entry"
         field = str(detail["loc"][0]) if detail["loc"] else ""

@@ -5,7 +5,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
+from shared.contracts.types import Moment
+
+Text = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40)]
 Subject = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]*$", max_length=80)]
 
@@ -89,6 +93,21 @@ class NumberPrefix(_Entry):
     ascii: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2,12}$")]
 
 
+class FormerName(_Entry):
+    """A name that a mailbox had before."""
+
+    name: Text
+    short_name: Text
+    until: Moment
+
+
+class Closed(_Entry):
+    """That a mailbox is closed: no new letters go to it."""
+
+    at: Moment
+    successor: Code = Field(description="the mailbox that took over whatever it had")
+
+
 class Mailbox(_Entry):
     """One mailbox: the mayor's, a unit's, or a department's inside a unit (R1.1, R1.3).
 
@@ -106,6 +125,10 @@ class Mailbox(_Entry):
     leader: Person | None = Field(default=None, description="the leader in charge")
     staff: tuple[Staff, ...] = ()
     region: str | None = Field(default=None, description="GB/T 2260 code, for districts and counties")
+    former_names: tuple[FormerName, ...] = Field(default=(), description="names it had before, oldest first")
+    closed: Closed | None = Field(
+        default=None, description="it takes no new letters; its successor goes on with the rest"
+    )
 
     def staff_with(self, role: Role) -> tuple[Staff, ...]:
         """Return the staff who have a role here."""

@@ -60,6 +60,8 @@ PACE_SECONDS = 0.08
 and a message that comes alone does not wait."""
 SESSION_MS = 10_000
 """After a crash the others, or the process started again, have its partitions after so long."""
+METADATA_MAX_AGE_MS = 15_000
+"""How often a client looks by itself what topics there are and who leads them."""
 MAX_MESSAGE_BYTES = 1_048_576
 
 
@@ -73,7 +75,7 @@ def make_broker(bootstrap: str, client_id: str) -> KafkaBroker:
         allow_auto_create_topics=False,
         request_timeout_ms=10_000,
         retry_backoff_ms=200,
-        metadata_max_age_ms=15_000,
+        metadata_max_age_ms=METADATA_MAX_AGE_MS,
         max_request_size=MAX_MESSAGE_BYTES,
         graceful_timeout=10,
         logger=None,
@@ -133,6 +135,13 @@ def subscribe(
     return subscriber
 
 
+async def look_for_topics(subscriber: Any) -> None:
+    """Let a subscriber of a pattern see topics that were just made; by itself it looks every 15 seconds."""
+    consumer = subscriber.consumer
+    if consumer is not None:
+        await consumer._client.force_metadata_update()  # noqa: SLF001 - the client has no public call for it
+
+
 async def lag_of(subscriber: Any) -> dict[tuple[str, int], int]:
     """Return the messages still to be handled per (topic, partition) that this process is assigned."""
     consumer = subscriber.consumer
@@ -146,4 +155,4 @@ async def lag_of(subscriber: Any) -> dict[tuple[str, int], int]:
     return behind
 
 
-__all__ = ["BatchHandler", "Record", "TopicPartition", "lag_of", "make_broker", "subscribe"]
+__all__ = ["BatchHandler", "Record", "TopicPartition", "lag_of", "look_for_topics", "make_broker", "subscribe"]

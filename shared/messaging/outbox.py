@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 CLEAR_EVERY_SECONDS = 1.0
 """A letter that moves again within that time is written once less."""
 SWEEP_EVERY_SECONDS = 1.0
-LETTERS = "letters"
+RECORDS = frozenset({"letters", "directory"})
+"""Topics that carry facts."""
 SWEEP_AFTER = timedelta(seconds=5)
 """An outbox older than this was left by a crash or a refused send."""
 SWEEP_LIMIT = 500
@@ -118,7 +119,7 @@ class Outbox:
             return
         self._in_hand[letter_id] = self._in_hand.get(letter_id, 0) + 1
         for entry in fresh:
-            lane = self._facts if entry.topic == LETTERS else self._messages
+            lane = self._facts if entry.topic in RECORDS else self._messages
             lane.put_nowait((entry, parcel))
 
     async def _send_loop(self, lane: _Lane) -> None:
@@ -156,7 +157,7 @@ class Outbox:
         del self._flying[entry.id]
         if not future.cancelled() and future.exception() is None:
             self._acknowledged[entry.id] = None
-            if entry.topic == LETTERS:
+            if entry.topic in RECORDS:
                 metrics.facts_published_total.labels(self.service, entry.headers["ce_type"]).inc()
 
     def _settled(self, parcel: _Parcel, entry: Outgoing, future: "asyncio.Future[Any]") -> None:

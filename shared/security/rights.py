@@ -17,6 +17,8 @@ class Relation(Labelled):
 
     ANYBODY = "anybody", "任何人，无须登录"
     """Whoever asks, without a token."""
+    EVERYBODY = "everybody", "各信箱"
+    """Whoever has a token, of whatever mailbox."""
     NAMED = "named", "所查信箱"
     """The mailbox that the request names."""
     FIRST = "first", "首接单位"
@@ -85,6 +87,8 @@ class Right:
         for grant in self.grants:
             if not caller.roles & grant.roles:
                 continue
+            if Relation.EVERYBODY in grant.relations:
+                return True
             if Relation.DUTY in grant.relations and caller.is_duty_officer:
                 return True
             if any(caller.mailbox in given.get(relation, ()) for relation in grant.relations):

@@ -164,6 +164,12 @@ class Aggregates(Generic[State]):
         cursor = self.collection.find(dict(query)).sort(list(sort)).limit(limit)
         return [self.stored(document) for document in await self._read(cursor, limit)]
 
+    async def places(self, query: Mapping[str, Any], place: str, limit: int) -> list[tuple[str, str]]:
+        """Return at most `limit` letters that match, in the order of the index field `place`: (letter id, place)."""
+        with translated():
+            cursor = self.collection.find(dict(query), {"_id": 1, place: 1}).sort([(place, 1)]).limit(limit)
+            return [(document["_id"], document[place]) async for document in cursor]
+
     async def count(self, query: Mapping[str, Any]) -> int:
         """Count letters by an index; only for sets that open work bounds."""
         with translated():

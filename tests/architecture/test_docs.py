@@ -96,7 +96,7 @@ async def service(request: pytest.FixtureRequest) -> Service:
 
 async def test_each_service_has_a_page_with_all_its_endpoints_and_no_others(service: Service) -> None:
     text = (ROOT / "docs" / "services" / f"{service.name}.md").read_text(encoding="utf-8")
-    documented = set(re.findall(r"`(?:GET|POST|PUT|DELETE) (/[^`?]*)`", text))
+    documented = set(re.findall(r"`(?:GET|POST|PUT|PATCH|DELETE) (/[^`?]*)`", text))
     assert documented == _paths(service)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from types import FrameType
 
 from deploy.engines import EngineError, Engines
-from tests.bench import accept, delay, journeys, lists, rebuild, resources, sustained
+from tests.bench import accept, clerks, clocks, delay, journeys, lists, rebuild, resources, sustained
 from tests.bench.results import FILE, Result, table, write
 from tests.bench.town import Town, tell
 
@@ -24,6 +24,8 @@ MEASUREMENTS: dict[str, Callable[[Town], Awaitable[list[Result]]]] = {
     "delay": delay.measure,
     "journeys": journeys.measure,
     "lists": lists.measure,
+    "clerks": clerks.measure,
+    "clocks": clocks.measure,
     "rebuild": rebuild.measure,
     "memory": resources.memory,
     "start": resources.start,

@@ -5,7 +5,7 @@ import re
 import resource
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from random import Random
 
@@ -27,18 +27,19 @@ _DONE = re.compile(r"rebuilt from ([\d,]+) facts in ([\d.]+) s")
 async def measure(town: Town) -> list[Result]:
     """Put the stories of `LETTERS` letters on `letters`, then let each service build its projection, as an operator would."""
     tell(f"rebuild: making the stories of {LETTERS:,} letters")
-    number = await _publish(town)
+    number = await publish(town, _interleaved())
     return [await _rebuilt(town, name, number) for name in NAMES]
 
 
-async def _publish(town: Town) -> int:
+async def publish(town: Town, messages: Iterable[Outgoing]) -> int:
+    """Put messages on their topics; return how many there were."""
     producer = AIOKafkaProducer(
         bootstrap_servers=town.settings.kafka_bootstrap, enable_idempotence=True, linger_ms=20, max_batch_size=262_144
     )
     await producer.start()
     sent = []
     try:
-        for message in _interleaved():
+        for message in messages:
             headers = [(name, text.encode()) for name, text in message.headers.items()]
             topic = town.namespace + message.topic
             sent.append(await producer.send(topic, message.value, key=message.key.encode(), headers=headers))

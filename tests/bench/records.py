@@ -1,5 +1,6 @@
 """Looking at topics: where they end, and what is on them."""
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Self
 
@@ -42,6 +43,17 @@ class Records:
 
     async def all(self, *names: str) -> AsyncIterator[tuple[Attributes, bytes]]:
         """Go through everything that is on topics now."""
+        async for record in self._records(*names):
+            yield attributes(record.headers), record.value
+
+    async def moments(self, *names: str) -> dict[str, list[float]]:
+        """Return by kind of message when each that is on topics now was sent, in seconds since 1970."""
+        found: dict[str, list[float]] = defaultdict(list)
+        async for record in self._records(*names):
+            found[attributes(record.headers).type.split(".")[1]].append(record.timestamp / 1000)
+        return found
+
+    async def _records(self, *names: str) -> AsyncIterator[Any]:
         partitions = self._of(names)
         ends = await self._consumer.end_offsets(partitions)
         left = {partition for partition in partitions if ends[partition]}
@@ -53,7 +65,7 @@ class Records:
             for partition, batch in fetched.items():
                 for record in batch:
                     if record.offset < ends[partition]:
-                        yield attributes(record.headers), record.value
+                        yield record
             left = {p for p in left if await self._consumer.position(p) < ends[p]}
         self._consumer.assign([])
 

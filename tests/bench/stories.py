@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from services.deadline import domain as deadline
@@ -85,8 +85,7 @@ class Story:
 
 def stories(number: int) -> Iterator[Sequence[Fact]]:
     """Make `number` letters to the mayor: most go the whole way, some are answered late, some discarded, some noted."""
-    rules = rules_of(WorkingCalendar(()), Settings())
-    letters = samples()
+    rules, letters = _ground()
     serial = 0
     for position in range(number):
         story = Story(
@@ -102,6 +101,25 @@ def stories(number: int) -> Iterator[Sequence[Fact]]:
             late = position % 10 == 7
             _handled(story, serial, UNITS[position % len(UNITS)], 16 if late else 0)
         yield story.facts
+
+
+@cache
+def _ground() -> tuple[deadline.Rules, list[dict[str, Any]]]:
+    """Return the rules and the texts that stories are made of."""
+    return rules_of(WorkingCalendar(()), Settings()), samples()
+
+
+def one_story(letter_id: str, start: datetime, position: int, before: type[Fact] | None = None) -> Sequence[Fact]:
+    """Make the story of one letter to the mayor that begins at `start`, up to the fact before the first of a kind; none: all of it.
+
+    Its serial is its `position`, which also decides on text and unit.
+    """
+    rules, letters = _ground()
+    story = Story(letter_id, start, rules)
+    _received(story, letters[position % len(letters)])
+    _handled(story, position, UNITS[position % len(UNITS)], 0)
+    kinds = [type(fact) for fact in story.facts]
+    return story.facts if before is None else story.facts[: kinds.index(before)]
 
 
 def _mayor(role: str) -> Actor:

@@ -79,6 +79,8 @@ class Town:
     engines: Engines
     name: str
     servers: dict[str, Server] = field(default_factory=dict)
+    also: dict[str, str] = field(default_factory=dict)
+    """Settings of this measurement alone: environment variables of its services."""
 
     @property
     def namespace(self) -> str:
@@ -129,6 +131,7 @@ class Town:
             "DIRECTORY_FILE": str(self.settings.directory_file),
             "JWKS_FILE": str(self.folder / "keys" / "jwks.json"),
             "LOG_LEVEL": "WARNING",
+            **self.also,
         }
 
     def launch(self, name: str, module: str, *arguments: str) -> Server:
@@ -168,6 +171,13 @@ class Town:
     def port(self, name: str) -> int:
         """Return where a service listens."""
         return self.servers[name].port
+
+    async def page(self, name: str, path: str) -> bytes:
+        """Return what a service answers to a GET."""
+        status, body = await Pool(self.port(name), 1).send(request("GET", path))
+        if status != 200:
+            raise RuntimeError(f"{name} answered {path} with {status}")
+        return body
 
     def token(self, subject: str, mailbox: str, *roles: str) -> str:
         """Return a token that the services take."""

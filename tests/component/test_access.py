@@ -21,7 +21,8 @@ from shared.contracts.catalogue import ACTIONS
 from shared.contracts.envelope import Outgoing, pack
 from shared.contracts.facts import Fact
 from shared.contracts.mailbox import ActionDone, ActionRefused
-from tests.access_table import BODIES, MAILBOXES, QUERIES, ROLES, Letter, Row, actions, place, rows
+from tests.access_letters import Letter
+from tests.access_table import BODIES, MAILBOXES, QUERIES, ROLES, Row, actions, place, rows
 from tests.conftest import MONDAY, World, eventually
 
 REFUSED: Final = {403, 404}
@@ -98,7 +99,43 @@ class City:
         if row.key == "POST /intake/letters":
             headers["Idempotency-Key"] = str(uuid4())
         path = place(row, letter, **known)
+        if "/directory/" in row.key and method != "GET":
+            path, body, etag = await self._in_directory(row, (mailbox, role) in row.who)
+            headers |= {"If-Match": etag}
         return await self.client.request(method, path, json=body, params=dict(query), headers=headers)
+
+    async def _in_directory(self, row: Row, may: bool) -> tuple[str, Any, str]:
+        """What changes the directory: a new mailbox is added, or one that was added for this is renamed or closed."""
+        serial = next(self._serials)
+        code, prefix = f"new-{serial}", "".join(chr(65 + int(digit)) for digit in f"{serial:06}")
+        entry: dict[str, Any] = {
+            "code": code,
+            "name": f"新设信箱{serial}",
+            "short_name": f"新设{serial}",
+            "kind": "public_enterprise",
+        }
+        entry |= {
+            "parent": "mayor",
+            "responsible_department": "办公室",
+            "leader": {"name": "戊", "subject": f"{code}-l"},
+        }
+        staff = [{"name": "戊", "subject": f"{code}-{role}", "roles": [role]} for role in ("clerk", "head")]
+        chinese = "渝" + "".join(chr(0x4E00 + int(digit)) for digit in f"{serial:06}")
+        new = {
+            "entry": {**entry, "prefix": {"chinese": chinese, "ascii": prefix}, "staff": staff},
+            "reason": "新设机构",
+        }
+        path = "/routing/directory/mailboxes"
+        if row.key.startswith("POST") and not row.key.endswith("/close"):
+            return path, new, ""
+        change: Any = {"entry": {"name": f"更名{serial}"}} if row.key.startswith("PATCH") else {}
+        change["reason"] = "机构合并"
+        if not may:
+            return f"{path}/water{'' if 'entry' in change else '/close'}", change, '"0"'
+        duty = self.world.token("mayor-duty", "mayor", "duty_officer")
+        added = await self.client.post(path, json=new, headers=duty)
+        assert added.status_code in {201, 202}, added.text
+        return f"{path}/{code}{'' if 'entry' in change else '/close'}", change, added.headers["ETag"]
 
 
 def _followed(service: Service, facts: list[Fact]) -> dict[str, int]:
@@ -193,9 +230,7 @@ async def _allowances(city: City, row: Row, letters: list[Letter]) -> list[str]:
         ]
     else:
         who = sorted(row.who)
-        answers = await asyncio.gather(
-            *(city.asks(row, letters[place % len(letters)], *one) for place, one in enumerate(who))
-        )
+        answers = [await city.asks(row, letters[place % len(letters)], *one) for place, one in enumerate(who)]
         asked = [(f"{mailbox} {'+'.join(ROLES[role])}", a) for (mailbox, role), a in zip(who, answers, strict=True)]
     return [
         f"{row.name}: {name} should get through, got {answer.status_code} {answer.text[:300]}"

@@ -20,7 +20,8 @@ from shared.contracts.catalogue import ACTIONS, MAILBOX, TYPE_OF
 from shared.contracts.envelope import Outgoing
 from shared.contracts.facts import Fact
 from shared.contracts.mailbox import ActionDone, ActionRefused
-from tests.access_table import Letter, actions
+from tests.access_letters import Letter
+from tests.access_table import actions
 from tests.component.test_access import ASKED, asked
 from tests.conftest import World, eventually
 

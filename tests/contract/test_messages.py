@@ -10,7 +10,17 @@ from pydantic import ValidationError
 from services import NAMES
 from shared.contracts import catalogue
 from shared.contracts.actions import Action
-from shared.contracts.catalogue import ACTIONS, BY_TYPE, CATALOGUE, FACTS, MAILBOX, UnknownMessageType, parse, type_name
+from shared.contracts.catalogue import (
+    ACTIONS,
+    BY_TYPE,
+    CATALOGUE,
+    DIRECTORY,
+    FACTS,
+    MAILBOX,
+    UnknownMessageType,
+    parse,
+    type_name,
+)
 from shared.contracts.envelope import attributes
 from shared.contracts.facts import Fact, LetterNoted
 from shared.contracts.types import Contact, Value
@@ -35,7 +45,7 @@ def test_every_message_says_what_it_means_and_has_a_version(model: type[Value]) 
     assert BY_TYPE[f"xinxiang.{model.__name__.removesuffix(f'V{version}')}.v{version}"] is model
 
 
-@pytest.mark.parametrize("model", [*FACTS, *MAILBOX], ids=type_name)
+@pytest.mark.parametrize("model", [*FACTS, *MAILBOX, *DIRECTORY], ids=type_name)
 def test_every_fact_and_every_message_to_a_mailbox_has_one_service_that_sends_it(model: Any) -> None:
     assert model.source in NAMES
 
@@ -79,8 +89,9 @@ def test_a_golden_message_travels_on_the_topic_of_its_type(file: Path) -> None:
     topic = families.get(sent["topic"].partition(".")[0], sent["topic"])
     assert envelope.type == file.stem
     assert BY_TYPE[envelope.type] in CATALOGUE[topic]
-    assert sent["key"] == envelope.subject == sent["value"]["letter_id"]
-    assert (envelope.seq > 0) == (topic == "letters")
+    about = "mailbox" if topic == "directory" else "letter_id"
+    assert sent["key"] == envelope.subject == sent["value"][about]
+    assert (envelope.seq > 0) == (topic in {"letters", "directory"})
 
 
 @pytest.mark.parametrize("model", MODELS, ids=type_name)
@@ -97,7 +108,7 @@ def test_a_reader_ignores_fields_of_a_newer_sender(model: type[Value]) -> None:
     assert model.model_validate({**value, "added_in_the_future": {"a": 1}}) == model.model_validate(value)
 
 
-@pytest.mark.parametrize("model", [*FACTS, *MAILBOX], ids=type_name)
+@pytest.mark.parametrize("model", [*FACTS, *MAILBOX, *DIRECTORY], ids=type_name)
 def test_every_time_says_its_zone(model: type[Value]) -> None:
     with pytest.raises(ValidationError, match="zone"):
         model.model_validate({**golden(model)["value"], "at": "2026-03-02T09:30:00"})
@@ -107,7 +118,7 @@ def _parts(model: type[Value]) -> set[str]:
     return set(model.model_json_schema().get("$defs", {}))
 
 
-@pytest.mark.parametrize("model", FACTS, ids=type_name)
+@pytest.mark.parametrize("model", [*FACTS, *DIRECTORY], ids=type_name)
 def test_contact_data_never_enters_the_record(model: type[Value]) -> None:
     assert Contact.__name__ not in _parts(model)
     assert not {"phone", "email", "address", "contact"} & set(model.model_fields)

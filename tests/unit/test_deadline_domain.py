@@ -30,6 +30,7 @@ from shared.contracts.types import InvalidReason, Nature, Way
 from shared.storage import Store
 from tests.deadline_stories import (
     CLASSIFICATION,
+    DIRECTORY,
     DUE,
     LETTER,
     RULES,
@@ -44,7 +45,6 @@ from tests.deadline_stories import (
     registered,
     sent,
 )
-from tests.routing_story import TREE
 
 # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -313,7 +313,7 @@ def test_the_order_between_services_does_not_matter() -> None:
 
 
 def test_what_is_stored_is_what_is_read_back() -> None:
-    stored = letters(Store("mongodb://unused"), RULES, TREE)
+    stored = letters(Store("mongodb://unused"), RULES, DIRECTORY)
     state: Clocks | None = None
     for facts in _everything().values():
         for fact in facts:
@@ -323,7 +323,7 @@ def test_what_is_stored_is_what_is_read_back() -> None:
 
 
 def test_a_letter_on_which_nothing_runs_is_in_no_index() -> None:
-    stored = letters(Store("mongodb://unused"), RULES, TREE)
+    stored = letters(Store("mongodb://unused"), RULES, DIRECTORY)
     running, done = Story(sent()).state, Story(sent(), approved(SENT + timedelta(days=1))).state
     assert running is not None
     assert done is not None

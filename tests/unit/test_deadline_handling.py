@@ -23,6 +23,7 @@ from shared.contracts.facts import (
 from shared.contracts.types import Way
 from shared.storage import Store
 from tests.deadline_stories import (
+    DIRECTORY,
     DUE,
     RULES,
     SENT,
@@ -42,7 +43,6 @@ from tests.deadline_stories import (
     sent_back,
     withdrawn,
 )
-from tests.routing_story import TREE
 
 LONG_AFTER = at("2026-08-03 00:00")
 LATE: list[type[Fact]] = [ReplyReminded, ReplyOverdue]
@@ -253,7 +253,7 @@ def test_every_running_clock_of_a_letter_stands_in_the_list_of_its_mailbox_soone
     inner = sent(at("2026-03-04 09:00"), "s2", sender="yuzhong", receiver="yuzhong-roads", parent="s1", days=3)
     story = Story(sent(), inner, instructed(SENT, at("2026-03-20 12:00")))
     assert story.state is not None
-    fields = letters(Store("mongodb://unused"), RULES, TREE).fields(story.state)
+    fields = letters(Store("mongodb://unused"), RULES, DIRECTORY).fields(story.state)
     listed = [(fields[f"holder{n}"], fields[f"kind{n}"], fields[f"place{n}"]) for n in range(SLOTS)]
     assert [(holder, kind) for holder, kind, _ in listed[:4]] == [
         ("yuzhong-roads", "reply"),
@@ -268,7 +268,7 @@ def test_every_running_clock_of_a_letter_stands_in_the_list_of_its_mailbox_soone
 def test_more_clocks_than_slots_leave_those_due_last_out_and_all_are_still_swept() -> None:
     story = Story(*(instructed(SENT, at(f"2026-03-{10 + n} 12:00"), f"i{n}") for n in range(SLOTS + 2)))
     assert story.state is not None
-    fields = letters(Store("mongodb://unused"), RULES, TREE).fields(story.state)
+    fields = letters(Store("mongodb://unused"), RULES, DIRECTORY).fields(story.state)
     assert [fields[f"place{n}"].rpartition("/")[2] for n in range(SLOTS)] == [f"i{n}" for n in range(SLOTS)]
     assert len(story.swept(LONG_AFTER)) == SLOTS + 2
 

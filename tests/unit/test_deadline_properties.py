@@ -18,6 +18,7 @@ from shared.contracts.facts import Fact, LetterRead, ReplyDueSet, ReplyOverdue, 
 from shared.contracts.types import Way
 from shared.storage import Store
 from tests.deadline_stories import (
+    DIRECTORY,
     LETTER,
     RULES,
     SENT,
@@ -36,9 +37,8 @@ from tests.deadline_stories import (
     sent_back,
     withdrawn,
 )
-from tests.routing_story import TREE
 
-STORED = letters(Store("mongodb://unused"), RULES, TREE)
+STORED = letters(Store("mongodb://unused"), RULES, DIRECTORY)
 
 
 @dataclass
