@@ -83,18 +83,17 @@ class City:
         await self.settled(letter_id)
 
     async def settled(self, letter_id: str) -> None:
-        """Wait until every service has followed all facts on a letter, and its figures are counted."""
-        last: Any = None
+        """Wait until every service has followed all that any of them has decided on a letter."""
 
-        async def same_again() -> bool:
-            nonlocal last
-            facts = len(await self.world.facts_of(letter_id))
-            versions = [(await service.letters.aggregates.get(letter_id)).version for service in self.services.values()]
-            now, before = (facts, versions), last
-            last = now
-            return now == before and all(versions)
+        async def followed() -> bool:
+            known = {name: await one.letters.aggregates.get(letter_id) for name, one in self.services.items()}
+            said = {name: stored.seen.get(name, 0) for name, stored in known.items()}
+            for name, stored in known.items():
+                behind = {source: count for source, count in said.items() if stored.seen.get(source, 0) < count}
+                assert not behind, f"{name} has not followed {behind}"
+            return True
 
-        await eventually(same_again)
+        await eventually(followed)
 
     async def moved(self, letter_id: str, path: str, who: Who, body: Any = None) -> Any:
         """Make a move of routing once it has followed what came before."""
@@ -174,7 +173,8 @@ class City:
     async def nobody_finds(self, letter_id: str, people: Iterable[Who], *topics: str) -> None:
         """Check that none of these people, nor the public, finds anything, and that nothing is on these topics."""
         for who in (*people, None):
-            assert await self.found_by(who, letter_id) == set(), who
+            found = await self.found_by(who, letter_id)
+            assert found == set(), (who, found)
         for topic in topics:
             assert await self.heard(topic, letter_id) == 0, topic
 

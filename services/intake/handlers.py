@@ -19,7 +19,7 @@ from shared.contracts.catalogue import UnknownMessageType, parse
 from shared.contracts.errors import RuleBroken, Stale
 from shared.contracts.facts import Fact, HandoffSent, LetterReceived, LetterReclassified, LetterRegistered
 from shared.contracts.mailbox import ContactDisclosed, LetterArrived
-from shared.contracts.reports import keeper, untold
+from shared.contracts.reports import hidden_from, keeper, untold
 from shared.contracts.submissions import SubmissionAccepted
 from shared.contracts.types import Actor, AnswerBy, Contact, Medium
 from shared.directory import Directory, UnknownMailbox
@@ -220,7 +220,8 @@ class Registrar:
         if letter.number is not None:
             return stored
         now = self.letters.clock.now()
-        mailbox = keeper(letter.classification, letter.mailbox, self.register.directory)
+        about, tree = letter.classification, self.register.directory
+        mailbox = keeper(about, letter.mailbox, tree) if hidden_from(about, letter.mailbox, tree) else letter.mailbox
         line = await self.register.line(mailbox, business_date(now).year, stored.id, by, now)
         after = await self.letters.command(stored.id, partial(_registered, line))
         self._done.append(stored.id)

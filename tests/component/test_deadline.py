@@ -473,8 +473,8 @@ async def test_a_report_is_not_there_for_the_unit_it_is_about(world: World) -> N
             answer = await client.get("/deadline/letters/a", headers=clerk)
             return answer.status_code == 404
 
-        await eventually(hidden)
         await until(world, "a", ReplyDueSet)
+        await eventually(hidden)
         assert (await get(client, "/deadline/mailboxes/yuzhong/clocks", clerk))["items"] == []
         assert (await get(client, "/deadline/mailboxes/yuzhong/figures", clerk))["running"] == 0
         duty = world.token("mayor-duty", "mayor", "duty_officer")

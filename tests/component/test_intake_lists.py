@@ -22,13 +22,14 @@ async def test_r10_2_a_letter_that_a_correction_made_a_report_about_its_mailbox_
         assert answer.status_code == 200, answer.text
         water = world.token("water-clerk", "water", "clerk")
 
-        async def listed(headers: dict[str, str]) -> list[str]:
-            found = await client.get("/intake/mailboxes/water/letters?stage=read", headers=headers)
+        async def listed(headers: dict[str, str], mailbox: str = "water") -> list[str]:
+            found = await client.get(f"/intake/mailboxes/{mailbox}/letters?stage=read", headers=headers)
             return [row["letter_id"] for row in found.json()["items"]]
 
         async def there() -> bool:
-            return await listed(duty) == [both[0]]
+            return await listed(duty, "mayor") == [both[0]]
 
         await eventually(there)
         assert await listed(water) == []
+        assert await listed(duty) == []
         assert [row["letter_id"] for row in await unread(client, world, "water")] == [both[1]]
