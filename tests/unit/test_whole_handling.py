@@ -1,0 +1,463 @@
+"""Whoever tries whatever, whenever: routing and deadline together against the model of the regulation in `tests/letter_model.py`.
+
+`XINXIANG_PROFILE=long` walks for minutes instead of seconds.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, note, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+
+from services.deadline import domain as deadline
+from services.deadline.state import ON as DEADLINE_ON
+from services.deadline.state import Clocks, Kind
+from services.deadline.working_time import rules_of
+from services.routing import domain as routing
+from services.routing.domain import Application, PaperReply, ReplyText, SlipText, Verdict, Who
+from services.routing.models import Handoff, Stage, State
+from services.routing.moves import MOVES
+from services.routing.repository import HOLDER, letters
+from services.routing.state import ON as ROUTING_ON
+from services.settings import Settings
+from shared.calendar.working_days import WorkingCalendar
+from shared.contracts.errors import RuleBroken
+from shared.contracts.facts import (
+    CitizenAnswered,
+    Fact,
+    HandoffReturned,
+    HandoffSent,
+    LetterRead,
+    LetterReceived,
+    LetterRegistered,
+    ReplyOverdue,
+    ReplySentBack,
+    UrgingDue,
+    UrgingSent,
+)
+from shared.contracts.types import Actor, AnswerBy, Channel, Classification, ExtensionOutcome, Medium, Nature, Number, Way
+from shared.directory import Directory, Mailbox, MailboxKind
+from shared.storage import Store
+from tests.letter_model import CLERK, DUTY, HEAD, LEADER, SYSTEM, Letter, Try
+from tests.working_days import day_of, works
+
+ID = "letter-1"
+NUMBER = Number(mailbox="mayor", prefix="渝府信", ascii_prefix="YFX", year=2026, serial=17)
+NEVER = datetime(2020, 1, 1, tzinfo=UTC)
+RULES = rules_of(WorkingCalendar(), Settings())
+LONG = os.environ.get("XINXIANG_PROFILE") == "long"
+QUICK = settings(max_examples=150, stateful_step_count=90, deadline=None, derandomize=True, database=None)
+THOROUGH = settings(
+    max_examples=int(os.environ.get("XINXIANG_WALKS", "5000")),
+    stateful_step_count=120,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate, Phase.shrink],
+)
+STAGES = {
+    "screening": Stage.ARRIVED,
+    "desk": Stage.PENDING,
+    "slip": Stage.SLIP,
+    "sent": Stage.SENT,
+    "leader": Stage.SUBMITTED,
+    "own": Stage.DIRECT,
+    "hand": Stage.COLLECTED,
+    "draft": Stage.DRAFTED,
+    "replied": Stage.REPLIED,
+    "finished": Stage.FINISHED,
+}
+"""The model's places and routing's names for them."""
+ONWARD = ("prepare", "approve", "collect", "draft", "approve draft", "record reply", "answer", "send back", "decide")
+"""What brings a letter further; done more often than the rest, so that walks get far."""
+
+
+
+def directory_of(departments: list[int]) -> Directory:
+    """The mayor's mailbox, and units with so many departments; the mayor's own departments come first."""
+    own, *units = departments
+    kinds = [("mayor", None, MailboxKind.MAYOR)]
+    kinds += [(f"office-{n}", "mayor", MailboxKind.DEPARTMENT) for n in range(own)]
+    for unit, parts in enumerate(units):
+        kinds.append((f"unit{unit}", "mayor", MailboxKind.GOVERNMENT_DEPARTMENT))
+        kinds += [(f"unit{unit}-part{n}", f"unit{unit}", MailboxKind.DEPARTMENT) for n in range(parts)]
+    found = [Mailbox(code=code, name=code, short_name=code, kind=kind, parent=above) for code, above, kind in kinds]
+    return Directory(found, [], [])
+
+
+class Handling(RuleBasedStateMachine):
+    """One letter on its way, in the services' state and in the model's."""
+
+    reached: Counter[str]
+    """Every fact and place that any walk came to."""
+
+    @initialize(
+        departments=st.lists(st.integers(0, 2), min_size=3, max_size=6),
+        first=st.integers(0, 5),
+        accused=st.sampled_from([None, None, None, 1]),
+        start=st.integers(0, 290 * 24),
+        registered=st.sampled_from([True, True, True, False]),
+    )
+    def a_letter_arrives(
+        self, departments: list[int], first: int, accused: int | None, start: int, registered: bool
+    ) -> None:
+        self.tree = directory_of(departments)
+        codes = [mailbox.code for mailbox in self.tree.mailboxes()]
+        units = [code for code in codes if self.tree.unit_of(code).code == code]
+        about = None if accused is None or first % len(units) == accused else units[accused]
+        self.model = Letter(
+            above={mailbox.code: mailbox.parent for mailbox in self.tree.mailboxes()},
+            part_of={code: self.tree.unit_of(code).code for code in codes},
+            first=units[first % len(units)],
+            accused=about,
+        )
+        self.codes = codes
+        self.now = datetime(2026, 1, 5, 1, tzinfo=UTC) + timedelta(hours=start)
+        self.state: State | None = None
+        self.clocks: Clocks | None = None
+        self.facts: list[Fact] = []
+        self.fields = letters(Store("mongodb://unused"), self.tree).fields
+        nature = Nature.REPORT if about else Nature.COMPLAINT
+        kind = Classification(nature=nature, domain="water", region="500103", reported_mailbox=about)
+        self.happens(
+            LetterReceived(
+                letter_id=ID,
+                at=self.now,
+                mailbox=self.model.first,
+                chosen_mailbox=self.model.first,
+                subject="停水",
+                body="停水三天了。",
+                classification=kind,
+                may_publish=True,
+            )
+        )
+        if registered:
+            self.a_clerk_registers_it()
+
+    # ── what happens ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def happens(self, *facts: Fact) -> None:
+        """Let both services see facts, and decide what follows from them by themselves."""
+        for fact in facts:
+            self.facts.append(fact)
+            self.reached[type(fact).__name__] += 1
+            if type(fact) in ROUTING_ON:
+                self.state = ROUTING_ON[type(fact)](self.state, fact)
+            if type(fact) in DEADLINE_ON:
+                self.clocks = DEADLINE_ON[type(fact)](self.clocks, fact)
+            if self.clocks is not None:
+                self.happens(*deadline.follow(self.clocks, self.now, RULES)[:1])
+            if self.state is not None:
+                self.happens(*list(routing.follow(self.state, self.now))[:1])
+
+    def time_passes(self, by: timedelta) -> None:
+        self.now += by
+        self.happens(*deadline.declare(self.clocks, self.now, self.now, RULES))
+        assert deadline.declare(self.clocks, self.now, self.now, RULES) == [], "nothing is declared twice"
+        self.model.time_is(self.now)
+
+    @rule(hours=st.sampled_from([1, 7, 24, 60, 200, 400]))
+    def time_goes_by(self, hours: int) -> None:
+        self.time_passes(timedelta(hours=hours))
+
+    @precondition(lambda self: not self.model.registered)
+    @rule()
+    def a_clerk_registers_it(self) -> None:
+        self.time_passes(timedelta(minutes=1))
+        by = Actor(subject="clerk", mailbox=self.model.first)
+        number = NUMBER.model_copy(update={"mailbox": self.model.first})
+        self.model.registered = True
+        self.happens(
+            LetterRead(letter_id=ID, at=self.now, by=by),
+            LetterRegistered(letter_id=ID, at=self.now, by=by, number=number),
+        )
+
+    @rule(data=st.data())
+    def the_letter_goes_on(self, data: st.DataObject) -> None:
+        self.does_right(data, ONWARD)
+
+    @rule(data=st.data())
+    def the_letter_goes_further(self, data: st.DataObject) -> None:
+        self.does_right(data, ONWARD)
+
+    @rule(data=st.data())
+    def somebody_does_what_is_right(self, data: st.DataObject) -> None:
+        self.does_right(data, CALLS)
+
+    def does_right(self, data: st.DataObject, kinds: Iterable[str]) -> None:
+        self.time_passes(timedelta(minutes=1))
+        right = [one for one in self.tries() if one.what in kinds and self.model.allows(one, self.now)]
+        if right:
+            kind = data.draw(st.sampled_from(sorted({one.what for one in right})))
+            self.tried(data.draw(st.sampled_from([one for one in right if one.what == kind])))
+
+    @rule(data=st.data())
+    def somebody_tries_anything(self, data: st.DataObject) -> None:
+        self.time_passes(timedelta(minutes=1))
+        kind = data.draw(st.sampled_from(sorted(CALLS)))
+        one = data.draw(st.sampled_from([one for one in self.tries() if one.what == kind]))
+        mailbox = data.draw(st.sampled_from([one.mailbox, one.mailbox, *self.codes]))
+        roles = [one.role, one.role, CLERK, HEAD, LEADER, SYSTEM, *([DUTY] if mailbox == "mayor" else [])]
+        role = data.draw(st.sampled_from(roles if mailbox == "mayor" or one.role != DUTY else roles[2:]))
+        person = f"{mailbox}-{data.draw(st.sampled_from([1, 2]))}"
+        text = data.draw(st.sampled_from([*["如上"] * 9, " "]))
+        self.tried(replace(one, mailbox=mailbox, role=role, person=person, text=text))
+
+    def tries(self) -> Iterator[Try]:
+        """Every kind of thing that could be done with what there is, by those whose business it could be."""
+        model, holder = self.model, self.model.holder or "mayor"
+        later = self.now + timedelta(days=9)
+        for way in Way:
+            for receiver in self.codes:
+                for answer_by in (None, *AnswerBy):
+                    yield Try(
+                        "prepare",
+                        holder,
+                        CLERK,
+                        f"{holder}-1",
+                        way=way.value,
+                        receiver=receiver,
+                        answer_by=answer_by and answer_by.value,
+                        by_fax=way is Way.ASSIGN and receiver.endswith("1"),
+                        days=3 if receiver.endswith("0") and way in {Way.ASSIGN, Way.DIRECT} else None,
+                    )
+        for number in range(max(1, model.slips - 3), model.slips + 2):
+            slip = f"s{number}"
+            part = model.part(slip)
+            sender, receiver = (part.sender, part.receiver) if part else (holder, holder)
+            hand = part.hand if part else holder
+            yield Try("approve", sender, HEAD, f"{sender}-2", slip)
+            yield Try("refuse", sender, HEAD, f"{sender}-2", slip)
+            yield Try("withdraw", sender, CLERK, f"{sender}-1", slip)
+            yield Try("return", receiver, LEADER, f"{receiver}-2", slip)
+            yield Try("tell", sender, CLERK, f"{sender}-1", slip)
+            yield Try("send back", sender, HEAD, f"{sender}-2", slip, days=part and part.redone and 2 or None)
+            for what in ("collect", "return", "explain", "draft", "record reply"):
+                yield Try(what, hand, CLERK, f"{hand}-1", slip)
+            for what in ("approve draft", "refuse draft"):
+                yield Try(what, hand, HEAD, f"{hand}-2", slip)
+            limit = part.due if part else later
+            for wanted in (limit, limit + timedelta(days=1), limit + timedelta(days=20)):
+                yield Try("ask", hand, CLERK, f"{hand}-1", slip, wanted=wanted)
+                yield Try("ask", "mayor", DUTY, "mayor-2", slip, oral=True, wanted=wanted)
+                for outcome in ExtensionOutcome:
+                    given = wanted if outcome is ExtensionOutcome.PARTLY else None
+                    for ask in range(max(1, model.asks - 1), model.asks + 2):
+                        decided = {"ask": f"e{ask}", "outcome": outcome.value, "wanted": given}
+                        yield Try("decide", sender, HEAD, f"{sender}-2", slip, **decided)  # type: ignore[arg-type]
+        yield Try("answer", holder, CLERK, f"{holder}-1")
+        for mailbox in sorted({holder, model.first, "mayor"}):
+            yield Try("instruct", mailbox, LEADER, f"{mailbox}-2", wanted=later)
+        yield Try("instruct", model.part_of[holder], LEADER, f"{holder}-2", wanted=later)
+        for number in range(1, model.instructed + 2):
+            follower = model.instructions.get(f"i{number}", holder)
+            yield Try("follow up", follower, CLERK, f"{follower}-1", f"i{number}")
+            yield Try("end instruction", follower, CLERK, f"{follower}-1", f"i{number}")
+
+    def tried(self, one: Try) -> None:
+        """Let somebody try, and see whether both agree on it."""
+        right = self.model.allows(one, self.now)
+        note(f"{self.now:%m-%d %H:%M} {one} {'right' if right else 'wrong'}")
+        before, shown = self.state, dump(self.state)
+        decide, *arguments = CALLS[one.what](one)
+        who = Who(actor=Actor(subject=one.person, mailbox=one.mailbox), roles=frozenset({one.role}))
+        try:
+            facts = decide(self.state, who, self.tree, *arguments, self.now)
+        except RuleBroken as refused:
+            assert not right, f"the regulation allows it, but {refused.rule}: {refused}"
+            assert self.state is before, "what is refused changes nothing"
+        else:
+            assert right, f"the regulation forbids it, but these came of it: {facts}"
+            assert facts, "whatever is done is on record (R1.6)"
+            assert all(fact.by and fact.by.subject == one.person and fact.at == self.now for fact in facts)
+            self.model.does(one, self.now)
+            self.reached[f"at {self.model.place}"] += 1
+            self.happens(*facts)
+            remembers(before, self.state)
+            self.check_lists(facts)
+        assert dump(before) == shown, "a state that was passed on is never changed"
+
+    # ── what always holds ────────────────────────────────────────────────────────────────────────────────────────────
+
+    @invariant()
+    def the_number_never_changes(self) -> None:
+        known = self.now_known()
+        numbers = {fact.number for fact in self.facts if isinstance(fact, HandoffSent | LetterRegistered)}
+        told = {number for number in (known.letter and known.letter.number, self.clocks and self.clocks.number) if number}
+        assert len(numbers) == self.model.registered
+        assert numbers == told
+
+    @invariant()
+    def one_mailbox_has_the_letter(self) -> None:
+        known = self.now_known()
+        assert known.stage is STAGES[self.model.place]
+        assert known.holder == self.model.holder
+        assert [handoff.id for handoff in known.open_handoffs] == [part.id for part in self.model.stack]
+
+    @invariant()
+    def every_open_assignment_has_one_clock_that_says_when_it_is_due(self) -> None:
+        assert self.clocks is not None
+        running = Counter(clock.id for clock in self.clocks.running() if clock.kind is Kind.REPLY)
+        assert running == Counter(part.id for part in self.model.owed)
+        due = {clock.id: clock.due_at for clock in self.clocks.running() if clock.kind is Kind.REPLY}
+        assert due == {part.id: part.due for part in self.model.owed}
+        known = self.now_known()
+        assert {part.id: known.clocks[part.id].due_at for part in self.model.owed} == due, "routing knows it too"
+        followed = {clock.id for clock in self.clocks.running() if clock.kind is Kind.INSTRUCTION}
+        assert followed == set(self.model.instructions)
+        screened = [clock for clock in self.clocks.running() if clock.kind is Kind.READING]
+        assert bool(screened) == (not self.model.registered)
+
+    @invariant()
+    def it_is_late_once_for_each_limit_and_urged_by_number(self) -> None:
+        for part in self.model.parts:
+            own = [fact for fact in self.facts if getattr(fact, "handoff_id", None) == part.id]
+            late = [fact.due_at for fact in own if isinstance(fact, ReplyOverdue)]
+            assert sorted(late) == sorted(part.late)
+            for kind in (UrgingDue, UrgingSent):
+                assert [fact.count for fact in own if isinstance(fact, kind)] == list(range(1, part.urged + 1)), kind
+
+    @invariant()
+    def a_finished_letter_has_an_answer_to_the_citizen(self) -> None:
+        answers = [fact for fact in self.facts if isinstance(fact, CitizenAnswered | ReplySentBack)]
+        answered = bool(answers) and isinstance(answers[-1], CitizenAnswered)
+        assert answered == self.model.finished == (self.now_known().answer is not None)
+        if answered:
+            answer = self.now_known().answer
+            assert answer is not None
+            assert (answer.text, answer.channel, answer.at) == ("如上", answers[-1].channel, answers[-1].at)  # type: ignore[union-attr]
+
+    @invariant()
+    def an_assignment_goes_down_and_a_report_never_to_whom_it_is_about(self) -> None:
+        for handoff in self.now_known().handoffs:
+            if handoff.way is Way.ASSIGN:
+                assert self.model.is_below(handoff.receiver, handoff.sender)
+            assert self.model.part_of[handoff.receiver] != self.model.accused
+
+    def now_known(self) -> State:
+        assert self.state is not None
+        return self.state
+
+    def check_lists(self, facts: list[Fact]) -> None:
+        """What was returned is in a list from which its sender goes on with it (R5.1)."""
+        for fact in facts:
+            if isinstance(fact, HandoffReturned):
+                place = "pending" if self.model.place == "desk" else "collected"
+                assert self.fields(self.now_known())[HOLDER] == f"{fact.sender}|{place}"
+                assert self.now_known().returned is not None
+
+    def teardown(self) -> None:
+        """The states do not depend on how the services' facts came between each other."""
+        if not hasattr(self, "facts"):
+            return
+        for turn in range(2):
+            state: State | None = None
+            clocks: Clocks | None = None
+            for fact in interleaved(self.facts, turn):
+                if type(fact) in ROUTING_ON:
+                    state = ROUTING_ON[type(fact)](state, fact)
+                if type(fact) in DEADLINE_ON:
+                    clocks = DEADLINE_ON[type(fact)](clocks, fact)
+            assert state == self.state
+            assert clocks == self.clocks
+        assert State.model_validate(dump(self.state)) == self.state
+
+
+def dump(state: State | None) -> Any:
+    return None if state is None else state.model_dump(mode="json")
+
+
+def interleaved(facts: list[Fact], turn: int) -> Iterator[Fact]:
+    """Each service's facts in their order, but services apart: deadline's all last, or all of routing's before intake's last."""
+    order = {"intake": 0, "routing": 1, "deadline": 2} if turn == 0 else {"intake": 0, "deadline": 1, "routing": 2}
+    yield from sorted(facts, key=lambda fact: order[fact.source])
+
+
+def remembers(before: State | None, after: State | None) -> None:
+    """Nothing that was on record is changed or lost; decisions, notes and answers come to it."""
+    if before is None or after is None:
+        return
+    assert len(after.slips) >= len(before.slips)
+    for old, new in zip(before.slips, after.slips, strict=False):
+        assert new.model_copy(update={"decision": old.decision}) == old
+        assert old.decision in {None, new.decision}
+    for one, other in zip(before.handoffs, after.handoffs, strict=False):
+        grown(one, other)
+    assert len(after.handoffs) >= len(before.handoffs)
+    assert after.answers[-20:][: len(before.answers)] == before.answers or len(before.answers) == 20
+
+
+def grown(old: Handoff, new: Handoff) -> None:
+    for name in ("sender", "receiver", "way", "opinion", "requirements", "prepared_by", "approved_by", "sent_at"):
+        assert getattr(new, name) == getattr(old, name)
+    for name in ("collected_at", "withdrawn", "returned", "told"):
+        assert getattr(old, name) in {None, getattr(new, name)}
+    for name in ("progress", "sent_back"):
+        was = getattr(old, name)
+        assert getattr(new, name)[: len(was)] == was or len(was) == 20
+    assert [reply.id for reply in new.replies][: len(old.replies)] == [reply.id for reply in old.replies] or (
+        len(old.replies) == 20
+    )
+
+
+def slip_of(one: Try) -> SlipText:
+    return SlipText(
+        way=Way(one.way),
+        receiver=one.receiver,
+        opinion=one.text,
+        requirements=one.text,
+        answer_by=AnswerBy(one.answer_by) if one.answer_by else None,
+        medium=Medium.FAX if one.by_fax else Medium.SYSTEM,
+        working_days=one.days,
+    )
+
+
+def verdict_of(one: Try) -> Verdict:
+    return Verdict(outcome=ExtensionOutcome(one.outcome), due_at=one.wanted, reason=one.text)
+
+
+def application_of(one: Try) -> Application:
+    return Application(reason=one.text, wanted_due_at=one.wanted or NEVER, oral=one.oral)
+
+
+CALLS: dict[str, Callable[[Try], tuple[Any, ...]]] = {
+    "prepare": lambda t: (routing.prepare_slip, slip_of(t)),
+    "approve": lambda t: (routing.approve_slip, t.on),
+    "refuse": lambda t: (routing.refuse_slip, t.on, t.text),
+    "withdraw": lambda t: (routing.withdraw_slip, t.on, t.text),
+    "collect": lambda t: (routing.collect, t.on),
+    "return": lambda t: (routing.return_letter, t.on, t.text),
+    "tell": lambda t: (routing.tell_citizen, t.on, Channel.PHONE, t.text),
+    "explain": lambda t: (routing.record_progress, t.on, t.text),
+    "draft": lambda t: (routing.submit_reply, t.on, ReplyText(text=t.text)),
+    "refuse draft": lambda t: (routing.refuse_reply, t.on, None, t.text),
+    "approve draft": lambda t: (routing.approve_reply, t.on, None),
+    "record reply": lambda t: (routing.record_reply, t.on, PaperReply(text=t.text, person="李某", approver="王某")),
+    "send back": lambda t: (routing.send_back, t.on, None, t.text, t.text, t.days),
+    "ask": lambda t: (routing.request_extension, t.on, application_of(t)),
+    "decide": lambda t: (routing.decide_extension, t.on, t.ask, verdict_of(t)),
+    "answer": lambda t: (routing.answer_citizen, Channel.PHONE, t.text),
+    "instruct": lambda t: (routing.give_instruction, t.text, t.wanted or NEVER),
+    "follow up": lambda t: (routing.follow_up, t.on, t.text),
+    "end instruction": lambda t: (routing.end_instruction, t.on, t.text),
+}
+"""What is tried → how routing is asked for it."""
+
+
+def test_whatever_is_tried_routing_and_deadline_do_what_the_regulation_says() -> None:
+    Handling.reached = Counter()
+    run_state_machine_as_test(Handling, settings=THOROUGH if LONG else QUICK)
+    print(sorted(Handling.reached.items()))
+    assert {kind.__name__ for kind in MOVES} <= set(Handling.reached), "the walks get everywhere"
+    assert {f"at {place}" for place in STAGES} - {"at screening"} <= set(Handling.reached)
+    assert {"ReplyOverdue", "UrgingSent", "ReplyReminded", "ReplyDueChanged"} <= set(Handling.reached)
+
+
+def test_the_model_counts_working_days_as_the_state_council_says() -> None:
+    assert [f"{day:%m-%d}" for day in (day_of(datetime(2026, 2, 13, 3, tzinfo=UTC) + timedelta(days=n)) for n in range(20)) if works(day)] == [
+        "02-13", "02-14", "02-24", "02-25", "02-26", "02-27", "02-28", "03-02", "03-03", "03-04"
+    ]
