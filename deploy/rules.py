@@ -1,8 +1,8 @@
 """`python -m deploy.rules [--check]`: make `docs/rules.md`: each rule, what it says, where it is in the code, and which tests show it.
 
-The rules stand in `docs/rules.yaml`. Code and tests are read, not run: a function, class or table belongs to a rule whose id stands in it or in
-its docstring, a test to those in its name (`test_r4_2b_…`). With `--check` nothing is written: the command fails where the committed page is not
-what would be written, where a rule has no code or no test on running services, and where an id is cited that the rule book does not have.
+The rules stand in `docs/rules.yaml`. Code and tests are read, not run: a function, class or table belongs to a rule whose id stands in it
+or in its docstring, a test to those in its name (`test_r4_2b_…`). With `--check` nothing is written: the command fails where the committed
+page is not what would be written, where a rule has no code or no test on running services, and where an id is cited that is no rule's.
 """
 
 import argparse
@@ -31,9 +31,9 @@ HEAD = """# The rules, where they are and what shows them
 
 Made from `docs/rules.yaml`, the code and the tests by `python -m deploy.rules`; do not edit.
 
-Each rule of the regulation has an id, which code, errors, messages and tests cite. Below each: what it says, the functions, classes and tables
-that cite it, and the tests that carry its id (`test_r4_2b_…`). Tests in `tests/component` and `tests/e2e` run the services on real engines; every
-rule that is built has one of those at least. `make mutants` breaks the code of each rule in turn and sees its test fail.
+Each rule of the regulation has an id, which code, errors, messages and tests cite. Below each: what it says, the functions, classes and
+tables that cite it, and the tests that carry its id (`test_r4_2b_…`). Tests in `tests/component` and `tests/e2e` run the services on real
+engines; every rule that is built has one of those at least. `make mutants` breaks the code of each rule in turn and sees its test fail.
 """
 
 
@@ -69,9 +69,9 @@ def read_book(path: Path = BOOK) -> dict[str, Rule]:
     """Return the rules by id, in the order of the rule book."""
     sections = yaml.safe_load(path.read_text(encoding="utf-8"))
     return {
-        id: Rule(id, section["section"], entry["says"], entry["zh"], entry.get("missing"))
+        name: Rule(name, section["section"], entry["says"], entry["zh"], entry.get("missing"))
         for section in sections
-        for id, entry in section["rules"].items()
+        for name, entry in section["rules"].items()
     }
 
 
@@ -95,7 +95,7 @@ def named(name: str) -> list[str]:
 
 
 def places(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """Yield (qualified name, text) for every text in a module, under the function, method, class or table it stands in; "" for the module."""
+    """Yield (qualified name, text) for every text in a module: the function, method, class or table it stands in; "": the module."""
     for node in tree.body:
         yield from _texts(node, "")
 
@@ -134,19 +134,19 @@ def collect() -> tuple[dict[str, Rule], list[str]]:
     unknown = []
     for file, tree in _files(CODE):
         for place, text in places(tree):
-            for id in cited(text, order):
-                if id not in book:
-                    unknown.append(f"{file} cites {id}, which is not in docs/rules.yaml")
-                elif place not in book[id].code[file]:
-                    book[id].code[file].append(place)
+            for name in cited(text, order):
+                if name not in book:
+                    unknown.append(f"{file} cites {name}, which is not in docs/rules.yaml")
+                elif place not in book[name].code[file]:
+                    book[name].code[file].append(place)
     for file, tree in _files(TESTS):
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-                for id in named(node.name):
-                    if id not in book:
-                        unknown.append(f"{file} has {node.name}, but {id} is not in docs/rules.yaml")
+                for name in named(node.name):
+                    if name not in book:
+                        unknown.append(f"{file} has {node.name}, but {name} is not in docs/rules.yaml")
                     else:
-                        book[id].tests[file].append(node.name)
+                        book[name].tests[file].append(node.name)
     return book, unknown
 
 
@@ -183,7 +183,9 @@ def _names(names: Sequence[str]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Write the page, or check it; return 0 if it holds."""
     parser = argparse.ArgumentParser(prog="python -m deploy.rules", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail where a rule lacks something or the page differs")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; fail where a rule lacks something or the page differs"
+    )
     check = parser.parse_args(arguments).check
     book, wrong = collect()
     wrong += [found for rule in book.values() if (found := rule.wrong())]

@@ -1,88 +1,14 @@
-"""A small model of how a letter is handled, written from the regulation and from nothing else: who may do what, where the letter is, what is due.
+"""A small model of how a letter is handled, written from the regulation: who may do what, where the letter is, what is due.
 
 It knows no fact and no state of the services. `tests/unit/test_whole_handling.py` plays it against routing and deadline.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
+from tests.letter_parts import CLERK, DUTY, HANDLERS, HEADS, LEADER, STAFF, Part, Try
 from tests.working_days import DAY, after, day_of
-
-CLERK, HEAD, LEADER, DUTY, SYSTEM = "clerk", "head", "leader", "duty_officer", "unit_system"
-HEADS = {HEAD, LEADER}
-STAFF = {CLERK, HEAD, LEADER}
-HANDLERS = {CLERK, HEAD, SYSTEM}
-
-
-@dataclass(frozen=True)
-class Try:
-    """Somebody tries something."""
-
-    what: str
-    mailbox: str
-    role: str
-    person: str = ""
-    on: str = ""
-    """A slip, a hand-off or an instruction."""
-    text: str = "如上"
-    way: str = ""
-    receiver: str = ""
-    answer_by: str | None = None
-    by_fax: bool = False
-    days: int | None = None
-    oral: bool = False
-    ask: str = ""
-    """An application for more time."""
-    outcome: str = ""
-    wanted: datetime | None = None
-
-
-@dataclass
-class Part:
-    """A slip, and the hand-off that becomes of it."""
-
-    id: str
-    sender: str
-    receiver: str
-    way: str
-    answer_by: str
-    by_fax: bool
-    days: int
-    prepared_by: str
-    parent: "Part | None"
-    ended: str = ""
-    """replied, returned, withdrawn, instructed."""
-    collected: bool = False
-    drafted_by: str = ""
-    told: bool = False
-    redone: int = 0
-    ask: str = ""
-    wanted: datetime = datetime.max.replace(tzinfo=UTC)
-    due: datetime = datetime.max.replace(tzinfo=UTC)
-    late: set[datetime] = field(default_factory=set)
-    urged: int = 0
-    not_before: datetime = datetime.min.replace(tzinfo=UTC)
-    """When it may be urged again: after the last urging, or progress that was explained (R7.1)."""
-
-    @property
-    def owes(self) -> bool:
-        """Whether a reply is due: not on what was forwarded or submitted up (R8.4)."""
-        return self.way in {"assign", "direct"}
-
-    @property
-    def kept(self) -> bool:
-        return self.sender == self.receiver
-
-    @property
-    def hand(self) -> str:
-        """Who puts on record what the receiver does (R4.2)."""
-        return self.sender if self.by_fax else self.receiver
-
-    @property
-    def in_hand(self) -> bool:
-        """Whether somebody works on a reply."""
-        return self.owes and (self.collected or self.kept)
 
 
 @dataclass
@@ -105,8 +31,6 @@ class Letter:
     instructions: dict[str, str] = field(default_factory=dict)
     """Open instructions → whose staff follow them."""
     instructed: int = 0
-
-    # ── where it is ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def top(self) -> Part | None:
@@ -159,8 +83,6 @@ class Letter:
 
     def same(self, code: str, other: str) -> bool:
         return self.part_of[code] == self.part_of[other]
-
-    # ── what may be done ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def allows(self, t: Try, now: datetime) -> bool:
         if not self.registered or (self.accused and self.part_of[t.mailbox] == self.accused):
@@ -301,8 +223,6 @@ class Letter:
 
     may_end_instruction = may_follow_up
 
-    # ── what comes of it ─────────────────────────────────────────────────────────────────────────────────────────────
-
     def does(self, t: Try, now: datetime) -> None:
         getattr(self, f"do_{t.what.replace(' ', '_')}")(t, now)
 
@@ -391,7 +311,7 @@ class Letter:
             self._ends("instructed")
 
     def do_follow_up(self, *_: object) -> None:
-        pass
+        """It is put on record, and the letter stays where it is."""
 
     def do_end_instruction(self, t: Try, _: datetime) -> None:
         del self.instructions[t.on]

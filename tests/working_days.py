@@ -5,9 +5,11 @@ from datetime import UTC, date, datetime, timedelta
 HOURS = timedelta(hours=8)
 """Chongqing is eight hours ahead."""
 DAY = timedelta(days=1)
-FREE_2026 = "01-01 01-02 02-16 02-17 02-18 02-19 02-20 02-23 04-06 05-01 05-04 05-05 06-19 09-25 10-01 10-02 10-05 10-06 10-07".split()
+FREE_2026 = (
+    "01-01 01-02 02-16 02-17 02-18 02-19 02-20 02-23 04-06 05-01 05-04 05-05 06-19 09-25 10-01 10-02 10-05 10-06 10-07"
+)
 """The weekdays that are free; 2027 has no schedule yet."""
-WORKED_2026 = "01-04 02-14 02-28 05-09 09-20 10-10".split()
+WORKED_2026 = "01-04 02-14 02-28 05-09 09-20 10-10"
 """The days of weekends that are worked."""
 
 
