@@ -1,7 +1,8 @@
 """What could be tried with a letter, by whom, and how routing is asked for it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime, timedelta
+from itertools import product
 from typing import Any
 
 from services.routing import domain as routing
@@ -25,72 +26,86 @@ ONWARD = (
 """What a letter's way is made of; done more often than the rest, so that walks get far."""
 
 
-def tries(model: Letter, now: datetime) -> Iterator[Try]:
-    """Every kind of thing that could be done with what there is, by those whose business it could be."""
-    holder = model.holder or "mayor"
-    later = now + timedelta(days=9)
-    for way in Way:
-        for receiver in model.above:
-            for answer_by in (None, *AnswerBy):
-                yield Try(
-                    "prepare",
-                    holder,
-                    CLERK,
-                    f"{holder}-1",
-                    way=way.value,
-                    receiver=receiver,
-                    answer_by=answer_by and answer_by.value,
-                    by_fax=way is Way.ASSIGN and receiver.endswith("1"),
-                    days=3 if receiver.endswith("0") and way in {Way.ASSIGN, Way.DIRECT} else None,
-                )
+WAYS = {way.value: way for way in Way}
+ANSWERERS = {one.value: one for one in AnswerBy}
+OUTCOMES = {outcome.value: outcome for outcome in ExtensionOutcome}
+
+
+def tries(model: Letter, now: datetime, kinds: Collection[str]) -> list[Try]:
+    """Every thing of some kinds that could be done with what there is, by those whose business it could be."""
+    holder, later = model.holder or "mayor", now + timedelta(days=9)
+    found = list(_slips(model, holder)) if "prepare" in kinds else []
     for number in range(max(1, model.slips - 3), model.slips + 2):
-        slip = f"s{number}"
-        part = model.part(slip)
-        sender, receiver = (part.sender, part.receiver) if part else (holder, holder)
-        hand = part.hand if part else holder
-        yield Try("approve", sender, HEAD, f"{sender}-2", slip)
-        yield Try("refuse", sender, HEAD, f"{sender}-2", slip)
-        yield Try("withdraw", sender, CLERK, f"{sender}-1", slip)
-        yield Try("return", receiver, LEADER, f"{receiver}-2", slip)
-        yield Try("tell", sender, CLERK, f"{sender}-1", slip)
-        yield Try("send back", sender, HEAD, f"{sender}-2", slip, days=2 if part and part.redone else None)
-        for what in ("collect", "return", "explain", "draft", "record reply"):
-            yield Try(what, hand, CLERK, f"{hand}-1", slip)
-        for what in ("approve draft", "refuse draft"):
-            yield Try(what, hand, HEAD, f"{hand}-2", slip)
-        limit = part.due if part else later
-        for wanted in (limit, limit + timedelta(days=1), limit + timedelta(days=20)):
-            yield Try("ask", hand, CLERK, f"{hand}-1", slip, wanted=wanted)
-            yield Try("ask", "mayor", DUTY, "mayor-2", slip, oral=True, wanted=wanted)
-            for outcome in ExtensionOutcome:
-                given = wanted if outcome is ExtensionOutcome.PARTLY else None
-                for ask in range(max(1, model.asks - 1), model.asks + 2):
-                    decided = {"ask": f"e{ask}", "outcome": outcome.value, "wanted": given}
-                    yield Try("decide", sender, HEAD, f"{sender}-2", slip, **decided)  # type: ignore[arg-type]
-    yield Try("answer", holder, CLERK, f"{holder}-1")
-    for mailbox in sorted({holder, model.first, "mayor"}):
-        yield Try("instruct", mailbox, LEADER, f"{mailbox}-2", wanted=later)
-    yield Try("instruct", model.part_of[holder], LEADER, f"{holder}-2", wanted=later)
+        found += _on_slip(f"s{number}", model, holder)
+        if {"ask", "decide"} & set(kinds):
+            found += _more_time(f"s{number}", model, holder, later)
+    found.append(Try("answer", holder, CLERK, f"{holder}-1"))
+    for mailbox in sorted({holder, model.first, "mayor", model.part_of[holder]}):
+        found.append(Try("instruct", mailbox, LEADER, f"{mailbox}-2", wanted=later))
     for number in range(1, model.instructed + 2):
         follower = model.instructions.get(f"i{number}", holder)
-        yield Try("follow up", follower, CLERK, f"{follower}-1", f"i{number}")
-        yield Try("end instruction", follower, CLERK, f"{follower}-1", f"i{number}")
+        found += [
+            Try(what, follower, CLERK, f"{follower}-1", f"i{number}") for what in ("follow up", "end instruction")
+        ]
+    return [one for one in found if one.what in kinds]
+
+
+def _slips(model: Letter, holder: str) -> Iterator[Try]:
+    for way, receiver, answer_by in product(Way, model.above, (None, *AnswerBy)):
+        owes = way in {Way.ASSIGN, Way.DIRECT}
+        yield Try(
+            "prepare",
+            holder,
+            CLERK,
+            f"{holder}-1",
+            way=way.value,
+            receiver=receiver,
+            answer_by=answer_by and answer_by.value,
+            by_fax=way is Way.ASSIGN and receiver.endswith("1"),
+            days=3 if owes and receiver.endswith("0") else None,
+        )
+
+
+def _on_slip(slip: str, model: Letter, holder: str) -> Iterator[Try]:
+    part = model.part(slip)
+    sender, receiver, hand = (part.sender, part.receiver, part.hand) if part else (holder, holder, holder)
+    yield Try("withdraw", sender, CLERK, f"{sender}-1", slip)
+    yield Try("tell", sender, CLERK, f"{sender}-1", slip)
+    yield Try("return", receiver, LEADER, f"{receiver}-2", slip)
+    yield Try("send back", sender, HEAD, f"{sender}-2", slip, days=2 if part and part.redone else None)
+    for what in ("approve", "refuse"):
+        yield Try(what, sender, HEAD, f"{sender}-2", slip)
+    for what in ("approve draft", "refuse draft"):
+        yield Try(what, hand, HEAD, f"{hand}-2", slip)
+    for what in ("collect", "return", "explain", "draft", "record reply"):
+        yield Try(what, hand, CLERK, f"{hand}-1", slip)
+
+
+def _more_time(slip: str, model: Letter, holder: str, later: datetime) -> Iterator[Try]:
+    part = model.part(slip)
+    sender, hand, limit = (part.sender, part.hand, part.due) if part else (holder, holder, later)
+    for wanted in (limit, limit + timedelta(days=1), limit + timedelta(days=20)):
+        yield Try("ask", hand, CLERK, f"{hand}-1", slip, wanted=wanted)
+        yield Try("ask", "mayor", DUTY, "mayor-2", slip, oral=True, wanted=wanted)
+    for outcome, ask in product(ExtensionOutcome, range(max(1, model.asks - 1), model.asks + 2)):
+        given = limit + timedelta(days=8) if outcome is ExtensionOutcome.PARTLY else None
+        yield Try("decide", sender, HEAD, f"{sender}-2", slip, ask=f"e{ask}", outcome=outcome.value, wanted=given)
 
 
 def slip_of(one: Try) -> SlipText:
     return SlipText(
-        way=Way(one.way),
+        way=WAYS[one.way],
         receiver=one.receiver,
         opinion=one.text,
         requirements=one.text,
-        answer_by=AnswerBy(one.answer_by) if one.answer_by else None,
+        answer_by=ANSWERERS.get(one.answer_by or ""),
         medium=Medium.FAX if one.by_fax else Medium.SYSTEM,
         working_days=one.days,
     )
 
 
 def verdict_of(one: Try) -> Verdict:
-    return Verdict(outcome=ExtensionOutcome(one.outcome), due_at=one.wanted, reason=one.text)
+    return Verdict(outcome=OUTCOMES[one.outcome], due_at=one.wanted, reason=one.text)
 
 
 def application_of(one: Try) -> Application:
