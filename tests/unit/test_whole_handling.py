@@ -171,7 +171,7 @@ class Handling(RuleBasedStateMachine):
         self.now += by
         self.happens(*deadline.declare(self.clocks, self.now, self.now, RULES))
         assert deadline.declare(self.clocks, self.now, self.now, RULES) == [], "nothing is declared twice"
-        look = self.clocks and deadline.next_at(self.clocks, RULES)
+        look = deadline.next_at(self.clocks, RULES) if self.clocks else None
         assert look is None or look > self.now, "it is looked at again when something falls due"
         self.model.time_is(self.now)
 
