@@ -1,11 +1,13 @@
 """Who may hand a letter to whom, and who must agree (R4.1–R4.4, R6.2): what is refused over HTTP, with its rule and its field."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from shared.contracts.facts import HandoffCollected
-from tests.conftest import World
+from shared.contracts.facts import HandoffCollected, ReplyDueSet, ReplyReminded, UrgingDue
+from shared.contracts.mailbox import ReminderArrived, UrgingArrived
+from tests.conftest import MONDAY, World
 from tests.routing_desk import CLERK, HEAD, SLIP, UNIT_CLERK, Desk, desk_of, staff
 
 BASIC = "education-basic"
@@ -146,3 +148,23 @@ async def test_r6_3_an_assignment_is_collected_before_anything_else_is_done_with
         assert (signed.by.subject, signed.receiver, signed.by_hand) == ("education-clerk", "education", False)
         again = await desk.post(f"{letter_id}/handoffs/s1/collect", UNIT_CLERK)
         assert again.status_code == 409
+
+
+async def test_r7_1_an_office_reached_by_fax_is_reminded_and_urged_through_its_assigner(world: World) -> None:
+    async with desk_of(world) as desk:
+        letter_id = await desk.letter()
+        await desk.sent(letter_id, "mayor", "water", medium="fax")
+        handoff = {
+            "letter_id": letter_id,
+            "handoff_id": "s1",
+            "receiver": "water",
+            "due_at": MONDAY + timedelta(days=14),
+        }
+        await world.publish(
+            ReplyDueSet(at=MONDAY, working_days=10, **handoff),
+            ReplyReminded(at=MONDAY, working_days_left=2, **handoff),
+            UrgingDue(at=MONDAY, sender="mayor", count=1, **handoff),
+        )
+        assert (await desk.told("mayor", ReminderArrived))[0].working_days_left == 2
+        assert (await desk.told("mayor", UrgingArrived))[0].count == 1
+        assert await world.messages("mailbox.water") == []

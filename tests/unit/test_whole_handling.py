@@ -115,25 +115,29 @@ class Handling(RuleBasedStateMachine):
         start=st.integers(0, 290 * 24),
         registered=st.sampled_from([True, True, True, False]),
     )
-    def a_letter_arrives(
+    def a_city_gets_its_first_letter(
         self, departments: list[int], first: int, accused: int | None, start: int, registered: bool
     ) -> None:
         self.tree = directory_of(departments)
-        codes = [mailbox.code for mailbox in self.tree.mailboxes()]
-        units = [code for code in codes if self.tree.unit_of(code).code == code]
-        about = None if accused is None or first % len(units) == accused else units[accused]
+        self.codes = [mailbox.code for mailbox in self.tree.mailboxes()]
+        self.units = [code for code in self.codes if self.tree.unit_of(code).code == code]
+        self.fields = letters(Store("mongodb://unused"), self.tree).fields
+        self.now = datetime(2026, 1, 5, 1, tzinfo=UTC) + timedelta(hours=start)
+        first %= len(self.units)
+        self.a_letter_arrives(self.units[first], None if accused in {None, first} else self.units[accused or 0])
+        if registered:
+            self.a_clerk_registers_it()
+
+    def a_letter_arrives(self, first: str, about: str | None) -> None:
         self.model = Letter(
             above={mailbox.code: mailbox.parent for mailbox in self.tree.mailboxes()},
-            part_of={code: self.tree.unit_of(code).code for code in codes},
-            first=units[first % len(units)],
+            part_of={code: self.tree.unit_of(code).code for code in self.codes},
+            first=first,
             accused=about,
         )
-        self.codes = codes
-        self.now = datetime(2026, 1, 5, 1, tzinfo=UTC) + timedelta(hours=start)
         self.state: State | None = None
         self.clocks: Clocks | None = None
         self.facts: list[Fact] = []
-        self.fields = letters(Store("mongodb://unused"), self.tree).fields
         nature = Nature.REPORT if about else Nature.COMPLAINT
         kind = Classification(nature=nature, domain="water", region="500103", reported_mailbox=about)
         self.happens(
@@ -148,8 +152,13 @@ class Handling(RuleBasedStateMachine):
                 may_publish=True,
             )
         )
-        if registered:
-            self.a_clerk_registers_it()
+
+    def another_letter_arrives(self) -> None:
+        """Go on with a letter to another mailbox, once nothing more can be done with this one."""
+        self.teardown()
+        place = self.units.index(self.model.first) + 1
+        self.a_letter_arrives(self.units[place % len(self.units)], None)
+        self.a_clerk_registers_it()
 
     # ── what happens ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -211,6 +220,8 @@ class Handling(RuleBasedStateMachine):
         if right:
             kind = data.draw(st.sampled_from(sorted({one.what for one in right})))
             self.tried(data.draw(st.sampled_from([one for one in right if one.what == kind])))
+        elif self.model.finished:
+            self.another_letter_arrives()
 
     @rule(data=st.data())
     def somebody_tries_anything(self, data: st.DataObject) -> None:
