@@ -18,8 +18,8 @@ from services.intake.app import build as intake
 from services.routing.app import build as routing
 from shared.contracts.facts import CitizenAnswered
 from shared.contracts.mailbox import AssignmentArrived, LetterArrived
-from tests.component.test_intake import LETTER, arrived, submit
 from tests.conftest import DATA, World, eventually
+from tests.intake_desk import LETTER, arrived, submit
 from tests.routing_desk import DUTY, staff
 
 ROOT = Path(__file__).parents[2]
