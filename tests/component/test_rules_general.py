@@ -16,7 +16,7 @@ from deploy import topics
 from services.deadline.app import build as deadline
 from services.intake.app import build as intake
 from services.routing.app import build as routing
-from shared.contracts.facts import CitizenAnswered
+from shared.contracts.facts import CitizenAnswered, ReplyDueSet
 from shared.contracts.mailbox import AssignmentArrived, LetterArrived
 from tests.conftest import DATA, World, eventually
 from tests.intake_desk import LETTER, arrived, submit
@@ -201,7 +201,7 @@ async def test_r1_6_every_step_is_on_record_with_who_and_when_and_nothing_else_i
 
         async def all_there() -> list[Any]:
             facts = await world.facts_of(letter_id)
-            return facts if isinstance([f for f in facts if f.source == "routing"][-1], CitizenAnswered) else []
+            return facts if {CitizenAnswered, ReplyDueSet} <= {type(fact) for fact in facts} else []
 
         facts = await eventually(all_there)
         assert [(type(fact).__name__, fact.by.subject) for fact in facts if fact.by is not None] == [

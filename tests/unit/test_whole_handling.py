@@ -232,7 +232,7 @@ class Handling(RuleBasedStateMachine):
         """Somebody tries one kind of thing in every way; what is wrong is refused, and one of the right ways is gone, if there are any."""
         self.time_passes(timedelta(minutes=1))
         kind = data.draw(st.sampled_from(sorted(CALLS)))
-        changes: dict[str, str] = {}
+        changes: dict[str, Any] = {}
         if mailbox := data.draw(st.sampled_from(["", *self.codes])):
             changes |= {"mailbox": mailbox, "person": f"{mailbox}-{data.draw(st.sampled_from([1, 2]))}"}
         if role := data.draw(st.sampled_from(["", "", CLERK, HEAD, LEADER, SYSTEM])):
