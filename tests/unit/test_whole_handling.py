@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
@@ -65,7 +66,6 @@ from tests.working_days import day_of, works
 ID = "letter-1"
 NUMBER = Number(mailbox="mayor", prefix="渝府信", ascii_prefix="YFX", year=2026, serial=17)
 RULES = rules_of(WorkingCalendar(), Settings(remind_working_days=(3, 1)))
-STORED = clocks_of(Store("mongodb://unused"), RULES)
 WALKS = int(os.environ.get("WALKS", "0"))
 QUICK = settings(max_examples=100, stateful_step_count=90, deadline=None, derandomize=True, database=None)
 THOROUGH = settings(
@@ -122,6 +122,7 @@ class Handling(RuleBasedStateMachine):
         self.codes = [mailbox.code for mailbox in self.tree.mailboxes()]
         self.units = [code for code in self.codes if self.tree.unit_of(code).code == code]
         self.fields = letters(Store("mongodb://unused"), self.tree).fields
+        self.stored = clocks_of(Store("mongodb://unused"), RULES, self.tree)
         self.now = datetime(2026, 1, 5, 1, tzinfo=UTC) + timedelta(hours=start)
         first %= len(self.units)
         self.a_letter_arrives(self.units[first], None if accused in {None, first} else self.units[accused or 0])
@@ -364,7 +365,7 @@ class Handling(RuleBasedStateMachine):
             assert state == self.state
             assert clocks == self.clocks
         assert State.model_validate(dump(self.state)) == self.state
-        assert self.clocks is None or STORED.load(STORED.dump(self.clocks)) == self.clocks
+        assert self.clocks is None or self.stored.load(self.stored.dump(self.clocks)) == self.clocks
 
 
 def test_whatever_is_tried_routing_and_deadline_do_what_the_regulation_says() -> None:
