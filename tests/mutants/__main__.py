@@ -80,7 +80,10 @@ def run(mutants: Sequence[Mutant], tree: Path) -> list[tuple[Mutant, str]]:
     named = sorted({test for mutant in mutants for test in mutant.tests})
     tell(f"{len(named)} tests on the code as it is …")
     if (found := outcome(tree, named)) != "passed":
-        tell(f"They must pass before they can notice anything: {found}. Run them: pytest {' '.join(named)}")
+        tell(f"They must pass before they can notice anything: {found}")
+        for case in ElementTree.parse(tree / "report.xml").iter("testcase") if found == "failed" else ():
+            if (failure := case.find("failure")) is not None:
+                tell(f"  {case.get('classname')}::{case.get('name')}: {failure.get('message', '')[:300]}")
         raise SystemExit(1)
     tell(f"{len(mutants)} mutants …")
     results = []
