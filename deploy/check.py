@@ -23,6 +23,7 @@ QUICK: Mapping[str, Sequence[str]] = {
     "import rules": ("importlinter", "--no-logo"),
     "message documents": ("deploy.asyncapi", "--check"),
     "state machine": ("deploy.state_machine", "--check"),
+    "rules": ("deploy.rules", "--check"),
 }
 """Name → module and arguments. Each says by itself what is wrong."""
 REPAIR: Mapping[str, str] = {
@@ -30,6 +31,7 @@ REPAIR: Mapping[str, str] = {
     "lint": ".venv/bin/ruff check --fix .",
     "message documents": ".venv/bin/python -m deploy.asyncapi",
     "state machine": ".venv/bin/python -m deploy.state_machine",
+    "rules": ".venv/bin/python -m deploy.rules",
 }
 """Name → the command that repairs it, where there is one."""
 STOP_SECONDS = 60

@@ -82,9 +82,14 @@ def follow(state: State, now: datetime) -> Sequence[Fact]:
 
 
 def _is_urged(handoff: Handoff, due_at: datetime) -> bool:
-    """Whether an urging for this due moment still stands: not while more time is asked for, nor once it was given (R6.4, R7.3)."""
+    """Whether an urging for this due moment still stands: not while more time is asked for, nor once it was given (R6.4, R7.3).
+
+    A reply that is sent back has a new limit, however much time was given for the one before.
+    """
     if handoff.undecided is not None:
         return False
-    given = [one.due_at for one in handoff.extensions if one.due_at is not None]
-    given += [one.at for one in handoff.sent_back]
-    return all(due_at >= moment for moment in given)
+    redone_at = handoff.sent_back[-1].at if handoff.sent_back else None
+    given = [
+        one.due_at for one in handoff.extensions if one.due_at is not None and (redone_at is None or one.at > redone_at)
+    ]
+    return all(due_at >= moment for moment in (*given, *([redone_at] if redone_at else [])))
