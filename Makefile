@@ -2,7 +2,7 @@
 # Needed on the host: what the first step names when it is missing, with the command that installs it.
 
 .DEFAULT_GOAL := help
-.PHONY: help env engines demo test bench reset down lock
+.PHONY: help env engines demo test mutants bench reset down lock
 MAKEFLAGS += --no-print-directory
 
 HOST_PYTHON := sh deploy/python.sh
@@ -13,6 +13,7 @@ COMPILE := .local/tools/bin/uv pip compile --quiet --universal --python-version 
 help:
 	@echo 'make demo     set everything up, start the five services, run a letter through them (DEMO_EXIT=1: then end)'
 	@echo 'make test     format, lint, types, import rules and all tests, on real engines'
+	@echo 'make mutants  break the code of each rule and see its test fail; ONLY=R4.2 tries one rule'
 	@echo 'make bench    measure; ONLY=<name> runs one measurement'
 	@echo 'make engines  start Kafka and the document store only, and print their addresses'
 	@echo 'make down     stop the engines; data stays'
@@ -34,6 +35,10 @@ demo:
 test:
 	@$(HOST_PYTHON) -m deploy.env --engines test
 	@$(VENV_PYTHON) -m deploy.check
+
+mutants:
+	@$(HOST_PYTHON) -m deploy.env --engines test
+	@ONLY='$(ONLY)' $(VENV_PYTHON) -m tests.mutants
 
 bench:
 	@$(HOST_PYTHON) -m deploy.env --engines bench

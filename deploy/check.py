@@ -24,6 +24,7 @@ QUICK: Mapping[str, Sequence[str]] = {
     "message documents": ("deploy.asyncapi", "--check"),
     "state machine": ("deploy.state_machine", "--check"),
     "access": ("deploy.access", "--check"),
+    "rules": ("deploy.rules", "--check"),
 }
 """Name → module and arguments. Each says by itself what is wrong."""
 REPAIR: Mapping[str, str] = {
@@ -32,6 +33,7 @@ REPAIR: Mapping[str, str] = {
     "message documents": ".venv/bin/python -m deploy.asyncapi",
     "state machine": ".venv/bin/python -m deploy.state_machine",
     "access": ".venv/bin/python -m deploy.access",
+    "rules": ".venv/bin/python -m deploy.rules",
 }
 """Name → the command that repairs it, where there is one."""
 STOP_SECONDS = 60

@@ -188,7 +188,7 @@ def erase(state: Letter | None, before: datetime, now: datetime) -> list[Fact]:
 
 
 def note(state: Letter | None, by: Actor, now: datetime, remark: str = "") -> list[Fact]:
-    """Archive the letter for reference, without a number (R3.7)."""
+    """Archive the letter for reference, without a number (R3.7, R4.5)."""
     letter = _open(state, "R3.7")
     return [*read(letter, by, now), LetterNoted(letter_id=letter.letter_id, at=now, by=by, remark=remark)]
 

@@ -1,4 +1,4 @@
-"""What a citizen or a portal sends (R2.1, R2.2): every field checked, each error naming the field and the rule."""
+"""What a citizen sends, or another site in their name (R1.5, R2.1, R2.2): every field checked, each error naming the field and the rule."""
 
 import re
 import unicodedata

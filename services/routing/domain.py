@@ -85,14 +85,12 @@ def follow(state: State, now: datetime) -> Sequence[Fact]:
 def _is_urged(handoff: Handoff, due_at: datetime) -> bool:
     """Whether an urging for this due moment still stands: not while more time is asked for, nor once it was given (R6.4, R7.3).
 
-    An extension of the first limit says nothing about a redo: its limit may be the earlier one.
+    A reply that is sent back has a new limit, however much time was given for the one before.
     """
     if handoff.undecided is not None:
         return False
-    backs = [one.at for one in handoff.sent_back]
+    redone_at = handoff.sent_back[-1].at if handoff.sent_back else None
     given = [
-        one.due_at
-        for one in handoff.extensions
-        if one.due_at is not None and one.decision is not None and all(one.decision.at > back for back in backs)
+        one.due_at for one in handoff.extensions if one.due_at is not None and (redone_at is None or one.at > redone_at)
     ]
-    return all(due_at >= moment for moment in given + backs)
+    return all(due_at >= moment for moment in (*given, *([redone_at] if redone_at else [])))

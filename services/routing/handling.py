@@ -117,6 +117,11 @@ def tell_citizen(
             "R4.3", "只有转阅须告知来信人去向 / Only of a forward the citizen is told where the letter went"
         )
     check(state, CitizenTold, who, handoff.sender, tree, handoff)
+    if handoff.withdrawn is not None or handoff.returned is not None:
+        raise RuleBroken(
+            "R4.3",
+            "转阅件已撤回或被退回，来信未转出，无须告知 / The forward was withdrawn or returned: the letter did not go there",
+        )
     if handoff.told is not None:
         raise RuleBroken("R4.3", "已记录告知来信人 / It is on record already how the citizen was told")
     return [

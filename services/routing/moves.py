@@ -1,4 +1,4 @@
-"""The table of legal moves: what may be done with a letter at which stage, by whom, and under which rule.
+"""The table of legal moves: what may be done with a letter at which stage, by whom, and under which rule; one for all letters (R2.3).
 
 Each move is named by the fact that it makes. `docs/state-machine.md` is the picture of this table. A letter stands in frames, the innermost
 of which is meant by its stage (see `models.py`); a hand-off that ends gives the letter back to the frame around it: to a desk, where it

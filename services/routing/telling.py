@@ -74,14 +74,22 @@ def _make(kind: type[Message], fact: Fact, mailbox: str, **more: Any) -> Message
     return kind(**{**taken, "mailbox": mailbox, **more})
 
 
-def _to(kind: type[MailboxMessage], side: str) -> Callable[[Any, _About], Iterable[MailboxMessage]]:
-    """Return how one side of a fact, named by its field, is told."""
+def _to(
+    kind: type[MailboxMessage], side: str, *, passed_on: bool = False
+) -> Callable[[Any, _About], Iterable[MailboxMessage]]:
+    """Return how one side of a fact, named by its field, is told.
+
+    An office that is not connected is told nothing; what must reach it all the same (`passed_on`) goes to the assigner, who passes it on by
+    fax or post (R4.2).
+    """
 
     def make(fact: Any, about: _About) -> Iterable[MailboxMessage]:
         handoff = about.handoff(getattr(fact, "handoff_id", ""))
         unconnected = handoff is not None and handoff.by_hand and side == "receiver"
         if not unconnected:
             yield _make(kind, fact, getattr(fact, side), number=about.number)
+        elif passed_on and handoff is not None:
+            yield _make(kind, fact, handoff.sender, number=about.number)
 
     return make
 
@@ -111,7 +119,7 @@ def _reminder(fact: ReplyReminded, about: _About) -> Iterable[MailboxMessage]:
     """Remind, unless the hand-off ended while the reminder was under way."""
     handoff = about.handoff(fact.handoff_id)
     if handoff is not None and not handoff.ended:
-        yield from _to(ReminderArrived, "receiver")(fact, about)
+        yield from _to(ReminderArrived, "receiver", passed_on=True)(fact, about)
 
 
 def _result(fact: CitizenAnswered, about: _About) -> Iterable[MailboxMessage]:
@@ -143,7 +151,7 @@ TOLD: Final[Mapping[type[Fact], Tell]] = {
     ExtensionRequested: _to(ExtensionAsked, "sender"),
     ExtensionDecided: _to(ExtensionAnswered, "receiver"),
     InstructionGiven: _to(InstructionArrived, "mailbox"),
-    UrgingSent: _to(UrgingArrived, "receiver"),
+    UrgingSent: _to(UrgingArrived, "receiver", passed_on=True),
     ReplyDueSet: _to(DueSet, "receiver"),
     ReplyDueChanged: _to(DueMoved, "receiver"),
     ReplyReminded: _reminder,

@@ -184,7 +184,7 @@ class DueMoved(MailboxMessage):
 
 
 class ReminderArrived(MailboxMessage):
-    """The limit is near."""
+    """The limit is near. Of an office that is reached by fax or post the assigner is told, and passes it on (R4.2)."""
 
     source: ClassVar[str] = "routing"
     handoff_id: str
@@ -193,7 +193,7 @@ class ReminderArrived(MailboxMessage):
 
 
 class UrgingArrived(MailboxMessage):
-    """An urging slip (催办单, R7.1), numbered 第一次, 第二次 …"""
+    """An urging slip (催办单, R7.1), numbered 第一次, 第二次 …; by fax or post the assigner gets it, to pass on (R4.2)."""
 
     source: ClassVar[str] = "routing"
     handoff_id: str

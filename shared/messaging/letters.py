@@ -164,7 +164,7 @@ class Letters(Generic[State]):
         *,
         expected: int | None = None,
     ) -> Stored[State]:
-        """Decide on one letter and write the outcome; return the letter as it is afterwards.
+        """Decide on one letter and write the outcome; return the letter as it is afterwards. Without a fact nothing changes (R1.6).
 
         `decide` gets the state and the time and returns facts (none: nothing changes); it is asked again when another write was faster.
 

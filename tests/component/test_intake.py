@@ -94,7 +94,7 @@ async def test_r2_2_the_same_submission_twice_makes_one_letter_with_one_receipt(
         ({"attachments": ["x"] * 6}, "/attachments", "R2.2"),
     ],
 )
-async def test_r2_2_every_wrong_field_is_named_with_its_rule(
+async def test_r2_1_r2_2_r3_3_r3_4_r3_5_every_wrong_field_is_named_with_its_rule(
     intake: AsyncClient, changes: dict[str, Any], field: str, rule: str
 ) -> None:
     answer = await intake.post("/intake/letters", json=LETTER | changes, headers={"Idempotency-Key": str(uuid4())})
@@ -204,7 +204,7 @@ async def test_r3_0_a_letter_is_discarded_only_for_one_of_five_reasons(world: Wo
         await eventually(told)
 
 
-async def test_r3_7_a_noted_letter_is_archived_without_a_number(world: World) -> None:
+async def test_r3_7_r4_5_a_noted_letter_is_archived_without_a_number(world: World) -> None:
     async with world.running(build(world.kit())) as client:
         await submit(client)
         letter_id = (await arrived(client, world))[0]
@@ -280,7 +280,7 @@ async def test_r10_2_a_unit_sees_its_own_letters_and_the_duty_office_sees_all(wo
         assert (await client.get("/intake/mailboxes/moon/letters", headers=duty)).status_code == 404
 
 
-async def test_a_report_never_reaches_the_mailbox_it_is_about(world: World) -> None:
+async def test_r1_2_a_report_never_reaches_the_mailbox_it_is_about(world: World) -> None:
     async with world.running(build(world.kit())) as client:
         await submit(client, mailbox="water", nature="report", reported_mailbox="water")
         letter_id = (await arrived(client, world, 1, "mayor"))[0]

@@ -49,7 +49,7 @@ from tests.routing_desk import (
 )
 
 
-async def test_a_letter_goes_from_the_pending_list_to_the_citizens_answer_over_http(world: World) -> None:
+async def test_r3_6_a_letter_goes_from_the_pending_list_to_the_citizens_answer_over_http(world: World) -> None:
     async with desk_of(world) as desk:
         letter_id = await desk.letter()
         assert await desk.listed("mayor", "pending") == [letter_id]

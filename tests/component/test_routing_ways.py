@@ -47,7 +47,7 @@ async def lists(desk: Desk, letter_id: str, *names: str) -> set[str]:
     return {name for name in names if letter_id in await desk.listed(*name.split("/"))}
 
 
-async def test_r4_1_a_unit_answers_itself_or_through_its_department_and_is_told_the_result(world: World) -> None:
+async def test_r4_1_r8_2_a_unit_answers_itself_or_through_its_department_and_is_told_the_result(world: World) -> None:
     async with desk_of(world) as desk:
         own = await desk.letter(mailbox="education", chosen_mailbox="education")
         await desk.sent(own, "education", "education", "direct")
@@ -169,7 +169,7 @@ async def test_r4_4_a_letter_goes_to_the_own_leader_and_comes_back_with_the_inst
         assert (await desk.told("education", InstructionArrived))[0].leader.subject == "education-leader"
 
 
-async def test_r4_4b_a_submission_to_the_mayors_mailbox_is_turned_into_an_assignment(world: World) -> None:
+async def test_r3_8_r4_4b_a_submission_to_the_mayors_mailbox_is_turned_into_an_assignment(world: World) -> None:
     async with desk_of(world) as desk:
         letter_id = await desk.letter(mailbox="education", chosen_mailbox="education")
         await desk.sent(letter_id, "education", "mayor", "submit_up")
@@ -244,7 +244,7 @@ async def test_r6_4_an_extension_is_applied_for_in_time_and_decided_by_the_assig
         assert await refused(desk, path, UNIT_CLERK, {**asked, "wanted_day": "2026-04-01"}) == (409, "R6.4")
 
 
-async def test_r7_3_a_reply_is_sent_back_and_done_again_until_the_citizen_has_a_good_answer(world: World) -> None:
+async def test_r7_3_r8_3_a_reply_is_sent_back_and_done_again_until_the_citizen_has_a_good_answer(world: World) -> None:
     async with desk_of(world) as desk:
         letter_id = await desk.assigned()
         await desk.done(f"{letter_id}/handoffs/s1/collect", UNIT_CLERK)

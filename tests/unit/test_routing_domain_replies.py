@@ -1,20 +1,21 @@
 """Written replies, and replies that are sent back to be done again (R6.2, R7.3)."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
 from services.routing import domain
-from services.routing.domain import ReplyText
+from services.routing.domain import Application, ReplyText, Verdict
 from services.routing.models import Stage
 from shared.contracts.errors import BadInput, Forbidden, NotFound, RuleBroken
 from shared.contracts.facts import CitizenAnswered, ReplyApproved, ReplySentBack, UrgingDue, UrgingSent
-from shared.contracts.types import AnswerBy, Attachment, Channel, FormalDocument, Medium
+from shared.contracts.types import AnswerBy, Attachment, Channel, ExtensionOutcome, FormalDocument, Medium
 from tests.routing_story import (
     BASIC_CLERK,
     CLERK,
     DUE,
+    HEAD,
     ID,
     UNIT_CLERK,
     UNIT_HEAD,
@@ -150,6 +151,15 @@ def test_r7_1_an_urging_for_the_limit_before_a_send_back_is_not_sent_after_it() 
     assert not domain.follow(story.known, story.now)
     story.happens(UrgingDue(letter_id=ID, at=DUE, count=2, due_at=DUE, **values))
     assert [type(fact) for fact in domain.follow(story.known, DUE)] == [UrgingSent]
+
+
+def test_r7_1_what_is_done_again_is_urged_by_its_own_limit_however_long_the_reply_before_was_extended() -> None:
+    story, long = to_assigner().is_due(), DUE + timedelta(days=60)
+    story.does(domain.request_extension, UNIT_CLERK, "s1", Application(reason="待协调", wanted_due_at=long))
+    story.does(domain.decide_extension, HEAD, "s1", "e1", Verdict(outcome=ExtensionOutcome.GRANTED))
+    sent_back(story.replies("education"))
+    due = UrgingDue(letter_id=ID, at=DUE, count=1, due_at=DUE, handoff_id="s1", sender="mayor", receiver="education")
+    assert [type(fact) for fact in domain.follow(story.happens(due).known, DUE)] == [UrgingSent]
 
 
 def test_r8_3_a_letter_is_finished_only_when_the_citizen_has_an_answer() -> None:

@@ -237,6 +237,15 @@ def test_r4_3_the_sender_records_once_how_the_citizen_was_told_even_when_the_let
         sent().does(domain.tell_citizen, CLERK, "s1", Channel.PHONE, "已告知")
 
 
+def test_r4_3_of_a_forward_that_was_returned_the_citizen_is_not_told_even_once_the_letter_is_finished() -> None:
+    story = pending("education").sends("education", "water", Way.FORWARD)
+    story.does(domain.return_letter, WATER_CLERK, "s1", "不属供水职责").sends("education", "education", Way.DIRECT)
+    story.does(domain.answer_citizen, UNIT_CLERK, Channel.PHONE, LIGHTS)
+    with pytest.raises(RuleBroken, match="did not go there") as refused:
+        story.does(domain.tell_citizen, UNIT_CLERK, "s1", Channel.PHONE, "已告知")
+    assert refused.value.rule == "R4.3"
+
+
 def test_r4_3_what_came_by_forward_is_not_forwarded_back_and_what_was_assigned_is_not_forwarded() -> None:
     story = pending("education").sends("education", "water", Way.FORWARD).collects("water")
     with pytest.raises(BadInput, match="return it with the reason") as refused:
