@@ -77,7 +77,8 @@ class Kit:
     def calendar(self) -> WorkingCalendar:
         """Working days (R6.1)."""
         folder = self.settings.schedules_folder
-        return WorkingCalendar(load_schedules(folder) if folder else ())
+        opening, closing = self.settings.hours()
+        return WorkingCalendar(load_schedules(folder) if folder else (), opening=opening, closing=closing)
 
     @cached_property
     def press(self) -> Press:

@@ -1,5 +1,6 @@
 """Settings, all from the environment; a wrong one is refused at start with its name and what it may be."""
 
+from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -53,6 +54,8 @@ class Settings(BaseSettings):
     """LOG_LEVEL: DEBUG, INFO, WARNING or ERROR."""
     sweep_seconds: Annotated[float, Field(ge=0.02, le=60)] = 1.0
     """SWEEP_SECONDS: real seconds between two looks at what is due."""
+    working_hours: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")] = "09:00-18:00"
+    """WORKING_HOURS: from when to when letters are read on a working day, Asia/Shanghai (R3.1)."""
     reply_working_days: Annotated[int, Field(ge=1, le=60)] = 10
     """REPLY_WORKING_DAYS: the limit of R6.1."""
     remind_working_days: Annotated[
@@ -84,6 +87,17 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[int, Field(ge=0, le=5)] = 0
     """TRUSTED_PROXIES: how many proxies of ours stand before the service and add to X-Forwarded-For."""
 
+    def hours(self) -> tuple[time, time]:
+        """Return when working hours begin and end, Asia/Shanghai.
+
+        Raises:
+            ValueError: they end before they begin.
+        """
+        opening, closing = (time.fromisoformat(part) for part in self.working_hours.split("-"))
+        if not opening < closing:
+            raise ValueError(f"WORKING_HOURS {self.working_hours} end before they begin")
+        return opening, closing
+
     def secret(self) -> bytes:
         """Return the receipt secret.
 
@@ -109,6 +123,7 @@ def load_settings() -> Settings:
     try:
         settings = Settings()
         settings.secret()
+        settings.hours()
     except ValidationError as error:
         lines = []
         for problem in error.errors(include_url=False):

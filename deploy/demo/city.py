@@ -202,7 +202,8 @@ class City:
         answer: Json = (await self.ask("POST", path, headers=headers, body=body)).json()
         return answer
 
-    async def _pages(self, path: str, headers: Mapping[str, str] | None, **params: Any) -> list[Json]:
+    async def pages(self, path: str, headers: Mapping[str, str] | None, **params: Any) -> list[Json]:
+        """Return all items of a list, page after page."""
         items: list[Json] = []
         cursor: str | None = None
         while True:
@@ -232,7 +233,7 @@ class City:
     async def letters(self, mailbox: str, stage: str = "unread") -> list[Json]:
         """All letters of a mailbox at a stage of screening, oldest first."""
         path = f"/intake/mailboxes/{mailbox}/letters"
-        return await self._pages(path, self.token(mailbox), stage=stage, limit=200)
+        return await self.pages(path, self.token(mailbox), stage=stage, limit=200)
 
     async def letter(self, letter_id: str, mailbox: str) -> Json:
         """A letter with its contact data, for the clerk of the mailbox that received it."""
@@ -274,7 +275,7 @@ class City:
 
     async def in_list(self, mailbox: str, name: str) -> list[Json]:
         """One of a mailbox's lists: pending, slips, in-hand, arrivals, collected, replies, finished."""
-        return await self._pages(f"/routing/mailboxes/{mailbox}/letters", self.token(mailbox), list=name, limit=200)
+        return await self.pages(f"/routing/mailboxes/{mailbox}/letters", self.token(mailbox), list=name, limit=200)
 
     async def prepare_slip(
         self,
@@ -338,7 +339,7 @@ class City:
     async def running_clocks(self, mailbox: str, state: str = "running") -> list[Json]:
         """The clocks on which a mailbox must act: `running`, of them `due-soon`, or `overdue`."""
         path = f"/deadline/mailboxes/{mailbox}/clocks"
-        return await self._pages(path, self.token(mailbox), state=state, limit=200)
+        return await self.pages(path, self.token(mailbox), state=state, limit=200)
 
     # ── publication and the public site ──────────────────────────────────────────────────────────────────────────────
 
@@ -366,7 +367,7 @@ class City:
 
     async def published(self) -> list[Json]:
         """The public list, newest first."""
-        return await self._pages("/public/letters.json", None, limit=100)
+        return await self.pages("/public/letters.json", None, limit=100)
 
     async def published_letter(self, number: str) -> Json:
         """A public letter by the ASCII form of its number."""

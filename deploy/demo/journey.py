@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 
 from deploy.demo import (
+    steps_archive,
     steps_assignment,
     steps_deadline,
     steps_figures,
@@ -36,6 +37,7 @@ STEPS: Sequence[Step] = (
     Step("第二次催办", "urged again", steps_deadline.urge_again, steps_deadline.urged_again),
     Step("公示（二）", "published, the rest", steps_publication.publish_second, steps_publication.published_so_far),
     Step("市长信箱工作周报", "the weekly bulletin", steps_figures.count, steps_figures.counted),
+    Step("存档、登记表、打印", "kept and on paper", steps_archive.file, steps_archive.filed),
 )
 
 

@@ -244,8 +244,12 @@ def _urge_at(clock: Clock, due_at: datetime, rules: Rules) -> datetime | None:
     return max(moments)
 
 
-def _remind_of_instruction_at(clock: Clock, due_at: datetime, rules: Rules) -> datetime:
-    return due_at if clock.reminded_at is None else rules.urge_again(clock.reminded_at)
+def _remind_of_instruction_at(clock: Clock, due_at: datetime, rules: Rules) -> datetime | None:
+    # Ahead of the day by which the leader wants a report, once it has passed, and again while nothing happens (R8.1).
+    told = clock.reminded_at or clock.started_at
+    if told is None:
+        return None
+    return next((moment for moment in (*rules.remind_at(due_at), due_at) if moment > told), rules.urge_again(told))
 
 
 def _reading_overdue(letter_id: str, clock: Clock, rules: Rules, now: datetime) -> Fact:

@@ -37,7 +37,7 @@ def _slip(action: actions.PrepareSlip) -> SlipText:
 
 
 def _reply(action: actions.SubmitReply) -> ReplyText:
-    return ReplyText(text=action.text, document=action.document, attachments=action.attachments)
+    return ReplyText(text=action.text, document=action.document, attachments=action.attachments, channel=action.channel)
 
 
 def _paper(action: actions.RecordReply) -> PaperReply:

@@ -89,10 +89,16 @@ class ReplyIn(BaseModel):
     )
     document: FormalDocument | None = Field(default=None, description="a formal document (正式行文) instead (R6.2)")
     attachments: list[Attachment] = Field(default=[], max_length=20)
+    channel: Channel = Field(
+        default=Channel.ONLINE,
+        description="how the assignee answers the citizen, where the slip asks it to (R8.3); by phone, `text` is the note of the call",
+    )
 
     def reply(self) -> ReplyText:
         """Return the reply as the domain takes it."""
-        return ReplyText(text=self.text, document=self.document, attachments=tuple(self.attachments))
+        return ReplyText(
+            text=self.text, document=self.document, attachments=tuple(self.attachments), channel=self.channel
+        )
 
 
 class PaperReplyIn(ReplyIn):
@@ -106,7 +112,7 @@ class PaperReplyIn(ReplyIn):
 
     def paper(self) -> PaperReply:
         """Return the reply as the domain takes it."""
-        return PaperReply(**dict(self.reply()), person=self.person, approver=self.approver, channel=self.channel)
+        return PaperReply(**dict(self.reply()), person=self.person, approver=self.approver)
 
 
 class SendBackIn(BaseModel):

@@ -122,6 +122,7 @@ class Reply(Value):
     text: str
     document: FormalDocument | None = None
     attachments: tuple[Attachment, ...] = ()
+    channel: Channel = Channel.ONLINE
     author: Actor
     at: Moment
     decision: Decision | None = None

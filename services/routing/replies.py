@@ -29,6 +29,8 @@ class ReplyText(Value):
     """May be left out only where a formal document goes to the assigner."""
     document: FormalDocument | None = None
     attachments: tuple[Attachment, ...] = ()
+    channel: Channel = Channel.ONLINE
+    """How the assignee answers the citizen, where the slip asks it to (R8.3); by phone, `text` is the note of the call."""
 
 
 class PaperReply(ReplyText):
@@ -39,7 +41,6 @@ class PaperReply(ReplyText):
     approver: str
     """Who approved it there, by the paper (R6.2)."""
     channel: Channel = Channel.PHONE
-    """How the office answered the citizen, where the slip asked it to (R8.3)."""
 
 
 def _check_text(handoff: Handoff, reply: ReplyText, now: datetime) -> None:
@@ -84,6 +85,7 @@ def _submitted(state: State, who: Who, handoff: Handoff, reply: ReplyText, now: 
         text=reply.text,
         document=reply.document,
         attachments=reply.attachments,
+        channel=reply.channel,
     )
 
 
@@ -127,12 +129,10 @@ def approve_reply(
         raise RuleBroken(
             "R6.2", "承办回复须由拟稿人以外的负责人审批 / The reply must be approved by somebody else than its author"
         )
-    return _approved(state, who, handoff, draft, Channel.ONLINE, now)
+    return _approved(state, who, handoff, draft, now)
 
 
-def _approved(
-    state: State, who: Who, handoff: Handoff, reply: Reply, channel: Channel, now: datetime, approver: str = ""
-) -> list[Fact]:
+def _approved(state: State, who: Who, handoff: Handoff, reply: Reply, now: datetime, approver: str = "") -> list[Fact]:
     facts: list[Fact] = [
         ReplyApproved(
             **base(state, who, now),
@@ -154,7 +154,7 @@ def _approved(
             CitizenAnswered(
                 **base(state, who, now),
                 mailbox=handoff.receiver if handoff.by_hand else who.actor.mailbox,
-                channel=channel,
+                channel=reply.channel,
                 text=reply.text,
                 author=reply.author,
             )
@@ -181,10 +181,11 @@ def record_reply(
         text=paper.text,
         document=paper.document,
         attachments=paper.attachments,
+        channel=paper.channel,
         author=Actor(subject=BY_HAND, name=person, mailbox=handoff.receiver),
         at=now,
     )
-    return [submitted, *_approved(state, who, handoff, reply, paper.channel, now, approver)]
+    return [submitted, *_approved(state, who, handoff, reply, now, approver)]
 
 
 def send_back(

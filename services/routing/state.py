@@ -246,6 +246,7 @@ def _drafted(state: State, fact: ReplySubmitted) -> Change:
         text=fact.text,
         document=fact.document,
         attachments=fact.attachments,
+        channel=fact.channel,
         author=_who(fact),
         at=fact.at,
     )

@@ -83,6 +83,7 @@ class ReplyView(View):
     text: str
     document: DocumentView | None
     attachments: list[Attachment]
+    channel: Channel = Field(description="how the assignee answers the citizen, where it is asked to (R8.3)")
     author: Actor
     at: datetime
     decided_by: Actor | None

@@ -128,6 +128,8 @@ class SubmitReply(OnHandoff):
     """Where the reply is a formal document (正式行文)."""
     attachments: tuple[Attachment, ...] = ()
     """Files that belong to the reply."""
+    channel: Channel = Channel.ONLINE
+    """How the unit answers the citizen, where the slip asks it to (R8.3): by phone, `text` is the note of the call."""
 
 
 class ApproveReply(OnHandoff):

@@ -231,6 +231,8 @@ class ReplySubmitted(Fact):
     document: FormalDocument | None = None
     """Where the reply is a formal document (R6.2); `text` then sums it up."""
     attachments: tuple[Attachment, ...] = ()
+    channel: Channel = Channel.ONLINE
+    """How the assignee answers the citizen once it is approved, where the slip asks it to (R8.3)."""
 
 
 class ReplyRefused(Fact):

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from shared.contracts.actions import ApproveReply, CollectLetter, SubmitReply
 from shared.contracts.facts import (
     CitizenAnswered,
     HandoffSent,
@@ -27,8 +28,9 @@ from shared.contracts.mailbox import (
     SubmissionArrived,
     WithdrawalArrived,
 )
+from shared.contracts.types import Channel
 from tests.conftest import MONDAY, World, eventually
-from tests.routing_desk import CLERK, DUTY, HEAD, OTHER, UNIT_CLERK, UNIT_HEAD, Desk, desk_of, staff
+from tests.routing_desk import CLERK, DUTY, HEAD, OTHER, UNIT_CLERK, UNIT_HEAD, Desk, action, desk_of, staff
 
 DUE = MONDAY + timedelta(days=14)
 PHONE = {"channel": "phone", "text": "已电话告知来信人。"}
@@ -45,6 +47,21 @@ async def refused(desk: Desk, path: str, who: tuple[str, ...], body: Any = None)
 async def lists(desk: Desk, letter_id: str, *names: str) -> set[str]:
     """Return in which of `mailbox/list` the letter stands."""
     return {name for name in names if letter_id in await desk.listed(*name.split("/"))}
+
+
+async def test_r8_3_an_assignee_says_how_it_answered_the_citizen(world: World) -> None:
+    async with desk_of(world) as desk:
+        by_phone, by_mail = await desk.assigned(), await desk.assigned()
+        await desk.done(f"{by_phone}/handoffs/s1/collect", UNIT_CLERK)
+        view = await desk.replied(by_phone, "s1", "education", text="已电话告知：路灯已修复。", channel="phone")
+        assert (view["stage"], view["answer"]["channel"]) == ("finished", "phone")
+        await desk.ask("education", action(CollectLetter, by_mail))
+        await desk.ask("education", action(SubmitReply, by_mail, text="已发邮件。", channel=Channel.EMAIL))
+        await desk.ask("education", action(ApproveReply, by_mail, person="chen"))
+        (answered,) = await desk.facts(by_mail, CitizenAnswered)
+        assert answered.channel is Channel.EMAIL
+        wrong = await desk.post(f"{by_mail}/handoffs/s1/replies", UNIT_CLERK, {"text": "好", "channel": "pigeon"})
+        assert wrong.status_code == 422
 
 
 async def test_r4_1_r8_2_a_unit_answers_itself_or_through_its_department_and_is_told_the_result(world: World) -> None:

@@ -110,7 +110,7 @@ def test_a_wrong_setting_is_refused_with_its_name(stage: Stage) -> None:
 
 def test_ctrl_c_in_the_middle_ends_all_within_15_seconds(stage: Stage) -> None:
     """What it leaves half done is forgotten by the next run, which the next test sees."""
-    demo = stage.start(until=" 3/17 ")
+    demo = stage.start(until=" 3/18 ")
     pressed = time.monotonic()
     demo.send_signal(signal.SIGINT)
     assert demo.wait(30) == 130
@@ -122,7 +122,7 @@ def test_the_whole_journey_is_seen_and_ends_with_status_0(
     stage: Stage, journey: subprocess.CompletedProcess[str]
 ) -> None:
     assert journey.returncode == 0, journey.stdout + journey.stderr
-    assert journey.stdout.count("✓") == 17
+    assert journey.stdout.count("✓") == 18
     assert "全部步骤均已看到" in journey.stdout
     assert stage.processes() == []
 

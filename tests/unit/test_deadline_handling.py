@@ -231,6 +231,8 @@ def test_r7_1_progress_explained_before_a_redo_does_not_cover_its_limit() -> Non
 
 def test_r8_1_staff_are_reminded_of_an_open_instruction_until_it_ends() -> None:
     story = Story(instructed(SENT, at("2026-03-05 15:00")))
+    assert story.next_at == at("2026-03-04 00:00")  # two working days ahead, as for a reply
+    assert kinds(story.swept(at("2026-03-04 00:00"))) == [InstructionReminded]
     assert story.next_at == at("2026-03-05 15:00")
     assert kinds(story.swept(at("2026-03-05 15:00"))) == [InstructionReminded]
     assert story.next_at == at("2026-03-10 00:00")

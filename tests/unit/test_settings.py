@@ -19,6 +19,8 @@ from services.settings import Settings, WrongSettings, load_settings
         ("LOG_LEVEL", "LOUD", "DEBUG, INFO, WARNING or ERROR"),
         ("SWEEP_SECONDS", "0", "real seconds between two looks"),
         ("REPLY_WORKING_DAYS", "ten", "the limit of R6.1"),
+        ("WORKING_HOURS", "9-18", "from when to when letters are read"),
+        ("WORKING_HOURS", "18:00-09:00", "end before they begin"),
         ("RECEIPT_SECRET", "short", "fewer than 16 characters"),
     ],
 )
