@@ -262,13 +262,15 @@ def application(services: Sequence[Service], kit: Kit) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         for service in services:
             service.start()
-        yield
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STOP_SECONDS):
-                await asyncio.gather(*(service.stop() for service in services))
-        for changes in {id(service.kit): service.kit.changes for service in services}.values():
-            await changes.stop()
-        kit.store.close()
+        try:
+            yield
+        finally:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STOP_SECONDS):
+                    await asyncio.gather(*(service.stop() for service in services))
+            for changes in {id(service.kit): service.kit.changes for service in services}.values():
+                await changes.stop()
+            kit.store.close()
 
     async def readiness() -> Mapping[str, str | None]:
         return {

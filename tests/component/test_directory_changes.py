@@ -41,6 +41,7 @@ async def test_r1_1_a_unit_that_is_added_gets_letters_and_works_over_its_own_top
         assert answer.status_code == 201, answer.text
         assert answer.json()["in_effect"] is True
         assert answer.headers["etag"] == '"1"'
+        await hall.all_know(1)
 
         letter_id = await hall.received("east-lake")
         (arrived,) = await hall.desk.told("east-lake", LetterArrived)
@@ -220,6 +221,7 @@ async def test_a_crash_between_the_topics_and_the_fact_leaves_a_unit_that_can_be
     assert made == 2
     async with hall_of(world) as hall:
         assert (await hall.adds()).status_code == 201
+        await hall.all_know(1)
         await hall.received("east-lake")
         await hall.desk.told("east-lake", LetterArrived)
 
