@@ -35,6 +35,7 @@ from shared.contracts.facts import (
     NoticePosted,
     NoticeRemoved,
     PublicationPrepared,
+    PublicationWithdrawn,
     PublicationWithheld,
     ReplyApproved,
     ReplyDueChanged,
@@ -55,6 +56,7 @@ class Status(Labelled):
     TO_APPROVE = "to-approve", "待审批"
     PUBLISHED = "published", "已公开"
     WITHHELD = "withheld", "不予公开"
+    WITHDRAWN = "withdrawn", "已撤回公开"
 
 
 MOVES: Mapping[str, frozenset[Status]] = {
@@ -105,6 +107,8 @@ class Case(Value):
     approved: LetterPublished | None = None
     """The text that is public."""
     withheld: PublicationWithheld | None = None
+    withdrawn: PublicationWithdrawn | None = None
+    """Set from the withdrawal until a text is approved again."""
     handoffs: tuple[Handoff, ...] = ()
 
     @property
@@ -122,12 +126,14 @@ class Case(Value):
             return Status.TO_APPROVE
         if self.approved is not None:
             return Status.PUBLISHED
+        if self.withdrawn is not None:
+            return Status.WITHDRAWN
         return Status.OPEN if self.answer is None else Status.TO_PREPARE
 
     @property
     def since(self) -> datetime | None:
         """When the case came to its status; none while it is not open."""
-        reached = self.withheld or self.waiting or self.approved or self.answer
+        reached = self.withheld or self.waiting or self.approved or self.withdrawn or self.answer
         return reached.at if reached else None
 
     @property
@@ -353,11 +359,15 @@ def _prepared(state: Case | None, fact: PublicationPrepared) -> Case:
 
 
 def _published(state: Case | None, fact: LetterPublished) -> Case:
-    return _case(state, fact, approved=fact, prepared=None)
+    return _case(state, fact, approved=fact, prepared=None, withdrawn=None)
 
 
 def _withheld(state: Case | None, fact: PublicationWithheld) -> Case:
     return _case(state, fact, withheld=fact, prepared=None, approved=None)
+
+
+def _withdrawn(state: Case | None, fact: PublicationWithdrawn) -> Case:
+    return _case(state, fact, withdrawn=fact, prepared=None, approved=None)
 
 
 ON: Mapping[type[Fact], Callable[[Case | None, Any], Case | None]] = {
@@ -377,6 +387,7 @@ ON: Mapping[type[Fact], Callable[[Case | None, Any], Case | None]] = {
     PublicationPrepared: _prepared,
     LetterPublished: _published,
     PublicationWithheld: _withheld,
+    PublicationWithdrawn: _withdrawn,
     NoticePosted: _handoff,
     NoticeRemoved: _handoff,
 }

@@ -12,7 +12,7 @@ from services.routing.models import Handoff, Instruction, Letter, Reply, SentBac
 from shared.contracts.types import Actor, Attachment, Medium, Way
 from shared.directory import Directory, UnknownEntry
 from shared.printing.text import lines, ordinal
-from shared.web.templates import deadline, duration, shanghai, shanghai_date
+from shared.web.languages import deadline, duration, shanghai, shanghai_date
 
 SYSTEM: Final = "重庆市政府系统公开电子信箱"
 """What every form's title begins with (R4.6)."""

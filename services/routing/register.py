@@ -11,8 +11,8 @@ from services.routing.models import Handoff, Letter, State
 from services.routing.placing import CITY, Place
 from shared.directory import Directory, UnknownEntry
 from shared.printing.registers import Column
+from shared.web.languages import deadline, shanghai, shanghai_date
 from shared.web.problems import FieldError, Problem
-from shared.web.templates import deadline, shanghai, shanghai_date
 
 MOST: Final = 10_000
 """Lines of one register; a longer period is printed in parts."""

@@ -142,6 +142,9 @@ STEPS: Final[Mapping[type[facts.Fact], Step]] = {
     facts.PublicationPrepared: Step(C.PUBLICATION, "拟公示 / A public text was proposed", R.NAMED, _labels("grounds")),
     facts.LetterPublished: Step(C.PUBLICATION, "公示来信 / It was published", R.PARTIES),
     facts.PublicationWithheld: Step(C.PUBLICATION, "不予公示 / It was not published", R.NAMED, _withheld),
+    facts.PublicationWithdrawn: Step(
+        C.PUBLICATION, "撤回公示 / It was taken off the public site", R.PARTIES, lambda f: f.ground.label
+    ),
     facts.NoticePosted: Step(
         C.PUBLICATION, "列入公示栏 / It was put on the notice board", R.PARTIES, lambda f: _CAUSES[f.for_what]
     ),

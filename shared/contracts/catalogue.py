@@ -44,6 +44,7 @@ FACTS: Final[tuple[type[facts.Fact], ...]] = (
     facts.PublicationPrepared,
     facts.LetterPublished,
     facts.PublicationWithheld,
+    facts.PublicationWithdrawn,
     facts.NoticePosted,
     facts.NoticeRemoved,
 )

@@ -21,9 +21,11 @@ from shared.contracts.types import (
     Medium,
     Moment,
     Number,
+    PublishedFile,
     TurnTo,
     Value,
     Way,
+    WithdrawalGround,
     WithholdingGround,
 )
 
@@ -463,8 +465,10 @@ class PublicationPrepared(Fact):
     reply: Text
     grounds: tuple[WithholdingGround, ...] = ()
     """The questions answered with yes; any one withholds the letter."""
+    attachments: tuple[PublishedFile, ...] = ()
+    """The files that shall be shown with it, in this order."""
     text_hash: str
-    """SHA-256 (hex) of exactly this text; approval is of one hash."""
+    """SHA-256 (hex) of exactly this text and these files; approval is of one hash."""
 
 
 class LetterPublished(Fact):
@@ -476,6 +480,7 @@ class LetterPublished(Fact):
     subject: str
     body: Text
     reply: Text
+    attachments: tuple[PublishedFile, ...] = ()
     text_hash: str
     prepared_by: Actor
 
@@ -488,6 +493,18 @@ class PublicationWithheld(Fact):
     grounds: tuple[WithholdingGround, ...] = ()
     consent_refused: bool = False
     """True: the citizen did not agree to publication (R2.2)."""
+
+
+class PublicationWithdrawn(Fact):
+    """A published letter was taken off the public site, on every path at once (R9.1); the page says when and on what ground."""
+
+    source: ClassVar[str] = "publication"
+    mailbox: str
+    number: Number
+    ground: WithdrawalGround
+    """Why, as the page says it."""
+    remark: Remark = ""
+    """For staff; the public never sees it."""
 
 
 class NoticePosted(Fact):

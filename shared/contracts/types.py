@@ -120,6 +120,17 @@ class WithholdingGround(Labelled):
     HIGHLY_SENSITIVE = "highly_sensitive", "高度敏感事项"
 
 
+class WithdrawalGround(Labelled):
+    """Why a publication was withdrawn (R9.1): one of the grounds against publishing, or what only showed afterwards."""
+
+    STATE_SECRET = "state_secret", "涉及国家秘密"
+    TRADE_SECRET = "trade_secret", "涉及依法受保护的商业秘密"
+    PRIVACY = "privacy", "涉及个人隐私"
+    HIGHLY_SENSITIVE = "highly_sensitive", "高度敏感事项"
+    CONSENT_WITHDRAWN = "consent_withdrawn", "来信人撤回公开同意"
+    INACCURATE = "inaccurate", "公开内容有误"
+
+
 class Actor(Value):
     """Who did something: a member of staff or a unit's system, never a citizen."""
 
@@ -159,6 +170,18 @@ class Attachment(Value):
 
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     name: Annotated[str, Field(min_length=1, max_length=200)]
+    media_type: str
+    size: Annotated[int, Field(ge=1)]
+    """Bytes."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class PublishedFile(Value):
+    """A file that the public may have: renamed and without metadata (R9.1); the bytes live in publication's store under `id`."""
+
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    name: Annotated[str, Field(min_length=1, max_length=40)]
+    """Given by the system, such as `附件1.pdf`; never the citizen's."""
     media_type: str
     size: Annotated[int, Field(ge=1)]
     """Bytes."""

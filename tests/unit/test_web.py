@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse
 from shared.observability.metrics import metrics_page
 from shared.security import issue
 from shared.security.tokens import Authenticated, TokenVerifier
-from shared.web import paging, templates
+from shared.web import languages, paging, templates
 from shared.web.app import FastJSON, create_app
 from shared.web.body import json_body, read_model
 from shared.web.etag import StaleVersion, etag_of, expected_version
@@ -449,11 +449,11 @@ async def test_style_and_script_are_served_and_kept_by_their_hash(client):
     ],
 )
 def test_durations_read_in_chinese(seconds, words):
-    assert templates.duration(seconds) == words
+    assert languages.duration(seconds) == words
 
 
 def test_a_time_without_a_zone_is_an_error_on_a_page():
     with pytest.raises(ValueError, match="no zone"):
-        templates.shanghai(datetime(2026, 11, 23))  # noqa: DTZ001
-    assert templates.shanghai_date(date(2026, 1, 5)) == "2026年1月5日"
-    assert templates.shanghai(None) == "—"
+        languages.shanghai(datetime(2026, 11, 23))  # noqa: DTZ001
+    assert languages.shanghai_date(date(2026, 1, 5)) == "2026年1月5日"
+    assert languages.shanghai(None) == "—"
