@@ -1,7 +1,8 @@
 """`python -m deploy.check [fast]`: everything that a person or CI would check, by one command.
 
 First the quick checks, all of them, so that one run shows all that is wrong: format, lint, types, import rules, generated documents.
-Then, if they hold, the tests on real engines: unit, architecture, contract, component and, unless `fast`, e2e. The last line is pytest's.
+Then, if they hold, the tests on real engines: unit, architecture, contract and component by several workers, since they mostly wait; then,
+unless `fast`, e2e one by one, since each keeps all cores busy. The last line is pytest's.
 """
 
 import argparse
@@ -40,6 +41,8 @@ STOP_SECONDS = 60
 """How long an interrupted check may take to stop engines and services."""
 TESTS = ("tests/unit", "tests/architecture", "tests/contract", "tests/component")
 SLOW_TESTS = ("tests/e2e",)
+WORKERS = (os.cpu_count() or 1) + 1
+"""Each file of `TESTS` runs in one of so many processes; every test has topics and databases of its own."""
 
 
 def tell(line: str) -> None:
@@ -85,15 +88,19 @@ def quick_checks() -> list[str]:
     return failed
 
 
-def tests(folders: Sequence[str]) -> int:
-    """Run the tests of these folders on one set of engines; return pytest's exit status."""
+def tests(*, everything: bool) -> int:
+    """Run the tests on one set of engines; return the first exit status that is not 0."""
     engines = Engines(os.environ.get("TEST_ENGINES", "test"), tell=lambda line: tell(f"engines: {line}"))
     started = not engines.running()
     engines.up()
-    tell(f"tests: {', '.join(folders)} …")
-    arguments = ["--color=no"] if os.environ.get("CI") else []
+    plain = ["--color=no"] if os.environ.get("CI") else []
     try:
-        return run("pytest", [*folders, *arguments])
+        tell(f"tests: {', '.join(TESTS)} …")
+        together = run("pytest", [*TESTS, f"--numprocesses={WORKERS}", "--dist=loadfile", *plain])
+        if not everything:
+            return together
+        tell(f"tests: {', '.join(SLOW_TESTS)} …")
+        return run("pytest", [*SLOW_TESTS, *plain]) or together
     finally:
         if started:
             Engines(engines.name, tell=lambda _: None).down()
@@ -126,7 +133,7 @@ def check(*, everything: bool) -> int:
                 tell(f"  {name}: repair with {REPAIR[name]}")
         return 1
     tell(f"all {len(QUICK)} quick checks hold, {time.monotonic() - began:.0f} s")
-    return tests([*TESTS, *(SLOW_TESTS if everything else ())])
+    return tests(everything=everything)
 
 
 if __name__ == "__main__":
