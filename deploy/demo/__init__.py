@@ -9,7 +9,8 @@ Settings, all by environment, besides those of the engines and the services:
 
 - `DEMO_EXIT=1`: end after the journey, with status 0 only if every step was seen to happen.
 - `DEMO_INSTANCE`: whose engines and folder `.local/<name>` to use; `dev` if not given.
-- `DEMO_PORT`: the port of intake; the other services have the next four. 8101 if not given.
+- `DEMO_PORT`: the port of intake; the other services have the next four, and the one before it is
+  the one address for all of them. 8101 if not given.
 
 A second run finds the journey done and its data there; `make reset` forgets it.
 """

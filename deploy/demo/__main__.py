@@ -135,12 +135,15 @@ class Demo:
             return await journey.look_again(story)
 
     def _show(self, services: Services) -> None:
-        urls = services.urls
+        urls, site = services.urls, services.site
         token = f"{sys.executable} -m shared.security.issue --keys-dir {self.keys} --subject mayor-clerk --mailbox mayor --role clerk"
         say(f"""
-  公众网站 public site      {urls["publication"]}/public/
-  已公开来信 public letters  {urls["publication"]}/public/letters
-  公示栏 notice board       {urls["publication"]}/public/board
+  公众网站 public site      {site}/public/
+  我要写信 write a letter    {site}/write
+  查询来信 follow a letter   {site}/follow
+  已公开来信 public letters  {site}/public/letters
+  公示栏 notice board       {site}/public/board
+  统计 statistics           {site}/statistics
   周报 weekly bulletin      {urls["reporting"]}/reporting/weeks/2026-W10/page
   接口文档 API docs         {"  ".join(url + "/docs" for url in urls.values())}
   指标 metrics              {"  ".join(url + "/metrics" for url in urls.values())}

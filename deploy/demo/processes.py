@@ -24,12 +24,14 @@ STOP_SECONDS = 9.0
 
 
 class Services:
-    """The five services of one instance, on consecutive ports."""
+    """The five services of one instance, on consecutive ports, and one address for all of them on the port before (`deploy.front`)."""
 
     def __init__(self, folder: Path, first_port: int) -> None:
         self.urls = addresses(first_port)
-        self._ports = {name: first_port + position for position, name in enumerate(NAMES)}
-        self._processes = {name: Process(name, folder) for name in NAMES}
+        self.site = f"http://127.0.0.1:{first_port - 1}"
+        """The address that citizens use."""
+        self._ports = {name: first_port + position for position, name in enumerate(NAMES)} | {"front": first_port - 1}
+        self._processes = {name: Process(name, folder) for name in self._ports}
 
     def make_room(self) -> None:
         """Stop what a run that was killed left behind; then all ports must be free.
@@ -39,7 +41,7 @@ class Services:
         """
         self.stop()
         taken = [
-            f"port {port} for {name} is taken by {holder(port)}: end that, or set DEMO_PORT to the first of five free ports"
+            f"port {port} for {name} is taken by {holder(port)}: end that, or set DEMO_PORT to the second of six free ports"
             for name, port in self._ports.items()
             if is_taken(port)
         ]
@@ -52,9 +54,13 @@ class Services:
         Raises:
             EngineError: a service ends or does not get ready, with the end of its log.
         """
-        for name, process in self._processes.items():
-            of_its_own = {**environment, "PORT": str(self._ports[name])}
-            process.start([sys.executable, "-m", "services", name], cwd=CHECKOUT, env=of_its_own)
+        for name in NAMES:
+            of_its_own = {**environment, "SITE_URL": self.site, "PORT": str(self._ports[name])}
+            self._processes[name].start([sys.executable, "-m", "services", name], cwd=CHECKOUT, env=of_its_own)
+        ports = [f"--port={self._ports['front']}", f"--first-port={self._ports[NAMES[0]]}"]
+        self._processes["front"].start(
+            [sys.executable, "-m", "deploy.front", *ports], cwd=CHECKOUT, env=dict(environment)
+        )
         with ThreadPoolExecutor(len(NAMES)) as pool, httpx.Client(timeout=2) as client:
             list(pool.map(lambda name: self._wait(name, client), NAMES))
 

@@ -30,8 +30,15 @@ _PAGE_POLICY = (
     ),
 )
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# Whose paths do not begin with its own name.
-_OTHER_PREFIXES = {"public": "publication"}
+OTHER_PREFIXES = {
+    "public": "publication",
+    "robots.txt": "publication",
+    "write": "intake",
+    "follow": "intake",
+    "statistics": "reporting",
+    "bulletins": "reporting",
+}
+"""First part of a path that is not its service's name → the service."""
 
 
 class Edge:
@@ -45,7 +52,7 @@ class Edge:
         self._body_limits = sorted((body_limits or {}).items(), key=lambda item: -len(item[0]))
         self._default = services[0] if len(services) == 1 else "all"
         self._services = {name: name for name in services} | {
-            prefix: name for prefix, name in _OTHER_PREFIXES.items() if name in services
+            prefix: name for prefix, name in OTHER_PREFIXES.items() if name in services
         }
         self._meters: dict[tuple[str, str, str, int], tuple[Counter, Histogram]] = {}
 
