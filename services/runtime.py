@@ -113,7 +113,7 @@ class Service:
     measures: list[Job] = field(default_factory=list)
     """Set gauges, every ten seconds."""
     body_limits: dict[str, int] = field(default_factory=dict)
-    """Path prefix → largest request body in bytes, where it differs."""
+    """Path prefix, or pattern with `*` → largest request body in bytes, where it differs."""
     waits_for: dict[str, str] = field(default_factory=dict)
     """What is not ready and why; empty: ready."""
     letters: Any = None

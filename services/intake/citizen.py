@@ -141,6 +141,7 @@ def _history(letter: Letter, name: "_Names", earlier: Letter | None) -> list[Hap
     for answer in letter.answers:
         happened(answer.at, f"{name(answer.mailbox)}已答复（{answer.channel.label}）")
     happened(letter.published_at, "来信和答复已公开")
+    happened(letter.withdrawn_at, "公开的来信和答复已撤回，不再公开")
     return sorted(history, key=lambda happening: happening.at)
 
 

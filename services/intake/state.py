@@ -21,6 +21,7 @@ from shared.contracts.facts import (
     LetterReceived,
     LetterReclassified,
     LetterRegistered,
+    PublicationWithdrawn,
     ReplyDueChanged,
     ReplyDueSet,
     ReplyOverdue,
@@ -105,6 +106,8 @@ class Letter(Value):
     reopened: bool = False
     """The last answer was sent back to be done again (R7.3), so another will come."""
     published_at: Moment | None = None
+    withdrawn_at: Moment | None = None
+    """When its publication was last withdrawn (R9.1)."""
 
     @property
     def stage(self) -> Stage:
@@ -214,5 +217,6 @@ ON: Mapping[type[Fact], Callable[[Letter | None, Any], Letter | None]] = {
         reopened=lambda _s, _f: False,
     ),
     LetterPublished: _moved(published_at=lambda _, f: f.at),
+    PublicationWithdrawn: _moved(withdrawn_at=lambda _, f: f.at),
 }
 """Every fact that changes what intake knows of a letter."""

@@ -49,8 +49,12 @@ class Access:
         """Check that the caller may prepare: a clerk of the mailbox that answered, or the duty office."""
         rights.PREPARE.check(caller, {Relation.ANSWERER: (mailbox,)})
 
+    def may_attach(self, caller: Caller, mailbox: str) -> None:
+        """Check that the caller may upload and remove files: as `may_prepare`."""
+        rights.ATTACH.check(caller, {Relation.ANSWERER: (mailbox,)})
+
     def may_decide(self, caller: Caller, mailbox: str, asked: Right) -> None:
-        """Check that the caller may approve or withhold: that mailbox's head in charge or its unit's leader in charge (R9.1).
+        """Check that the caller may approve, withhold or withdraw: that mailbox's head in charge or its unit's leader in charge (R9.1).
 
         Raises:
             Forbidden: they are of another mailbox; here the duty office is no exception.

@@ -3,14 +3,18 @@
 letters ──▶ handlers ──▶ domain ──▶ repository ──▶ letters (prepared, published, withheld, notices)
                            ▲             │
 staff ──HTTP──▶ api ───────┘             └──▶ site ──▶ the public: letters, notice board
+staff ──files─▶ cleaning ─▶ attachments ──▶ the public, once approved
 """
 
 from functools import partial
 from pathlib import Path
 
-from services.publication import api, handlers, site
+from services.publication import api, handlers, routes_attachments, site
 from services.publication.access import Access
+from services.publication.attachments import Files
 from services.publication.domain import ON, Status, follow
+from services.publication.redaction import marks_in
+from services.publication.remaining import Remaining
 from services.publication.repository import REPORTED, SERVICE, PublicSite, cases, ranges
 from services.runtime import Kit, Service
 from services.succession import Succession
@@ -33,6 +37,9 @@ def build(kit: Kit) -> Service:
         kit.clock,
         kit.namespace,
     )
+    access = Access(kit.directory)
+    files = Files(kit.store, aggregates, kit.settings.attachment_max_bytes)
+    remaining = Remaining(marks_in)
     public = PublicSite(aggregates)
     pages = Pages(Path(__file__).parent / "pages", now=kit.clock.now, rate=lambda: kit.clock.rate)
 
@@ -43,12 +50,15 @@ def build(kit: Kit) -> Service:
         metrics.letters.labels(SERVICE, "on-notice-board").set(noticed)
 
     service.letters = letters
-    service.prepare.append(aggregates.ensure)
-    service.measures.append(measure)
+    service.prepare += [aggregates.ensure, files.ensure]
+    service.measures += [measure, files.sweep]
+    service.body_limits["/publication/cases/*/attachments"] = kit.settings.attachment_max_bytes + 10_000
     service.sweeps["succession"] = Succession(kit.changes, aggregates, ranges, REPORTED, kit.clock)
     handlers.listen(service, letters)
     service.routers += [
-        api.router(letters, Access(kit.directory)),
+        api.router(letters, access, files, remaining),
+        routes_attachments.staff_router(letters, access, files, remaining),
+        routes_attachments.public_router(public, files),
         site.router(public, kit.directory, kit.calendar, kit.clock, pages),
     ]
     return service

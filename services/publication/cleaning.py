@@ -21,7 +21,7 @@ from typing import Final
 import filetype
 from PIL import Image, ImageCms, ImageOps
 
-from services.publication.pdf import Unfit, clean_pdf
+from services.publication.pdf import Unfit, clean_pdf, text_of
 from shared.contracts.errors import BadInput
 
 MOST_PIXELS: Final = 40_000_000
@@ -35,10 +35,10 @@ _OFFICE: Final = (
     "Word、Excel 等文档含有修订记录、作者等隐藏信息，不能直接公开；请另存或打印为 PDF 后上传 / Documents of Word, Excel and the like "
     "carry changes, authors and other hidden things: save or print it as a PDF and upload that"
 )
-_SOUND: Final = (
-    "录音、录像不能公开；需要时请将内容写入公开稿 / Sound and films are not published; say in the public text what they show"
+_SOUND: Final = "录音、录像不能公开；需要时请将内容写入公开稿 / Sound and films are not published; say in the public text what they show"
+_OTHER: Final = (
+    "只能公开 PDF 和图片（JPEG、PNG、WebP、GIF） / Only PDFs and pictures (JPEG, PNG, WebP, GIF) are published"
 )
-_OTHER: Final = "只能公开 PDF 和图片（JPEG、PNG、WebP、GIF） / Only PDFs and pictures (JPEG, PNG, WebP, GIF) are published"
 _TOO_MUCH: Final = (
     "文件过于复杂或已损坏，无法清除其中的隐藏信息；请打印为新的 PDF，或另存为普通图片后再上传 / The file is too complex or damaged to be "
     "cleaned; print it to a new PDF, or save it as an ordinary picture, and upload that"
@@ -51,6 +51,8 @@ class Clean:
 
     media_type: str
     content: bytes
+    text: str = ""
+    """The text that a reader could take out of it, seen on the page or not; a picture's is not read."""
 
 
 def clean(content: bytes) -> Clean:
@@ -66,7 +68,7 @@ def clean(content: bytes) -> Clean:
         return maker(content)
     if media_type.startswith(("audio/", "video/")):
         raise Unfit(_SOUND)
-    raise Unfit(_OFFICE if media_type in _OFFICE_KINDS or "officedocument" in media_type else _OTHER)
+    raise Unfit(_OFFICE if "document" in media_type or media_type in _OFFICE_KINDS else _OTHER)
 
 
 async def clean_apart(content: bytes, field: str) -> Clean:
@@ -98,7 +100,7 @@ async def clean_apart(content: bytes, field: str) -> Clean:
     said = json.loads(head)
     if "unfit" in said:
         raise BadInput("R9.1", said["unfit"], field)
-    return Clean(said["media_type"], rest)
+    return Clean(said["media_type"], rest, said["text"])
 
 
 # ── pictures ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -106,7 +108,7 @@ async def clean_apart(content: bytes, field: str) -> Clean:
 
 def _picture(content: bytes) -> Clean:
     try:
-        with Image.open(BytesIO(content), formats=("JPEG", "MPO", "PNG", "WEBP", "GIF")) as image:
+        with Image.open(BytesIO(content), formats=("JPEG", "PNG", "WEBP", "GIF")) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise Unfit(
                     f"图片不能超过 {MOST_PIXELS // 10_000} 万像素，请缩小后上传 / A picture may have at most {MOST_PIXELS:,} pixels; "
@@ -117,7 +119,7 @@ def _picture(content: bytes) -> Clean:
                 raise Unfit("动图不能公开，请上传静态图片 / Moving pictures are not published; upload a still one")
             lossy = image.format in {"JPEG", "MPO", "WEBP"}
             drawn = _pixels(image)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError) as error:
         raise Unfit(_TOO_MUCH) from error
     out = BytesIO()
     if lossy and drawn.mode in {"L", "RGB"}:
@@ -149,7 +151,8 @@ def _in_common_colours(image: Image.Image, profile: bytes) -> Image.Image:
 
 
 def _document(content: bytes) -> Clean:
-    return Clean("application/pdf", clean_pdf(content))
+    done = clean_pdf(content)
+    return Clean("application/pdf", done, text_of(done))
 
 
 _MAKERS: Final[Mapping[str, Callable[[bytes], Clean]]] = {
@@ -164,8 +167,6 @@ _OFFICE_KINDS: Final = frozenset(
         "application/msword",
         "application/vnd.ms-excel",
         "application/vnd.ms-powerpoint",
-        "application/vnd.oasis.opendocument.text",
-        "application/vnd.oasis.opendocument.spreadsheet",
         "application/rtf",
         "application/zip",
     }
@@ -183,7 +184,7 @@ def main() -> None:
     except Unfit as error:
         out.write(json.dumps({"unfit": str(error)}).encode() + b"\n")
     else:
-        out.write(json.dumps({"media_type": done.media_type}).encode() + b"\n" + done.content)
+        out.write(json.dumps({"media_type": done.media_type, "text": done.text}).encode() + b"\n" + done.content)
     out.flush()
 
 

@@ -1,171 +1,59 @@
 """Publication cases and the notice board: what the public sees, and who decided it.
 
-    finished ──▶ to-prepare ──prepare──▶ to-approve ──approve──▶ published     (R9.1)
-                     │                    ▲  │  └────withhold───▶ withheld
-                     │        prepare again  ▲                       ▲
-                     │                       └──prepare── published  │         (a correction)
-                     └────────────the citizen did not agree──────────┘         (R2.2)
+    finished ──▶ to-prepare ──prepare──▶ to-approve ──approve──▶ published ──withdraw──▶ withdrawn     (R9.1)
+                     │                    ▲  ▲  │ └──withhold──▶ withheld                    │
+                     │        prepare again  │  └───prepare── published (a correction)       │
+                     │                       └──────────────prepare──────────────────────────┘
+                     └────────────the citizen did not agree────▶ withheld                              (R2.2)
 
 A letter is finished when the citizen has an answer (R8.3); the case belongs to the mailbox that answered. A published letter may be
-prepared again: the approved text stays public until another text is approved or the letter is withheld on a ground. A letter whose reply is
-sent back is not finished any more (R7.3): nothing is approved until the citizen is answered again, and what was prepared before is void.
+prepared again: the approved text stays public until another text is approved or the letter is withheld on a ground. A letter whose reply
+is sent back is not finished any more (R7.3): nothing is approved until the citizen is answered again, and what was prepared before is void.
+What is public can be withdrawn at any time, with what waits to correct it; whatever leaves the site leaves a `PublicationWithdrawn`.
+
+Approval is of one text with its files, by their hash. Where something in it looks like personal data, the approver says that it was seen.
 
 The board shows each hand-off that the mayor's mailbox urged, from the first urging until the reply (R7.2), and each whose reply it sent
 back, until the next reply (R7.4).
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from hashlib import sha256
-from json import dumps
-from typing import Any
 
-from services.publication.board import CHANGES, Handoff, notice
-from shared.contracts.errors import Forbidden, NotFound, RuleBroken
+from services.publication.board import notice
+from services.publication.state import ON, Case, PublicText, Status, known
+from shared.contracts.errors import Forbidden, RuleBroken
 from shared.contracts.facts import (
     CitizenAnswered,
     Fact,
-    HandoffReturned,
-    HandoffSent,
-    LetterErased,
     LetterPublished,
-    LetterReceived,
-    LetterReclassified,
-    LetterRegistered,
-    NoticePosted,
-    NoticeRemoved,
     PublicationPrepared,
     PublicationWithdrawn,
     PublicationWithheld,
-    ReplyApproved,
-    ReplyDueChanged,
-    ReplyOverdue,
-    ReplySentBack,
-    SlipWithdrawn,
-    UrgingSent,
 )
 from shared.contracts.reports import is_about_somebody
-from shared.contracts.types import Actor, Classification, Labelled, Number, Value, WithholdingGround
+from shared.contracts.types import Actor, MarkCount, WithdrawalGround, WithholdingGround
 
-
-class Status(Labelled):
-    """Where a case stands."""
-
-    OPEN = "open", "办理中"
-    TO_PREPARE = "to-prepare", "待拟公开稿"
-    TO_APPROVE = "to-approve", "待审批"
-    PUBLISHED = "published", "已公开"
-    WITHHELD = "withheld", "不予公开"
-    WITHDRAWN = "withdrawn", "已撤回公开"
-
+__all__ = [
+    "ON",
+    "Case",
+    "PublicText",
+    "Status",
+    "approve",
+    "follow",
+    "known",
+    "opened",
+    "prepare",
+    "withdraw",
+    "withhold",
+]
 
 MOVES: Mapping[str, frozenset[Status]] = {
-    "prepare": frozenset({Status.TO_PREPARE, Status.TO_APPROVE, Status.PUBLISHED}),
+    "prepare": frozenset({Status.TO_PREPARE, Status.TO_APPROVE, Status.PUBLISHED, Status.WITHDRAWN}),
     "approve": frozenset({Status.TO_APPROVE}),
     "withhold": frozenset({Status.TO_APPROVE}),
 }
 """Move → the statuses in which it is allowed."""
-
-
-class PublicText(Value):
-    """What is, or shall be, shown to the public."""
-
-    subject: str
-    body: str
-    reply: str
-
-    @property
-    def hash(self) -> str:
-        """SHA-256 (hex) of the JSON list [subject, body, reply] in UTF-8, without spaces between: one text, one hash."""
-        text = dumps([self.subject, self.body, self.reply], ensure_ascii=False, separators=(",", ":"))
-        return sha256(text.encode()).hexdigest()
-
-
-class Received(Value):
-    """The letter as the citizen wrote it; staff see it, the public never does."""
-
-    mailbox: str
-    subject: str
-    body: str
-    may_publish: bool
-
-
-class Case(Value):
-    """The state of one letter."""
-
-    letter_id: str
-    received: Received | None = None
-    reported_mailbox: str | None = None
-    """For a report (举报): the mailbox it is about, which never gets to see it."""
-    reported_people: tuple[str, ...] = ()
-    """For a report: the people it is about, who never get to see it."""
-    number: Number | None = None
-    answer: CitizenAnswered | None = None
-    """It opens the case (R8.3)."""
-    prepared: PublicationPrepared | None = None
-    """The last text prepared and not decided on."""
-    approved: LetterPublished | None = None
-    """The text that is public."""
-    withheld: PublicationWithheld | None = None
-    withdrawn: PublicationWithdrawn | None = None
-    """Set from the withdrawal until a text is approved again."""
-    handoffs: tuple[Handoff, ...] = ()
-
-    @property
-    def waiting(self) -> PublicationPrepared | None:
-        """The text that waits for a decision: prepared for the answer in force."""
-        prepared, answer = self.prepared, self.answer
-        return prepared if prepared is not None and answer is not None and prepared.at >= answer.at else None
-
-    @property
-    def status(self) -> Status:
-        """Where the case stands; a correction of a public text is `to-approve` while the approved text stays public."""
-        if self.withheld is not None:
-            return Status.WITHHELD
-        if self.waiting is not None:
-            return Status.TO_APPROVE
-        if self.approved is not None:
-            return Status.PUBLISHED
-        if self.withdrawn is not None:
-            return Status.WITHDRAWN
-        return Status.OPEN if self.answer is None else Status.TO_PREPARE
-
-    @property
-    def since(self) -> datetime | None:
-        """When the case came to its status; none while it is not open."""
-        reached = self.withheld or self.waiting or self.approved or self.withdrawn or self.answer
-        return reached.at if reached else None
-
-    @property
-    def mailboxes(self) -> frozenset[str]:
-        """The mailboxes that the letter was written, handed or left to (R10.2)."""
-        involved = {part.mailbox for part in (self.received, self.answer) if part is not None}
-        for handoff in self.handoffs:
-            involved |= {handoff.sender} if handoff.withdrawn else {handoff.sender, handoff.receiver}
-        return frozenset(involved - {""})
-
-    @property
-    def notices(self) -> tuple[Handoff, ...]:
-        """The hand-offs that stand on the notice board now (R7.2)."""
-        return tuple(h for h in self.handoffs if h.posted_at is not None and h.removed_at is None)
-
-    def is_answered(self, handoff: Handoff) -> bool:
-        """Whether nothing more is owed on a hand-off."""
-        return handoff.over or self.answer is not None
-
-
-# ── decisions ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def known(state: Case | None) -> Case:
-    """Return the letter's state.
-
-    Raises:
-        NotFound: there is none.
-    """
-    if state is None:
-        raise NotFound("R10.2", "没有这封来信，或您无权查看 / There is no such letter, or it is not for you to see")
-    return state
 
 
 def opened(state: Case | None, move: str = "") -> tuple[Case, CitizenAnswered]:
@@ -192,11 +80,33 @@ def opened(state: Case | None, move: str = "") -> tuple[Case, CitizenAnswered]:
     return case, case.answer
 
 
+def _check_consent(case: Case) -> None:
+    """What the citizen does not want to be public never is (R2.2)."""
+    if case.received is not None and not case.received.may_publish:
+        raise RuleBroken(
+            "R2.2", "来信人不同意公开此信 / The citizen did not agree to publication; the letter is never published"
+        )
+    if case.withdrawn is not None and case.withdrawn.ground is WithdrawalGround.CONSENT_WITHDRAWN:
+        raise RuleBroken(
+            "R2.2",
+            "来信人已撤回公开同意，不能再公开 / The citizen took back their consent to publication; the letter cannot be published again",
+        )
+
+
 def prepare(
-    state: Case | None, text: PublicText, grounds: Collection[WithholdingGround], by: Actor, now: datetime
+    state: Case | None,
+    text: PublicText,
+    grounds: Collection[WithholdingGround],
+    by: Actor,
+    now: datetime,
+    marks: Sequence[MarkCount] = (),
 ) -> list[Fact]:
-    """Propose the public text with the four questions answered; replaces what was proposed before (R9.1)."""
+    """Propose the public text with the four questions answered; replaces what was proposed before (R9.1).
+
+    `marks` says how the preparer decided on what was marked as personal data.
+    """
     case, answer = opened(state, "prepare")
+    _check_consent(case)
     fact = PublicationPrepared(
         letter_id=case.letter_id,
         at=now,
@@ -205,20 +115,33 @@ def prepare(
         subject=text.subject,
         body=text.body,
         reply=text.reply,
+        attachments=text.attachments,
+        marks=tuple(marks),
         grounds=tuple(ground for ground in WithholdingGround if ground in grounds),
         text_hash=text.hash,
     )
     return [fact]
 
 
-def approve(state: Case | None, text_hash: str, by: Actor, now: datetime) -> list[Fact]:
+def approve(
+    state: Case | None, text_hash: str, by: Actor, now: datetime, *, marks_left: int = 0, confirmed: bool = False
+) -> list[Fact]:
     """Make exactly the prepared text public (R9.1).
+
+    Args:
+        state: the letter.
+        text_hash: of the text that the approver read.
+        by: the approver.
+        now: the moment.
+        marks_left: pieces of the prepared text and its files that still look like personal data.
+        confirmed: whether the approver saw these, and found that they may be public.
 
     Raises:
         Forbidden: the approver is the preparer.
-        RuleBroken: another text is prepared by now, or there is a ground against publication.
+        RuleBroken: another text is prepared by now, there is a ground against publication, or marks are not confirmed.
     """
     case, answer = opened(state, "approve")
+    _check_consent(case)
     prepared = case.waiting
     assert prepared is not None
     assert prepared.by is not None
@@ -245,6 +168,13 @@ def approve(state: Case | None, text_hash: str, by: Actor, now: datetime) -> lis
             "R9.1",
             "公开稿已更换，请重新阅读后再审批 / This is not the text that is prepared now; read it again and approve its text_hash",
         )
+    if marks_left and not confirmed:
+        raise RuleBroken(
+            "R9.1",
+            f"公开稿中仍有 {marks_left} 处疑似个人信息（见 prepared.marks）：请重新拟稿，或逐处核对后以 confirm_marks: true 确认 / "
+            f"{marks_left} pieces of the text still look like personal data (see prepared.marks): have it prepared again, or "
+            "look at each and confirm with confirm_marks: true",
+        )
     if case.number is None:
         raise RuleBroken("R3.6", "来信没有编号，不能公开 / The letter has no number, so it cannot be published")
     fact = LetterPublished(
@@ -256,8 +186,10 @@ def approve(state: Case | None, text_hash: str, by: Actor, now: datetime) -> lis
         subject=prepared.subject,
         body=prepared.body,
         reply=prepared.reply,
+        attachments=prepared.attachments,
         text_hash=prepared.text_hash,
         prepared_by=prepared.by,
+        marks_left=marks_left,
     )
     return [fact]
 
@@ -272,14 +204,42 @@ def withhold(state: Case | None, grounds: Collection[WithholdingGround], by: Act
             "R9.1",
             "不予公开须有四项理由之一，请注明 / Withholding needs one of the four grounds; name it in `grounds`",
         )
-    fact = PublicationWithheld(
+    against = tuple(ground for ground in WithholdingGround if ground in found)
+    gone = [] if case.approved is None else [_withdrawal(case, _SAME[against[0]], "", by, now)]
+    fact = PublicationWithheld(letter_id=case.letter_id, at=now, by=by, mailbox=answer.mailbox, grounds=against)
+    return [*gone, fact]
+
+
+_SAME: Mapping[WithholdingGround, WithdrawalGround] = {one: WithdrawalGround[one.name] for one in WithholdingGround}
+
+
+def withdraw(state: Case | None, ground: WithdrawalGround, remark: str, by: Actor, now: datetime) -> list[Fact]:
+    """Take a public letter off the public site, and with it what waits to correct it (R9.1).
+
+    Raises:
+        RuleBroken: nothing of the letter is public.
+    """
+    case = known(state)
+    if case.approved is None:
+        raise RuleBroken(
+            "R9.1",
+            f"此件现为“{case.status.label}”，没有公开，无需撤回 / The letter is not public; there is nothing to withdraw",
+        )
+    return [_withdrawal(case, ground, remark, by, now)]
+
+
+def _withdrawal(case: Case, ground: WithdrawalGround, remark: str, by: Actor, now: datetime) -> Fact:
+    assert case.approved is not None
+    public = case.approved
+    return PublicationWithdrawn(
         letter_id=case.letter_id,
         at=now,
         by=by,
-        mailbox=answer.mailbox,
-        grounds=tuple(ground for ground in WithholdingGround if ground in found),
+        mailbox=public.mailbox,
+        number=public.number,
+        ground=ground,
+        remark=remark,
     )
-    return [fact]
 
 
 def follow(state: Case, now: datetime, *, mayor: str) -> Sequence[Fact]:
@@ -301,94 +261,3 @@ def follow(state: Case, now: datetime, *, mayor: str) -> Sequence[Fact]:
             state.letter_id, handoff, state.number, answered=state.is_answered(handoff), mayor=mayor, now=now
         )
     return facts
-
-
-# ── what happened ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _case(state: Case | None, fact: Fact, **changes: Any) -> Case:
-    return (state or Case(letter_id=fact.letter_id)).model_copy(update=changes)
-
-
-def _handoff(state: Case | None, fact: Any) -> Case:
-    """Change what the board knows of one hand-off, which is made when it is first heard of; their order is that of their ids."""
-    case = _case(state, fact)
-    handoffs = {handoff.id: handoff for handoff in case.handoffs}
-    before = handoffs.get(fact.handoff_id) or Handoff(id=fact.handoff_id)
-    handoffs[before.id] = before.model_copy(update=dict(CHANGES[type(fact)](before, fact)))
-    return case.model_copy(update={"handoffs": tuple(handoffs[key] for key in sorted(handoffs))})
-
-
-def _received(state: Case | None, fact: LetterReceived) -> Case:
-    received = Received(mailbox=fact.mailbox, subject=fact.subject, body=fact.body, may_publish=fact.may_publish)
-    return _case(state, fact, received=received, **_about(fact.classification))
-
-
-def _erased(state: Case | None, fact: LetterErased) -> Case:
-    """The text of a letter that was not accepted goes here too (R3.7); it was never a case."""
-    received = state.received if state else None
-    return _case(state, fact, received=received.model_copy(update={"subject": "", "body": ""}) if received else None)
-
-
-def _reclassified(state: Case | None, fact: LetterReclassified) -> Case:
-    return _case(state, fact, **_about(fact.after))
-
-
-def _about(classification: Classification) -> dict[str, Any]:
-    return {"reported_mailbox": classification.reported_mailbox, "reported_people": classification.reported_people}
-
-
-def _registered(state: Case | None, fact: LetterRegistered) -> Case:
-    return _case(state, fact, number=fact.number)
-
-
-def _sent(state: Case | None, fact: HandoffSent) -> Case:
-    return _handoff(_case(state, fact, number=fact.number), fact)
-
-
-def _sent_back(state: Case | None, fact: ReplySentBack) -> Case:
-    return _handoff(_case(state, fact, answer=None), fact)
-
-
-def _answered(state: Case | None, fact: CitizenAnswered) -> Case:
-    return _case(state, fact, answer=fact)
-
-
-def _prepared(state: Case | None, fact: PublicationPrepared) -> Case:
-    return _case(state, fact, prepared=fact)
-
-
-def _published(state: Case | None, fact: LetterPublished) -> Case:
-    return _case(state, fact, approved=fact, prepared=None, withdrawn=None)
-
-
-def _withheld(state: Case | None, fact: PublicationWithheld) -> Case:
-    return _case(state, fact, withheld=fact, prepared=None, approved=None)
-
-
-def _withdrawn(state: Case | None, fact: PublicationWithdrawn) -> Case:
-    return _case(state, fact, withdrawn=fact, prepared=None, approved=None)
-
-
-ON: Mapping[type[Fact], Callable[[Case | None, Any], Case | None]] = {
-    LetterReceived: _received,
-    LetterErased: _erased,
-    LetterReclassified: _reclassified,
-    LetterRegistered: _registered,
-    HandoffSent: _sent,
-    SlipWithdrawn: _handoff,
-    HandoffReturned: _handoff,
-    ReplyOverdue: _handoff,
-    UrgingSent: _handoff,
-    ReplyApproved: _handoff,
-    ReplySentBack: _sent_back,
-    ReplyDueChanged: _handoff,
-    CitizenAnswered: _answered,
-    PublicationPrepared: _prepared,
-    LetterPublished: _published,
-    PublicationWithheld: _withheld,
-    PublicationWithdrawn: _withdrawn,
-    NoticePosted: _handoff,
-    NoticeRemoved: _handoff,
-}
-"""Every fact that changes what publication knows of a letter."""

@@ -1,25 +1,28 @@
 """A PDF built anew from what its pages draw, and nothing else of it (R9.1).
 
-Left behind: title, author and other properties, XMP, earlier versions, embedded files, scripts and actions, links and notes, form data, hidden
-layers (they would be seen: what was hidden is drawn), bookmarks, descriptions of pictures (Word writes file names there), thumbnails, colour
-profiles, comments in what pages draw, and what cameras wrote into the pictures on the pages.
+Left behind: title, author and other properties, XMP, earlier versions, embedded files, scripts and actions, links and notes, form data,
+hidden layers and cropped edges (they would be seen: what was hidden is drawn), bookmarks, descriptions of pictures (Word writes file names
+there), thumbnails, colour profiles, comments in what pages draw, and what cameras wrote into the pictures on the pages.
 
-Refused: what lies over the page and is not part of it, such as a drawn box. Taking it away would show what it covers; keeping it would leave
-the text under it in the file. Only printing it to a new file as a picture, or really taking the text out, helps.
+Refused: what lies over the page and is not part of it, such as a drawn box. Taking it away would show what it covers; keeping it would
+leave the text under it in the file. Only really taking the text out, or printing the page as a picture, helps.
 """
 
+import zlib
 from collections.abc import Iterator
 from io import BytesIO
 from typing import Any, Final
-from zlib import decompressobj
-from zlib import error as ZlibError
 
 import pikepdf
-from pikepdf import Array, Dictionary, Name, Object, Page, Pdf, Stream
+from pikepdf import Array, ContentStreamInlineImage, Dictionary, Name, Object, Page, Pdf, Stream
+from pypdf import PdfReader
+from pypdf.errors import PyPdfError
 
 MOST_PAGES: Final = 300
 MOST_DRAWN_BYTES: Final = 30_000_000
 """What one page or drawing may take once unpacked."""
+MOST_TEXT: Final = 500_000
+"""Characters of a PDF that are looked through for personal data."""
 DRAWN: Final = frozenset({"/Type", "/MediaBox", "/Rotate", "/UserUnit", "/Resources", "/Contents", "/Group"})
 """What is kept of a page; its crop box would hide what lies outside."""
 DROPPED: Final = (
@@ -29,7 +32,9 @@ DROPPED: Final = (
 """What is left behind of everything that a page draws with."""
 FOREIGN: Final = ("/F", "/FFilter", "/FDecodeParms", "/Ref")
 """What makes a stream draw something that is not in the file."""
-HARMLESS_NOTES: Final = frozenset({"/Link", "/Text", "/Popup", "/Widget", "/FileAttachment", "/Sound", "/Movie", "/Screen"})
+HARMLESS_NOTES: Final = frozenset(
+    {"/Link", "/Text", "/Popup", "/Widget", "/FileAttachment", "/Sound", "/Movie", "/Screen"}
+)
 """What lies over a page without covering it: left behind."""
 _MARKED: Final = frozenset({"BMC", "BDC", "EMC", "MP", "DP"})
 """Operators that only name parts of what is drawn, and may carry text that is not."""
@@ -59,8 +64,18 @@ def clean_pdf(content: bytes) -> bytes:
 
 
 _LOCKED: Final = (
-    "PDF 设有密码或权限限制，无法清除其中的隐藏信息；请上传未加密的 PDF / The PDF is encrypted; upload one without a password or restrictions"
+    "PDF 设有密码或权限限制，无法清除其中的隐藏信息；请上传未加密的 PDF / "
+    "The PDF is encrypted; upload one without a password or restrictions"
 )
+
+
+def text_of(content: bytes) -> str:
+    """Return the text of a PDF's pages, also what is covered or drawn in no colour; nothing where it cannot be read as text."""
+    try:
+        pages = PdfReader(BytesIO(content)).pages
+        return "\n".join(page.extract_text() for page in pages)[:MOST_TEXT]
+    except (PyPdfError, ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
+        return ""
 
 
 def _built_anew(source: Pdf) -> bytes:
@@ -101,15 +116,15 @@ def _check_notes(page: Page) -> None:
         if isinstance(note, Dictionary) and str(note.get("/Subtype", "")) not in HARMLESS_NOTES:
             raise Unfit(
                 "PDF 页面上有批注或后画的图形（如遮盖框、高亮、印章）：遮盖框下的文字仍在文件里。请先真正删去要隐去的内容，"
-                "再打印为新的 PDF 或图片后上传 / Something was drawn over a page of the PDF (a box, a mark, a stamp): the text under it is still "
-                "in the file. Take out what shall be hidden, then print it to a new PDF or a picture"
+                "再打印为新的 PDF 或图片后上传 / Something was drawn over a page of the PDF (a box, a mark, a stamp): the text under it "
+                "is still in the file. Take out what shall be hidden, then print it to a new PDF or a picture"
             )
 
 
 def _redrawn(drawing: Page | Object) -> bytes:
     """Return what a page or form draws, without comments and named parts."""
     kept = [one for one in pikepdf.parse_content_stream(drawing) if str(one.operator) not in _MARKED]
-    if any("/DCTDecode" in getattr(one, "iimage").filters for one in kept if str(one.operator) == "INLINE IMAGE"):
+    if any("/DCTDecode" in one.iimage.filters for one in kept if isinstance(one, ContentStreamInlineImage)):
         raise Unfit("PDF 中的图片编码异常 / A picture in the PDF is packed in a rare way; print it to a new PDF")
     return pikepdf.unparse_content_stream(kept)
 
@@ -124,8 +139,8 @@ def _limit(drawing: Any) -> None:
         raw = stream.read_raw_bytes()
         if names == ["/FlateDecode"]:
             try:
-                size = len(decompressobj().decompress(raw, MOST_DRAWN_BYTES + 1))
-            except ZlibError:
+                size = len(zlib.decompressobj().decompress(raw, MOST_DRAWN_BYTES + 1))
+            except zlib.error:
                 raise Unfit("PDF 已损坏 / The PDF is damaged; print it to a new PDF and upload that") from None
         else:
             size = len(raw)
@@ -172,14 +187,16 @@ def _clean_picture(stream: Object) -> None:
     names = [str(name) for name in filters] if isinstance(filters, Array) else [str(filters)]
     if "/JPXDecode" in names:
         raise Unfit(
-            "PDF 中的图片为 JPEG 2000 格式，无法清除其中的隐藏信息；请重新扫描或打印为普通 PDF 后上传 / A picture in the PDF is JPEG 2000, which "
-            "cannot be cleaned; scan or print it again as an ordinary PDF"
+            "PDF 中的图片为 JPEG 2000 格式，无法清除其中的隐藏信息；请重新扫描或打印为普通 PDF 后上传 / "
+            "A picture in the PDF is JPEG 2000, which cannot be cleaned; scan or print it again as an ordinary PDF"
         )
     if names == ["/DCTDecode"]:
-        parameters = stream.get("/DecodeParms")
+        parameters: Any = stream.get("/DecodeParms")
         stream.write(bare_jpeg(stream.read_raw_bytes()), filter=Name.DCTDecode, decode_parms=parameters)
     elif "/DCTDecode" in names:
-        raise Unfit("PDF 中的图片编码异常 / A picture in the PDF is packed twice; print it to a new PDF and upload that")
+        raise Unfit(
+            "PDF 中的图片编码异常 / A picture in the PDF is packed twice; print it to a new PDF and upload that"
+        )
 
 
 def bare_jpeg(content: bytes) -> bytes:

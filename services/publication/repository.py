@@ -11,16 +11,16 @@ from functools import partial
 from typing import Any
 
 from services.publication.domain import Case, Status
-from shared.contracts.facts import LetterPublished
+from shared.contracts.facts import LetterPublished, PublicationWithdrawn
 from shared.contracts.reports import hidden_from, is_about_somebody, keeper
-from shared.contracts.types import Moment, Value
+from shared.contracts.types import Moment, PublishedFile, Value, WithdrawalGround
 from shared.directory import Directory
 from shared.storage import Aggregates, Index, Store, Stored, translated
 
 SERVICE = "publication"
 REPORTED = "state.reported_mailbox"
 """The field of a document that names the mailbox a report (举报) is about."""
-NEWEST_FIRST = frozenset({Status.PUBLISHED, Status.WITHHELD})
+NEWEST_FIRST = frozenset({Status.PUBLISHED, Status.WITHHELD, Status.WITHDRAWN})
 
 
 class PublicHead(Value):
@@ -41,6 +41,18 @@ class PublicLetter(PublicHead):
 
     body: str
     reply: str
+    attachments: tuple[PublishedFile, ...] = ()
+
+
+class Withdrawn(Value):
+    """What the public is told of a letter that it could once read (R9.1)."""
+
+    number: str
+    number_text: str
+    mailbox: str
+    """Code of the mailbox that answered."""
+    at: Moment
+    ground: WithdrawalGround
 
 
 class Notice(Value):
@@ -83,6 +95,7 @@ def cases(store: Store, directory: Directory) -> Aggregates[Case]:
             Index([("status", 1), ("mailbox", 1), ("place", 1)], only_where={"status": {"$exists": True}}),
             Index([("shown", 1), ("public_place", -1)], only_where={"shown": True}),
             Index([("public_number", 1)], only_where={"public_number": {"$exists": True}}),
+            Index([("withdrawn.number", 1)], only_where={"withdrawn": {"$exists": True}}),
             Index([("notice_due", 1)], only_where={"notice_due": {"$exists": True}}),
         ],
     )
@@ -109,14 +122,16 @@ def _fields(case: Case, directory: Directory) -> dict[str, Any]:
         if handoff.due_at is not None and case.number is not None and not hidden_from(case, handoff.receiver, directory)
     ]
     approved = None if is_about_somebody(case) else case.approved
+    withdrawn = None if is_about_somebody(case) else case.withdrawn
     return {
         "status": None if since is None else case.status.value,
-        "mailbox": None if case.answer is None else keeper(case, case.answer.mailbox, directory),
+        "mailbox": None if case.mailbox is None else keeper(case, case.mailbox, directory),
         "place": None if since is None else place(since, case.letter_id),
         "public": None if approved is None else _public(approved).model_dump(mode="json"),
         "shown": None if approved is None else True,
         "public_number": None if approved is None else approved.number.ascii,
         "public_place": None if approved is None else place(approved.at, approved.number.ascii),
+        "withdrawn": None if withdrawn is None else _withdrawn(withdrawn).model_dump(mode="json"),
         "notices": [notice.model_dump(mode="json") for notice in notices] or None,
         "notice_due": min((notice.due_at for notice in notices), default=None),
     }
@@ -131,6 +146,17 @@ def _public(approved: LetterPublished) -> PublicLetter:
         published_at=approved.at,
         body=approved.body,
         reply=approved.reply,
+        attachments=approved.attachments,
+    )
+
+
+def _withdrawn(fact: PublicationWithdrawn) -> Withdrawn:
+    return Withdrawn(
+        number=fact.number.ascii,
+        number_text=fact.number.text,
+        mailbox=fact.mailbox,
+        at=fact.at,
+        ground=fact.ground,
     )
 
 
@@ -185,6 +211,21 @@ class PublicSite:
         with translated():
             found = await self.cases.collection.find_one({"public_number": number}, {"public": 1, "_id": 0})
         return None if found is None else PublicLetter.model_validate(found["public"])
+
+    async def withdrawn(self, number: str) -> Withdrawn | None:
+        """Return what the public is told of a letter that was withdrawn, by its number (ASCII form)."""
+        with translated():
+            found = await self.cases.collection.find_one({"withdrawn.number": number}, {"withdrawn": 1, "_id": 0})
+        return None if found is None else Withdrawn.model_validate(found["withdrawn"])
+
+    async def attachment(self, number: str, name: str) -> tuple[str, PublishedFile] | None:
+        """Return a file of the letter that is public under this number: the letter's id, and what was approved under this name."""
+        with translated():
+            found = await self.cases.collection.find_one({"public_number": number}, {"public.attachments": 1})
+        if found is None:
+            return None
+        files = (PublishedFile.model_validate(file) for file in found["public"].get("attachments", ()))
+        return next(((found["_id"], file) for file in files if file.name == name), None)
 
     async def board(self) -> Sequence[Notice]:
         """Return all entries of the notice board, the longest overdue first (R7.2)."""

@@ -22,6 +22,12 @@ PREPARE: Final = right(
 )
 APPROVE: Final = right("R9.1", "审批公开 / approve the public text", *DECIDERS)
 WITHHOLD: Final = right("R9.1", "不予公开 / withhold", *DECIDERS)
+WITHDRAW: Final = right("R9.1", "撤回公开 / withdraw a publication", *DECIDERS)
+ATTACH: Final = right(
+    "R9.1",
+    "上传、删去公开附件 / upload and remove files that may be public",
+    ((Role.CLERK, Role.DUTY_OFFICER), (Relation.ANSWERER, Relation.DUTY)),
+)
 
 RIGHTS: Final[Mapping[str, Right]] = {
     "GET /publication/mailboxes/{code}/cases": LIST,
@@ -29,11 +35,17 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "POST /publication/cases/{letter_id}/prepare": PREPARE,
     "POST /publication/cases/{letter_id}/approve": APPROVE,
     "POST /publication/cases/{letter_id}/withhold": WITHHOLD,
+    "POST /publication/cases/{letter_id}/withdraw": WITHDRAW,
+    "POST /publication/cases/{letter_id}/attachments": ATTACH,
+    "GET /publication/cases/{letter_id}/attachments": CASE,
+    "GET /publication/cases/{letter_id}/attachments/{attachment_id}": CASE,
+    "DELETE /publication/cases/{letter_id}/attachments/{attachment_id}": ATTACH,
     "GET /public/": public("R9.2", "公开网站 / the public site"),
     "GET /public/letters": public("R9.2", "公开来信 / published letters, a page"),
     "GET /public/letters.json": public("R9.2", "公开来信 / published letters, as data"),
     "GET /public/letters/{number}": public("R9.2", "公开来信 / one published letter, a page"),
     "GET /public/letters/{number}.json": public("R9.2", "公开来信 / one published letter, as data"),
+    "GET /public/letters/{number}/attachments/{name}": public("R9.2", "公开附件 / a file of a published letter"),
     "GET /public/board": public("R7.2", "公示栏 / the notice board, a page"),
     "GET /public/board.json": public("R7.2", "公示栏 / the notice board, as data"),
 }

@@ -29,7 +29,7 @@ PAGE_SIZE = 20
 SHOWN_ON_BOARD = 500
 """Entries shown one by one; the totals always count all."""
 _NUMBER = re.compile(r"[A-Z]{2,12}-[1-9]\d{3}-[1-9]\d{0,8}")
-_LETTERS_LAST = {"Cache-Control": "public, max-age=15"}
+_LETTERS_LAST = {"Cache-Control": "no-cache"}
 _BOARD_LASTS = {"Cache-Control": "public, max-age=2"}
 _BY_ACCEPT = {"Vary": "Accept"}
 

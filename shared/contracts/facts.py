@@ -18,6 +18,7 @@ from shared.contracts.types import (
     ExtensionOutcome,
     FormalDocument,
     InvalidReason,
+    MarkCount,
     Medium,
     Moment,
     Number,
@@ -467,6 +468,8 @@ class PublicationPrepared(Fact):
     """The questions answered with yes; any one withholds the letter."""
     attachments: tuple[PublishedFile, ...] = ()
     """The files that shall be shown with it, in this order."""
+    marks: tuple[MarkCount, ...] = ()
+    """How the preparer decided on what was marked as personal data; empty: not said."""
     text_hash: str
     """SHA-256 (hex) of exactly this text and these files; approval is of one hash."""
 
@@ -483,6 +486,8 @@ class LetterPublished(Fact):
     attachments: tuple[PublishedFile, ...] = ()
     text_hash: str
     prepared_by: Actor
+    marks_left: Annotated[int, Field(ge=0)] = 0
+    """Pieces that still look like personal data, which the approver saw and confirmed."""
 
 
 class PublicationWithheld(Fact):

@@ -188,6 +188,21 @@ class PublishedFile(Value):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
+class MarkCount(Value):
+    """How often a preparer agreed with what was marked as personal data of one kind (R9.1): counts, never the text itself."""
+
+    kind: Annotated[str, Field(min_length=1, max_length=40)]
+    """What it seemed to be, such as `phone`."""
+    proposed: Annotated[int, Field(ge=0)] = 0
+    """Marks that the system made."""
+    kept: Annotated[int, Field(ge=0)] = 0
+    """Of these, left in the text: no personal data, or harmless here."""
+    changed: Annotated[int, Field(ge=0)] = 0
+    """Of these, replaced by something else than was proposed."""
+    added: Annotated[int, Field(ge=0)] = 0
+    """Pieces that the preparer marked and the system did not."""
+
+
 class FormalDocument(Value):
     """A reply by formal document (正式行文, R6.2): what is recorded instead of its text."""
 

@@ -6,6 +6,7 @@ in one pure ASGI layer: each further layer would cost every letter that comes in
 
 import logging
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from time import perf_counter
 from typing import Any
 
@@ -42,7 +43,7 @@ OTHER_PREFIXES = {
 
 
 class Edge:
-    """Wraps an application; see the module's text. ``body_limits`` maps path prefixes to their own limits in bytes."""
+    """Wraps an application; see the module's text. ``body_limits`` maps path prefixes, or patterns with ``*``, to limits in bytes."""
 
     def __init__(
         self, app: ASGIApp, services: list[str], body_limit: int, body_limits: Mapping[str, int] | None = None
@@ -104,7 +105,7 @@ class Edge:
 
     def _limit_for(self, path: str) -> int:
         for prefix, limit in self._body_limits:
-            if path.startswith(prefix):
+            if path.startswith(prefix) or ("*" in prefix and fnmatchcase(path, prefix)):
                 return limit
         return self._body_limit
 
