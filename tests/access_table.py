@@ -98,6 +98,11 @@ GET /publication/cases/{letter_id}                       | answered  | first:chl
 POST /publication/cases/{letter_id}/prepare              | answered  | answerer:c duty:dC
 POST /publication/cases/{letter_id}/approve              | prepared  | answerer:hl
 POST /publication/cases/{letter_id}/withhold             | prepared  | answerer:hl
+POST /publication/cases/{letter_id}/withdraw             | published | answerer:hl
+POST /publication/cases/{letter_id}/attachments          | answered  | answerer:c duty:dC
+GET /publication/cases/{letter_id}/attachments           | answered  | first:chl sender:chl receiver:chl duty:dC
+GET /publication/cases/{letter_id}/attachments/{attachment_id} | answered | first:chl sender:chl receiver:chl duty:dC
+DELETE /publication/cases/{letter_id}/attachments/{attachment_id} | answered | answerer:c duty:dC
 POST /publication/cases/{letter_id}/approve?department   | inside    | receiver:hl unit:l
 POST /publication/cases/{letter_id}/withhold?department  | inside    | receiver:hl unit:l
 GET /public/                                             | none      | anybody
@@ -105,6 +110,7 @@ GET /public/letters                                      | none      | anybody
 GET /public/letters.json                                 | none      | anybody
 GET /public/letters/{number}                             | published | anybody
 GET /public/letters/{number}.json                        | published | anybody
+GET /public/letters/{number}/attachments/{name}          | published | anybody
 GET /public/board                                        | none      | anybody
 GET /public/board.json                                   | none      | anybody
 
@@ -260,6 +266,7 @@ BODIES: Final[Mapping[str, Any]] = {
     },
     "POST /publication/cases/{letter_id}/approve": {"text_hash": PUBLIC.hash},
     "POST /publication/cases/{letter_id}/withhold": {"grounds": ["privacy"]},
+    "POST /publication/cases/{letter_id}/withdraw": {"ground": "inaccurate"},
 }
 """`METHOD path[?case]` → the body; with a case, else without."""
 

@@ -356,9 +356,10 @@ class City:
         return await self._post(f"/publication/cases/{letter_id}/prepare", self.token(mailbox), text | asked)
 
     async def approve_publication(self, letter_id: str, mailbox: str, text_hash: str) -> Json:
-        """The head approves exactly the text with this hash: it is public."""
+        """The head approves exactly the text with this hash, having looked at what in it was still marked: it is public."""
         path = f"/publication/cases/{letter_id}/approve"
-        return await self._post(path, self.token(mailbox, "head"), {"text_hash": text_hash})
+        body = {"text_hash": text_hash, "confirm_marks": True}
+        return await self._post(path, self.token(mailbox, "head"), body)
 
     async def withhold(self, letter_id: str, mailbox: str, grounds: Sequence[str] = ()) -> Json:
         """The head decides not to publish."""

@@ -24,6 +24,7 @@ from shared.contracts.mailbox import ActionDone, ActionRefused
 from tests.access_letters import Letter
 from tests.access_table import BODIES, MAILBOXES, QUERIES, ROLES, Row, actions, place, rows
 from tests.conftest import MONDAY, World, eventually
+from tests.unit.test_publication_cleaning import saved
 
 REFUSED: Final = {403, 404}
 """404: the letter is none of the caller's, and they are not told that there is one. What only the duty office can say (`oral`) is a 422."""
@@ -40,6 +41,8 @@ class City:
     services: dict[str, Service]
     known: dict[str, str] = field(default_factory=dict)
     """What paths need of the letter that was sent through the front door."""
+    files: dict[str, str] = field(default_factory=dict)
+    """Letter → a file that may be shown with it."""
     _serials: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def letter(self) -> Letter:
@@ -96,6 +99,13 @@ class City:
         if row.key == "POST /intake/attachments":
             files = {"file": ("a.png", PNG, "image/png")}
             return await self.client.post("/intake/attachments", files=files, headers=headers)
+        if "/attachments/{attachment_id}" in row.key and "/publication/" in row.key:
+            known = {"attachment_id": await self._file(letter)}
+        if row.key.endswith("/attachments/{name}"):
+            known = {"name": await self._published_file(letter)}
+        if row.key == "POST /publication/cases/{letter_id}/attachments":
+            path = place(row, letter)
+            return await self.client.post(path, files={"file": ("a.png", PICTURE, "image/png")}, headers=headers)
         if row.key == "POST /intake/letters":
             headers["Idempotency-Key"] = str(uuid4())
         path = place(row, letter, **known)
@@ -103,6 +113,29 @@ class City:
             path, body, etag = await self._in_directory(row, (mailbox, role) in row.who)
             headers |= {"If-Match": etag}
         return await self.client.request(method, path, json=body, params=dict(query), headers=headers)
+
+    async def _file(self, letter: Letter) -> str:
+        """A file that is kept for a letter, uploaded by its unit when it is first asked for."""
+        if letter.id not in self.files:
+            clerk = self.world.token("education-lin", "education", "clerk")
+            path = f"/publication/cases/{letter.id}/attachments"
+            answer = await self.client.post(path, files={"file": ("a.png", PICTURE, "image/png")}, headers=clerk)
+            assert answer.status_code == 201, answer.text
+            self.files[letter.id] = answer.json()["id"]
+        return self.files[letter.id]
+
+    async def _published_file(self, letter: Letter) -> str:
+        """The name of a file that is public with a letter."""
+        path = f"/publication/cases/{letter.id}"
+        if letter.id not in self.files:
+            text = {**BODIES["POST /publication/cases/{letter_id}/prepare"], "attachments": [await self._file(letter)]}
+            clerk = self.world.token("education-lin", "education", "clerk")
+            case = (await self.client.post(f"{path}/prepare", json=text, headers=clerk)).json()
+            head = self.world.token("education-gao", "education", "head")
+            body = {"text_hash": case["prepared"]["text_hash"]}
+            answer = await self.client.post(f"{path}/approve", json=body, headers=head)
+            assert answer.status_code == 200, answer.text
+        return "附件1.png"
 
     async def _in_directory(self, row: Row, may: bool) -> tuple[str, Any, str]:
         """What changes the directory: a new mailbox is added, or one that was added for this is renamed or closed."""
@@ -152,6 +185,8 @@ def _followed(service: Service, facts: list[Fact]) -> dict[str, int]:
 NO_FONTS: Final = "/problems/fonts-missing"
 """Where there are no Chinese fonts, whoever may print gets to hear so, and only they."""
 PNG: Final = b"\x89PNG\r\n\x1a\n" + b"\0" * 60
+PICTURE: Final = saved("PNG")
+"""One that can be drawn."""
 
 
 @asynccontextmanager
