@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     urge_every_working_days: Annotated[int, Field(ge=1, le=60)] = 3
     """URGE_EVERY_WORKING_DAYS: interval between urgings while nothing happens (R7.1)."""
     attachment_max_bytes: Annotated[int, Field(ge=1, le=100_000_000)] = 10_000_000
-    """ATTACHMENT_MAX_BYTES: the largest file a citizen may attach."""
+    """ATTACHMENT_MAX_BYTES: the largest file a citizen may attach, and staff may upload to be published."""
     invalid_retention_days: Annotated[int, Field(ge=1, le=3650)] = 180
     """INVALID_RETENTION_DAYS: calendar days after which the text of a letter that was not accepted is erased (R3.7)."""
     portal_url: Annotated[str, Field(pattern=r"^(https?://[^\s{}]+\{mailbox\}[^\s{}]*)?$")] = ""

@@ -91,7 +91,9 @@ class Crawl:
         document = app.openapi()
         operations = {path: item["get"] for path, item in document["paths"].items() if "get" in item}
         schemas = document["components"]["schemas"]
-        plain = {route.path: {} for route in app.routes if "GET" in (getattr(route, "methods", None) or ())}
+        plain: dict[str, Any] = {
+            route.path: {} for route in app.routes if "GET" in (getattr(route, "methods", None) or ())
+        }
         found = {}
         for path, operation in {**plain, **operations}.items():
             names = re.findall(r"\{(\w+)(?::\w+)?\}", path)

@@ -74,7 +74,7 @@ def test_r9_1_a_picture_keeps_its_pixels_and_nothing_else(name: str):
         assert picture.format == {"image/jpeg": "JPEG", "image/png": "PNG"}[media_type]
         assert set(picture.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
         assert len(picture.getexif()) == 0
-        seen = picture.convert("RGB")
+        seen: Any = picture.convert("RGB")
     if name == "gif":
         return
     # The camera was held upright (orientation 6): what was left is above.
