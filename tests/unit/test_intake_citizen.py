@@ -17,12 +17,14 @@ from shared.contracts.facts import (
     LetterDiscarded,
     LetterErased,
     LetterNoted,
+    LetterPublished,
     LetterRead,
     LetterRegistered,
+    PublicationWithdrawn,
     ReplyDueSet,
     ReplyOverdue,
 )
-from shared.contracts.types import Actor, AnswerBy, Channel, InvalidReason, TurnTo, Way
+from shared.contracts.types import Actor, AnswerBy, Channel, InvalidReason, TurnTo, Way, WithdrawalGround
 from shared.directory import load_directory
 from tests.routing_story import DUE, ID, NOW, NUMBER, received
 
@@ -138,6 +140,22 @@ def test_r5_1_a_returned_letter_is_being_arranged_anew() -> None:
     shown = seen(READ, REGISTERED, sent(), back)
     assert (shown.state, shown.due_at) == ("已登记，拟办中", None)
     assert shown.history[-1].text == "已由重庆市市长信箱收回，另行安排办理"
+    assert SECRET not in shown.model_dump_json()
+
+
+def test_r9_1_a_citizen_reads_that_their_letter_was_published_and_that_it_was_withdrawn() -> None:
+    text = {"mailbox": "education", "subject": "公开", "body": "公开", "reply": "公开", "text_hash": "0" * 64}
+    published = LetterPublished(letter_id=ID, at=NOW, number=NUMBER, prepared_by=CLERK, **text)
+    withdrawn = PublicationWithdrawn(
+        letter_id=ID,
+        at=NOW + timedelta(days=1),
+        mailbox="education",
+        number=NUMBER,
+        ground=WithdrawalGround.PRIVACY,
+        remark=SECRET,
+    )
+    shown = seen(READ, REGISTERED, published, withdrawn)
+    assert [one.text for one in shown.history][-2:] == ["来信和答复已公开", "公开的来信和答复已撤回，不再公开"]
     assert SECRET not in shown.model_dump_json()
 
 

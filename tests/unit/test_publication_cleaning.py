@@ -54,7 +54,13 @@ def png() -> bytes:
     return saved("PNG", pnginfo=notes, exif=exif()) + MARK.encode()
 
 
+def with_a_second_picture() -> bytes:
+    """As phones make them (MPO): the second picture is for the phone's own use."""
+    return saved("MPO", exif=exif(), save_all=True, append_images=[Image.new("RGB", (40, 24), "green")])
+
+
 PICTURES: Final = {
+    "a phone's": (with_a_second_picture, "image/jpeg"),
     "jpeg": (photo, "image/jpeg"),
     "png": (png, "image/png"),
     "webp": (lambda: saved("WEBP", exif=exif(), xmp=MARK.encode()), "image/jpeg"),
