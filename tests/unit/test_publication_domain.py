@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.publication.domain import ON, Case, PublicText, Status, approve, follow, prepare, withhold
+from services.publication.domain import ON, Case, PublicText, Status, approve, follow, prepare, withdraw, withhold
 from shared.contracts.errors import Forbidden, NotFound, RuleBroken
 from shared.contracts.facts import (
     CitizenAnswered,
@@ -27,7 +27,16 @@ from shared.contracts.facts import (
     SlipWithdrawn,
     UrgingSent,
 )
-from shared.contracts.types import Actor, AnswerBy, Channel, Classification, Nature, Number, WithholdingGround
+from shared.contracts.types import (
+    Actor,
+    AnswerBy,
+    Channel,
+    Classification,
+    Nature,
+    Number,
+    WithdrawalGround,
+    WithholdingGround,
+)
 
 NOW = datetime(2026, 3, 2, 1, 30, tzinfo=UTC)
 DUE = datetime(2026, 3, 16, 16, 0, tzinfo=UTC)
@@ -314,7 +323,7 @@ def test_two_texts_never_share_a_hash_by_moving_words_between_their_parts():
 
 
 def a_whole_life() -> tuple[list[Fact], Case]:
-    """Publication's own facts on a letter that was urged, published and prepared again, and the state they led to live."""
+    """Publication's own facts on a letter that was urged, published, withdrawn, published and prepared again, and the state they led to live."""
     own: list[Fact] = []
 
     def keep(facts: list[Fact], state: Case) -> Case:
@@ -328,6 +337,9 @@ def a_whole_life() -> tuple[list[Fact], Case]:
     state = keep(followed(told(sent_back(), redo_due(), state=state)), told(sent_back(), redo_due(), state=state))
     state = told(REPLIED, ANSWERED, state=state)
     state = keep(followed(state), state)
+    state = keep(prepare(state, TEXT, (), CLERK, NOW), state)
+    state = keep(approve(state, TEXT.hash, HEAD, NOW), state)
+    state = keep(withdraw(state, WithdrawalGround.INACCURATE, "", HEAD, NOW), state)
     state = keep(prepare(state, TEXT, (), CLERK, NOW), state)
     state = keep(approve(state, TEXT.hash, HEAD, NOW), state)
     return own, keep(prepare(state, OTHER, (), CLERK, NOW + timedelta(hours=1)), state)
