@@ -28,7 +28,7 @@ MOST: Final = 6_000
 """Requests; more would mean that the crawl goes in circles."""
 AT_ONCE: Final = 12
 _LINKS: Final = (
-    re.compile(r"""\b(?:href|src|action|data-[\w-]+)\s*=\s*["']([^"']+)["']""", re.IGNORECASE),
+    re.compile(r"""\b(?:href|src|action)\s*=\s*["']([^"']+)["']""", re.IGNORECASE),
     re.compile(r"<loc>\s*([^<]+?)\s*</loc>"),
     re.compile(r"^\s*(?:Sitemap|Allow|Disallow):\s*(\S+)", re.MULTILINE),
     re.compile(r"""url\(["']?([^"')]+)["']?\)"""),
@@ -78,7 +78,13 @@ class Crawl:
                 shapes[re.sub(r"\d+", "0", link)] += 1
                 if shapes[re.sub(r"\d+", "0", link)] <= MOST_OF_A_SHAPE:
                     todo.add(link)
-        await asyncio.gather(*map(self._mistakes, sorted(done)))
+        shapes.clear()
+        wrong = []
+        for path in sorted(done):
+            shapes[re.sub(r"\d+", "0", path)] += 1
+            if shapes[re.sub(r"\d+", "0", path)] <= 2:
+                wrong.append(path)
+        await asyncio.gather(*map(self._mistakes, wrong))
 
     @property
     def paths(self) -> set[str]:

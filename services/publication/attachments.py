@@ -66,7 +66,8 @@ class Files:
     store: Store
     cases: Aggregates[Case]
     max_bytes: int
-    _cleaning: Semaphore = field(default_factory=lambda: Semaphore(2))
+    _cleaning: Semaphore = field(default_factory=lambda: Semaphore(1))
+    """One at a time: each may take much memory."""
 
     @property
     def bucket(self) -> Any:

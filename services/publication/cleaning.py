@@ -11,6 +11,7 @@ it takes too much.
 
 import asyncio
 import json
+import os
 import resource
 import sys
 from collections.abc import Callable, Mapping
@@ -28,6 +29,7 @@ MOST_PIXELS: Final = 40_000_000
 MEMORY_BYTES: Final = 1_500_000_000
 CPU_SECONDS: Final = 30
 WALL_SECONDS: Final = 90
+_NEEDED: Final = ("PATH", "PYTHONPATH", "LANG", "LD_LIBRARY_PATH")
 ENDINGS: Final[Mapping[str, str]] = {"application/pdf": "pdf", "image/jpeg": "jpg", "image/png": "png"}
 """The media types that are published, and how their names end."""
 
@@ -81,6 +83,8 @@ async def clean_apart(content: bytes, field: str) -> Clean:
         sys.executable,
         "-m",
         __name__,
+        # A file that gets the better of a library finds none of the service's secrets.
+        env={name: os.environ[name] for name in _NEEDED if name in os.environ},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,  # what a library says of a file may quote it

@@ -1,7 +1,7 @@
 """Files that are shown with a published letter: uploaded, looked at and removed by staff, read by everybody once approved (R9.1)."""
 
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 from fastapi import APIRouter, File, Form, Header, UploadFile
@@ -18,6 +18,9 @@ from shared.messaging.letters import Letters
 from shared.security.tokens import Authenticated, Caller
 from shared.web.problems import Problem
 
+_FILE: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "文件 The file", "content": {media_type: {} for media_type in ENDINGS}}
+}
 LASTS: Final = {"Cache-Control": "no-cache"}
 """May be kept, and must be asked about each time: what is withdrawn is gone at once."""
 
@@ -59,7 +62,9 @@ def staff_router(letters: Letters[Case], access: Access, files: Files, remaining
         opened(access.seen(caller, (await letters.aggregates.get(letter_id)).state))
         return await files.of(letter_id)
 
-    @routes.get("/{attachment_id}", summary="A file as the public would get it")
+    @routes.get(
+        "/{attachment_id}", response_class=Response, responses=_FILE, summary="A file as the public would get it"
+    )
     async def one(caller: Authenticated, letter_id: str, attachment_id: str) -> Response:
         """Show the cleaned file, for who prepares or approves it to look at."""
         opened(access.seen(caller, (await letters.aggregates.get(letter_id)).state))
@@ -89,7 +94,12 @@ def public_router(site: PublicSite, files: Files) -> APIRouter:
     """Return what everybody reads."""
     routes = APIRouter(prefix="/public", tags=["public"])
 
-    @routes.get("/letters/{number}/attachments/{name}", summary="A file of a published letter (R9.2)")
+    @routes.get(
+        "/letters/{number}/attachments/{name}",
+        response_class=Response,
+        responses=_FILE,
+        summary="A file of a published letter (R9.2)",
+    )
     async def download(
         number: str, name: str, if_none_match: Annotated[str, Header(include_in_schema=False)] = ""
     ) -> Response:

@@ -323,7 +323,7 @@ def test_two_texts_never_share_a_hash_by_moving_words_between_their_parts():
 
 
 def a_whole_life() -> tuple[list[Fact], Case]:
-    """Publication's own facts on a letter that was urged, published, withdrawn, published and prepared again, and the state they led to live."""
+    """Publication's own facts on a letter that was urged, published, withdrawn, published again, and the state they led to live."""
     own: list[Fact] = []
 
     def keep(facts: list[Fact], state: Case) -> Case:

@@ -7,6 +7,8 @@
 `marks_in(text: str) -> list[Mark]`: ordered by start, without overlaps; never raises, whatever the text.
 """
 
+import re
+
 from services.publication.redaction.marks import Kind, Mark
 
 __all__ = ["Kind", "Mark", "marks_in"]
@@ -14,7 +16,5 @@ __all__ = ["Kind", "Mark", "marks_in"]
 
 def marks_in(text: str) -> list[Mark]:
     """Return the personal data that is in a text, in order and without overlaps (R9.1)."""
-    import re
-
     found = re.finditer(r"(?<!\d)1[3-9]\d{9}(?!\d)", text)
     return [Mark(m.start(), m.end(), Kind.PHONE, "11位手机号 / a mobile number of 11 digits", "[电话]") for m in found]
