@@ -4,7 +4,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.publication.domain import ON, Case, PublicText, Status, approve, follow, prepare, withdraw, withhold
@@ -345,6 +345,7 @@ def a_whole_life() -> tuple[list[Fact], Case]:
     return own, keep(prepare(state, OTHER, (), CLERK, NOW + timedelta(hours=1)), state)
 
 
+@settings(deadline=None)  # a slow machine is no failure
 @given(st.randoms(use_true_random=False))
 def test_the_order_between_services_does_not_matter(order: random.Random):
     own, live = a_whole_life()
