@@ -182,7 +182,7 @@ class Journeys:
         text = {"subject": "市民来信", "body": "来信反映的问题，经核实后公开。", "reply": REPLY}
         grounds = dict.fromkeys(("state_secret", "trade_secret", "privacy", "highly_sensitive"), False)
         case = await self._ask(f"{unit} clerk", "POST", f"{path}/prepare", {**text, **grounds}, wait=True)
-        approval = {"text_hash": case["prepared"]["text_hash"]}
+        approval = {"text_hash": case["prepared"]["text_hash"], "confirm_marks": True}
         await self._ask(f"{unit} head", "POST", f"{path}/approve", approval)
 
 
