@@ -18,7 +18,7 @@ _BUILDING: Final = rf"(?:[A-Za-z]?{_COUNT}-?[栋幢座](?!桥)|[A-Z]-?[栋座]|{
 _UNIT: Final = rf"(?:{_COUNT}单元|{_COUNT}号门洞)"
 _FLOOR: Final = rf"负?{_COUNT}[楼层](?!的层)"
 _ROOM: Final = r"(?:[A-Z]?-?\d{1,4}(?:-\d{1,4}){1,3}(?:室|号)?|\d{3,4}(?:室|房|号)?(?!\d|人|元|米|平|多|余|年|天|个|次|户)|[A-Z]-?\d{1,4}(?:室|号)?(?![A-Za-z\d])|\d{1,4}室|\d{1,2}号(?!楼|线))(?!\d)"
-_GROUP: Final = rf"(?:{_COUNT}|(?<=村)[㐀-鿿]{{1,4}}?)(?:组|社|队)(?!织|长|会|区|保|员|团|委)"
+_GROUP: Final = rf"(?:{_COUNT}|(?<=村)(?!民)[㐀-鿿]{{1,4}}?)(?:组|社|队)(?!织|长|会|区|保|员|团|委)"
 _ATOM: Final = re.compile(
     rf"(?P<number>{_NUMBER})|(?P<building>{_BUILDING})|(?P<unit>{_UNIT})|(?P<group>{_GROUP})|(?P<floor>{_FLOOR})|(?P<pair>(?<![\d-])[A-Z]?\d{{1,3}}(?:-\d{{1,4}}){{1,3}}(?![\d-]))"
 )
@@ -31,6 +31,7 @@ _BEFORE: Final = re.compile(r"[㐀-鿿A-Za-z0-9]{1,18}$")
 _PHASE: Final = re.compile(r"(?:[一二三四五六七八九十\d]{1,2}期|[A-Z]区|[东南西北]区|[A-Z]馆)$")
 _PUBLIC_TOO: Final = re.compile(r"(?:[楼层栋幢座号])$")
 """Offices too are on a floor and in a building; a unit or a flat is somebody's."""
+_ENDING: Final = re.compile(r".*(?=[栋幢座楼层组社]$)", re.DOTALL)
 _WINDOW = 18
 
 
@@ -57,7 +58,7 @@ class Addresses:
             place = folded[start : atom.start()]
             if not self._fits(atom, place):
                 continue
-            end, levels, homely = self._extend(folded, atom.end())
+            end, levels, homely = self._extend(folded, atom)
             levels += 1 + bool(self._place.search(place) or _PHASE.search(place) or (place and homely))
             if levels < 2 and not self._lives(folded, start):
                 continue
@@ -88,10 +89,11 @@ class Addresses:
                 start = cut.end()
         return start
 
-    def _extend(self, folded: str, end: int) -> tuple[int, int, bool]:
+    def _extend(self, folded: str, atom: re.Match[str]) -> tuple[int, int, bool]:
         """Return the end of an address whose first level ends here, how many levels follow, and whether it leads into a building."""
-        levels, homely = 0, False
-        for _ in range(8):
+        end, levels, homely = atom.end(), 0, False
+        last = _ENDING.sub("", atom[0])
+        for _ in range(12):
             step = _NEXT.match(folded, end)
             if step is None:
                 bridge = _BRIDGE.match(folded, end)
@@ -99,7 +101,9 @@ class Addresses:
                     break
                 step = bridge
                 levels += 1
-            levels += 1
+            level = _ENDING.sub("", step[0])
+            levels += level != last  # 9栋10栋11栋 are three of one level
+            last = level
             homely = homely or not _PUBLIC_TOO.search(step[0])
             end = step.end()
         return end, levels, homely

@@ -13,15 +13,23 @@ from typing import Final
 from services.publication.redaction.rules import Rules, any_of
 
 HAN: Final = r"[㐀-鿿]"
+_HAN: Final = re.compile(HAN)
 _STOP: Final = re.compile(rf"(?!{HAN}).|$", re.DOTALL)
 _LISTED: Final = re.compile(r"[ ]?(?:、|和|与|及|以及|/|,|，)[ ]?")
-_PERSON_AFTER: Final = re.compile(r"[ ]?[(（][^()（）\n]{0,12}?(?:男|女|岁|电话|手机|\d{7}|身份证|化名|外号|绰号|农民|个体)|[,， ]{0,2}(?:男|女)[,，、;；)）]|[ :：,，]{0,2}\+?\d{3}[ -]?\d{4}[ -]?\d{4}(?!\d)")
+_PERSON_AFTER: Final = re.compile(r"[ ]?[(][^()\n]{0,12}?(?:男|女|岁|电话|手机|\d{7}|身份证|化名|外号|绰号|农民|个体)|[, ]{0,2}(?:男|女)[,、;)]|[,、 ]?(?:学号|学籍号|身份证|手机|电话|证件)|[ :,]{0,2}\+?\d{3}[ -]?\d{4}[ -]?\d{4}(?!\d)")
 _FOREIGN: Final = re.compile(rf"(?<!{HAN})({HAN}{{2,8}}(?:·{HAN}{{1,8}}){{1,3}})|({HAN}{{2,6}}(?:·{HAN}{{2,6}}){{1,3}})")
 _SOUNDS: Final = frozenset("阿艾爱巴拜比伯布草达迪丁蒂杜多恩尔法夫古哈海合赫热吉加江卡凯克库拉莱兰勒里力丽列鲁伦洛马玛麦买曼米明木穆那娜乃南尼努帕普齐其乔肉撒萨赛色沙山斯苏索塔台泰提铁图吐托瓦维乌吾西希夏亚依伊尤于扎孜詹珍佐旺多杰扎西卓央金尼玛丹增次仁")
 _CLOSING: Final = re.compile(rf"(?:^|[\n。！!？?…）)”\"：: ]|此致|敬礼|[—-]{{1,2}}|市民|村民|居民)[ ]*({HAN}{{2,4}})(?:敬上|叩谢|拜谢|谢上|亲笔|呈|上)?[ ]*(?:[\n ]*\d{{4}}[年.-/]\d{{1,2}}[月.-/]\d{{1,2}}日?)?[ )）]*$")
 _MASKED: Final = re.compile(r"[某XxＸ*＊×]")
 _SMALL: Final = re.compile(r"(?<![大老小幼中矮最])[小老阿]")
-_TOO_LATE: Final = 20_000
+_TOLD_AFTER: Final = re.compile(r"[(（]化名[)）]|[, ]{1,2}[男女][,、;]|[,]其[妻夫子女母父]|[,]?(?:现居|现住|家住|居住)|(?:今年|现年)[ ]?\d{1,3}[ ]?岁")
+_AND_OTHERS: Final = re.compile(r"等(?:\d|[二三四五六七八九十]{1,3}[人户名])")
+_CERTAIN: Final = frozenset(("女士", "先生", "小姐", "小朋友"))
+_DOCUMENT_AFTER: Final = re.compile(r"[ ]?[〔\[(（【]\d{4}")
+_ALL_HAN: Final = re.compile(rf"{HAN}+")
+_BEFORE_NAMES: Final = frozenset("是叫由向和与及被对找跟请让把给员师者户主长生机人的为经")
+_NOT_GIVEN: Final = frozenset("家某的了是在们个")
+_PLACES: Final = frozenset("湖溪桥岩河湾坝石村园轩苑")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +48,9 @@ class Names:
     """Finds names by the rules."""
 
     def __init__(self, rules: Rules) -> None:
-        self._single = frozenset(rules.surnames) | frozenset(rules.surnames_that_are_words)
-        self._words = frozenset(rules.surnames_that_are_words)
+        self._single = frozenset(rules.surnames) | frozenset(rules.surnames_that_are_words) | frozenset(rules.surnames_mostly_words)
+        self._hardly = frozenset(rules.surnames_mostly_words)
+        self._words = frozenset(rules.surnames_that_are_words) | self._hardly
         self._compound = frozenset(rules.compound_surnames)
         self._given = frozenset(rules.given)
         self._titles = re.compile(f"(?:{any_of(rules.titles)})")
@@ -50,47 +59,53 @@ class Names:
         surname = f"(?:{any_of(self._compound)}|[{''.join(sorted(self._single))}])"
         self._titled = re.compile(f"(?=({surname})({HAN}{{0,2}}?)({any_of(rules.titles)}))")
         self._surname = re.compile(surname)
+        labels = any_of([*rules.name_labels, *rules.kin])
         self._labels = re.compile(
-            f"(?:{any_of([*rules.name_labels, *rules.kin])})(?:是|叫|为|姓名|名叫|的是)?[ ]?[:：,，(（“\"「]?[ ]?"
+            f"(?:{labels})(?:是|叫|为|有|系|姓名|名叫|的是)?[ ]?[:,(（“\"「]?[ ]?(?:(?:{labels})[ ]?)?"
         )
-        self._strong = re.compile(r"(?:叫|名|姓名|人|[:：]|名字是|本人|本名)[ ]?[:：(（“\"]?[ ]?$")
+        self._strong = re.compile(r"(?:叫|姓名|名字是|真名|大名|化名|户名)[ ]?[:是(“\"]?[ ]?$|:")
         self._after = re.compile(f"(?:{any_of(word for word in rules.after_names if len(word) > 1)})")
         self._after_one = frozenset(word for word in rules.after_names if len(word) == 1)
         self._small = re.compile(f"(?<![大老小幼中矮最较更很太])([小老阿])({surname})")
-        self._ordinary = re.compile(f"(?={'|'.join(f'({any_of(group)})' for group in (rules.not_names,))})") if rules.not_names else None
+        self._ordinary = re.compile(f"(?=({any_of(rules.not_names)}))") if rules.not_names else None
         self._ordinary_words = frozenset(rules.not_names) | frozenset(rules.public_names)
         self._public = re.compile(any_of(rules.public_names)) if rules.public_names else None
 
     def find(self, folded: str) -> list[Found]:
         """Return the names, in order; `folded` is the text as `fold` returns it."""
-        taken = self._ordinary_spans(folded)
+        words = _Words(self._ordinary, folded)
         found: dict[int, Found] = {}
 
         def take(one: Found | None) -> None:
             if one is not None and (one.start not in found or one.end > found[one.start].end):
                 found[one.start] = one
 
-        for one in self._by_title(folded, taken):
+        for one in self._by_title(folded, words):
             take(one)
-        for one in self._by_label(folded, taken):
+        for one in self._by_label(folded, words):
             take(one)
-        for one in self._small_names(folded, taken):
+        for one in self._small_names(folded, words):
             take(one)
         for one in self._foreign(folded):
             take(one)
-        for one in self._by_looks(folded, taken):
+        for one in self._by_looks(folded, words):
             take(one)
         take(self._closing(folded))
-        for one in self._listed(folded, list(found.values())):
+        for one in self._listed(folded, list(found.values()), words):
             take(one)
         return _apart(found.values())
 
     def again(self, folded: str, names: Collection[str]) -> Iterator[Found]:
         """Yield every further place of names that were found, in this text or in another one of the letter."""
-        plain = [name for name in names if name not in self._ordinary_words and len(name) >= 2]
-        if not plain:
+        if not any(len(name) >= 2 for name in names):
             return
-        for place in re.finditer(any_of(plain), folded):
+        for place in re.finditer(any_of(name for name in names if len(name) >= 2), folded):
+            if place[0] in self._ordinary_words and not self._titles.match(folded, place.end()):
+                continue
+            if len(place[0]) == 2 and not (self._begins(folded, place.start()) or self._ends(folded, place.end())):
+                continue
+            if place[0][0] in self._hardly and not (self._begins(folded, place.start()) and self._ends(folded, place.end())):
+                continue
             title = self._titles.match(folded, place.end())
             why = "与已标出的姓名相同 / the same name as one that was found"
             yield Found(place.start(), place.end(), title.end() if title else place.end(), why, full=True)
@@ -101,45 +116,63 @@ class Names:
 
     # ── what says that it is a person ────────────────────────────────────────────────────────────────────────────────
 
-    def _by_title(self, folded: str, ordinary: list[bool]) -> Iterator[Found]:
+    def _by_title(self, folded: str, words: "_Words") -> Iterator[Found]:
         for place in self._titled.finditer(folded):
             start = place.start()
             surname, given, title = place.groups()
             end = start + len(surname) + len(given)
-            if start and ordinary[start] and ordinary[start - 1] and not self._starts_word(folded, start, ordinary):
+            labelled = self._labelled(folded, start)
+            begins = labelled or self._begins(folded, start)
+            if given:
+                certain = begins and title in _CERTAIN
+                if (words.starts(start, end) and not certain) or words.before(start) or self._has_title_inside(surname + given):
+                    continue
+                usual = self._usual(given)
+                if (surname in self._hardly and not (begins and usual)) or not (begins or usual):
+                    continue
+            elif words.before(start) or words.starts(start, len(folded)):
                 continue
-            if ordinary[start] and not given and self._is_word(folded, start, end + len(title)):
+            elif surname in self._hardly and not begins:
                 continue
-            if given and (not self._can_be_given(given) or self._has_title_inside(surname + given)):
+            if len(title) == 1 and not labelled and not self._ends(folded, end + 1):
                 continue
-            if not given and not self._stands_alone(folded, start, surname):
-                continue
-            if len(title) == 1 and not self._ends(folded, end + 1):
-                continue
-            why = "姓氏加称谓 / a surname with a title" if not given else "姓名加称谓 / a name with a title"
+            why = "姓名加称谓 / a name with a title" if given else "姓氏加称谓 / a surname with a title"
             yield Found(start, end, end + len(title), why, full=bool(given))
 
-    def _by_label(self, folded: str, ordinary: list[bool]) -> Iterator[Found]:
+    def _by_label(self, folded: str, words: "_Words") -> Iterator[Found]:
         for label in self._labels.finditer(folded):
             start = label.end()
-            strong = bool(self._strong.search(label[0]))
+            strong = bool(self._strong.search(label[0])) and not self._official.match(label[0])
             end = self._name_end(folded, start, strong=strong)
-            if end is None or (not strong and self._is_word(folded, start, end)):
+            if end is None:
                 continue
-            if strong and self._is_word(folded, start, end) and not self._ends(folded, end):
-                continue
+            surname = self.surname_of(folded[start:end])
+            usual = self._usual(folded[start + len(surname) : end])
+            closed = not _HAN.match(folded, end)
+            named = strong and label[0].rstrip(" :是(“\"")[-1] in "叫名"
+            if not (named and self._ends(folded, end)):
+                if words.starts(start, end) or words.before(start):
+                    continue
+                if surname in self._words and not (usual or closed):
+                    continue
+                if surname in self._hardly and not (usual and (closed or self._titles.match(folded, end))):
+                    continue
+                if label[0].startswith("我是") and not closed:
+                    continue
             title = self._titles.match(folded, end)
-            yield Found(start, end, title.end() if title else end, "“姓名、联系人、父亲”等词后的姓名 / a name after a word for a person", full=True)
+            why = "“姓名、联系人、父亲”等词后的姓名 / a name after a word for a person"
+            yield Found(start, end, title.end() if title else end, why, full=True)
 
-    def _small_names(self, folded: str, ordinary: list[bool]) -> Iterator[Found]:
+    def _small_names(self, folded: str, words: "_Words") -> Iterator[Found]:
         for place in self._small.finditer(folded):
             start, end = place.span()
-            if place[2] in self._words and place[1] != "老" and not self._titles.match(folded, end):
-                continue
-            if ordinary[end - 1] or self._is_word(folded, start, end):
-                continue
             title = self._titles.match(folded, end)
-            if title is None and not self._ends(folded, end):
+            labelled = self._labelled(folded, start)
+            if place[2] in self._words and title is None and not labelled:
+                continue
+            if words.crossed(start, end) or words.before(end - 1):
+                continue
+            if title is None and not self._ends(folded, end) and not labelled:
                 continue
             yield Found(start, end, title.end() if title else end, "小、老加姓氏 / 小 or 老 with a surname", full=False)
 
@@ -157,30 +190,35 @@ class Names:
             if "·" in folded[start:end] and name:
                 yield Found(start, end, end, "间隔号连接的译名 / a name with a middle dot", full=True)
 
-    def _by_looks(self, folded: str, ordinary: list[bool]) -> Iterator[Found]:
+    def _by_looks(self, folded: str, words: "_Words") -> Iterator[Found]:
         """Yield names that nothing but their characters, and where they begin and end, gives away."""
         for place in self._surname.finditer(folded):
-            start = place.start()
-            if ordinary[start]:
-                continue
-            surname = place[0]
-            compound = len(surname) == 2
+            start, base, surname = place.start(), place.end(), place[0]
+            begins = self._begins(folded, start)
             for size in (2, 1):
-                end = start + len(surname) + size
-                given = folded[start + len(surname) : end]
-                if len(given) < size or not all(character in self._given for character in given):
+                end = base + size
+                given = folded[base:end]
+                if len(given) < size:
                     continue
-                if any(ordinary[start:end]):
+                told = (begins and _TOLD_AFTER.match(folded, end)) or (
+                    surname not in self._hardly and _AND_OTHERS.match(folded, end) and not words.crossed(start, end)
+                )
+                person = told or _PERSON_AFTER.match(folded, end)
+                if not told and (words.crossed(start, end) or words.before(start) or not (self._usual(given) or len(surname) == 2)):
                     continue
-                person = _PERSON_AFTER.match(folded, end)
-                if size == 1 and not compound and person is None:
+                if not _ALL_HAN.fullmatch(given) or (surname in self._hardly and not person):
                     continue
-                if not (person or (self._begins(folded, start) and self._ends(folded, end))):
+                if size == 1 and len(surname) == 1 and not person and not (
+                    begins and surname not in self._words and self._after.match(folded, end)
+                ):
                     continue
-                if surname in self._words and person is None:
+                if not person and not (begins and self._ends(folded, end) and given[-1] not in _PLACES):
+                    continue
+                if _DOCUMENT_AFTER.match(folded, end) or self._official.match(folded, base):
                     continue
                 title = self._titles.match(folded, end)
-                yield Found(start, end, title.end() if title else end, "常见姓氏加人名用字 / a usual surname with characters of given names", full=True)
+                why = "常见姓氏加人名用字 / a usual surname with characters of given names"
+                yield Found(start, end, title.end() if title else end, why, full=True)
                 break
 
     def _closing(self, folded: str) -> Found | None:
@@ -199,7 +237,7 @@ class Names:
             return None
         return Found(start, end, end, "文末落款 / the signature at the end", full=True)
 
-    def _listed(self, folded: str, found: Iterable[Found]) -> Iterator[Found]:
+    def _listed(self, folded: str, found: Iterable[Found], words: "_Words") -> Iterator[Found]:
         """Yield names that stand in a list with a name that was found."""
         waiting = [one for one in found if one.full or _SMALL.match(folded, one.start)]
         ends = {one.end: one for one in waiting}
@@ -209,7 +247,7 @@ class Names:
             if link is not None:
                 comma = link[0].strip() in {",", "，"}
                 end = self._name_end(folded, link.end(), strong=False)
-                if end and end not in ends and not comma and not self._is_word(folded, link.end(), end):
+                if end and end not in ends and not comma and not words.within(link.end(), end):
                     listed = Found(link.end(), end, end, "与姓名并列 / listed with a name", full=True)
                     ends[end] = listed
                     waiting.append(listed)
@@ -218,7 +256,7 @@ class Names:
             back = re.search(rf"(?:^|[^㐀-鿿]|[是有由的])({HAN}{{2,3}})[、和与及]$", before)
             if back is not None:
                 start = one.start - 1 - len(back[1])
-                if self._name_end(folded, start, strong=False) == one.start - 1 and not self._is_word(folded, start, one.start - 1):
+                if self._name_end(folded, start, strong=False) == one.start - 1 and not words.within(start, one.start - 1):
                     listed = Found(start, one.start - 1, one.start - 1, "与姓名并列 / listed with a name", full=True)
                     if listed.end not in ends:
                         ends[listed.end] = listed
@@ -237,13 +275,15 @@ class Names:
             return None
         stop = _STOP.search(folded, base, base + 5)
         run = (stop.start() if stop else base + 5) - base
-        if run == 0:
+        if run == 0 or folded[base] in _NOT_GIVEN:
             return None
         if _MASKED.match(folded, base) or _MASKED.match(folded, base + 1):
             return None
         if run <= 2:
             given = folded[base : base + run]
-            if run == 2 and (given[1] in self._after_one and given[1] not in self._given):
+            if run == 2 and not strong and given[1] in self._after_one and given[1] not in self._given:
+                return base + 1
+            if run == 2 and not strong and self._titles.fullmatch(given[1]):
                 return base + 1
             return None if self._titles.fullmatch(given) or self._official.fullmatch(given) else base + run
         for size in (2, 1, 3):
@@ -274,37 +314,43 @@ class Names:
 
     def _begins(self, folded: str, place: int) -> bool:
         """Whether a name can begin here: after punctuation, or after a word that names people."""
-        return place == 0 or not re.match(HAN, folded[place - 1]) or folded[place - 1] in "是叫由向和与及被对找跟请让把给姓员师者户主长生机人"
+        return place == 0 or not re.match(HAN, folded[place - 1]) or folded[place - 1] in _BEFORE_NAMES
 
-    def _can_be_given(self, given: str) -> bool:
-        return not _MASKED.search(given) and all(character not in self._after_one or character in self._given for character in given)
+    def _usual(self, given: str) -> bool:
+        """Whether all characters are such as given names usually have."""
+        return all(character in self._given for character in given)
+
+    def _labelled(self, folded: str, place: int) -> bool:
+        """Whether a word after which names stand ends here."""
+        return any(label.end() == place for label in self._labels.finditer(folded, max(0, place - 6), place))
 
     def _has_title_inside(self, name: str) -> bool:
         return bool(self._official.search(name) or self._titles.search(name[1:]))
 
-    def _stands_alone(self, folded: str, start: int, surname: str) -> bool:
-        """Whether a surname before a title is one: not the end of another word."""
-        if len(surname) == 2 or start == 0 or surname not in self._words:
-            return True
-        return not re.match(HAN, folded[start - 1]) or folded[start - 1] in self._after_one or self._begins(folded, start)
 
-    # ── words that are no names ──────────────────────────────────────────────────────────────────────────────────────
+class _Words:
+    """Where words stand that look like names and are none."""
 
-    def _ordinary_spans(self, folded: str) -> list[bool]:
-        """Return for each character whether it is in a word that looks like a name and is none."""
-        taken = [False] * (len(folded) + 1)
-        if self._ordinary is not None:
-            for place in self._ordinary.finditer(folded):
-                for offset in range(place.start(), place.end(1)):
-                    taken[offset] = True
-        return taken
+    def __init__(self, pattern: re.Pattern[str] | None, folded: str) -> None:
+        self._ends: dict[int, int] = {}
+        if pattern is not None:
+            self._ends = {place.start(): place.end(1) for place in pattern.finditer(folded)}
 
-    def _is_word(self, folded: str, start: int, end: int) -> bool:
-        """Whether a piece is, or begins with, a word that is no name."""
-        return any(folded[start : start + size] in self._ordinary_words for size in range(2, end - start + 1))
+    def within(self, start: int, end: int) -> bool:
+        """Whether such a word begins and ends in a piece."""
+        return any(place in self._ends and self._ends[place] <= end for place in range(start, end))
 
-    def _starts_word(self, folded: str, start: int, ordinary: list[bool]) -> bool:
-        return self._is_word(folded, start, min(len(folded), start + 3))
+    def starts(self, start: int, end: int) -> bool:
+        """Whether such a word begins at a place and ends by another."""
+        return 0 < self._ends.get(start, 0) <= end
+
+    def before(self, start: int) -> bool:
+        """Whether such a word begins before a place and goes on there."""
+        return any(self._ends.get(place, 0) > start for place in range(max(0, start - 4), start))
+
+    def crossed(self, start: int, end: int) -> bool:
+        """Whether a piece holds such a word, or begins in one."""
+        return self.within(start, end) or self.before(start) or self._ends.get(start, 0) > end
 
 
 def _apart(found: Iterable[Found]) -> list[Found]:

@@ -32,8 +32,10 @@ _GROUP: Final = re.compile(r"[0-9A-Za-z]+")
 _CODE: Final = r"[A-Za-z0-9](?:[A-Za-z0-9]|[-_/.](?=[A-Za-z0-9])|[ ](?=\d)){2,39}"
 _FILLER: Final = r"(?:另一个|抄在上面|分别[为是]|号码|账号|编号|尾号|\((?!\d{4}\))[^\d()\n]{0,4}\)|[号群]|[:：为是在上 #“\"「是我的]){0,4}"
 _DOCUMENT: Final = re.compile(
-    r"[㐀-鿿()]{0,14}[\[(〔【]?(?:19|20)\d\d[\])〕】]?[㐀-鿿]{0,10}\d{0,6}[㐀-鿿()]{0,8}第?\d{1,14}号?"
-    r"|[㐀-鿿]{1,4}字?第\d{2,12}号|[㐀-鿿]{2,6}\d{4}-\d{3,8}"
+    r"[㐀-鿿]{0,12}(?:\([㐀-鿿]{1,6}\))?[㐀-鿿]{0,6}[\[(〔【](?:19|20)\d\d[\])〕】][㐀-鿿]{0,10}\d{0,6}[㐀-鿿]{0,8}第?\d{1,14}号"
+    r"|[㐀-鿿]{1,6}第\d{2,12}号"
+    r"|[㐀-鿿]{2,6}\d{4}-\d{3,8}"
+    r"|(?:19|20)\d\d(?!年)[㐀-鿿]{1,4}(?:\d{4}[㐀-鿿]{1,4})?第?\d{3,8}号?"
 )
 _CASE: Final = re.compile(r"[\[(〔]?(?:19|20)\d\d[\])〕]?[ ]?[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼兵最军]\d{0,4}[㐀-鿿]{1,4}\d{1,7}号")
 _GOVERNMENT: Final = re.compile(r"[㐀-鿿]+[\[(〔【]\d{4}[\])〕】]\d+号")
@@ -111,6 +113,8 @@ class Numbers:
                 start, end = found.span("value")
                 end = start + len(folded[start:end].rstrip(" -"))
                 if not check(folded[start:end]) or (listed is not None and end - start < 6):
+                    break
+                if label.word[-1] not in "号码证" and folded[start:end].isdigit() and end - start < 6:
                     break
                 if label.word == "编号" and _GOVERNMENT.fullmatch(folded, start, end):
                     break

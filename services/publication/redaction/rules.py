@@ -40,6 +40,7 @@ class Rules(BaseModel):
 
     surnames: Annotated[tuple[Surname, ...], BeforeValidator(_words), Field(min_length=1)]
     surnames_that_are_words: Annotated[tuple[Surname, ...], BeforeValidator(_words)] = ()
+    surnames_mostly_words: Annotated[tuple[Surname, ...], BeforeValidator(_words)] = ()
     compound_surnames: Annotated[tuple[CompoundSurname, ...], BeforeValidator(_words)] = ()
     titles: Words
     official_titles: Words
@@ -98,7 +99,7 @@ def _said(problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         known = ", ".join(Rules.model_fields)
         return f"{place}: 没有这样的词表 / there is no such list; there are: {known}"
-    if problem["loc"][0] in {"surnames", "surnames_that_are_words"}:
+    if problem["loc"][0] in {"surnames", "surnames_that_are_words", "surnames_mostly_words"}:
         return f"{place}: {problem['input']!r} 不是单个汉字的姓 / is not a surname of one character; those of two go to compound_surnames"
     if problem["loc"][0] == "compound_surnames":
         return f"{place}: {problem['input']!r} 不是两个汉字的复姓 / is not a surname of two characters"
