@@ -8,7 +8,7 @@ staff ──HTTP──▶ api ───────┘             └──▶ 
 from functools import partial
 from pathlib import Path
 
-from services.publication import api, handlers, site
+from services.publication import api, handlers, redaction, routes_proposal, site
 from services.publication.access import Access
 from services.publication.domain import ON, Status, follow
 from services.publication.repository import REPORTED, SERVICE, PublicSite, cases, ranges
@@ -49,6 +49,7 @@ def build(kit: Kit) -> Service:
     handlers.listen(service, letters)
     service.routers += [
         api.router(letters, Access(kit.directory)),
+        routes_proposal.router(letters, Access(kit.directory), redaction.use(kit.settings.redaction_file)),
         site.router(public, kit.directory, kit.calendar, kit.clock, pages),
     ]
     return service

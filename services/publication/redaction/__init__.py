@@ -4,29 +4,41 @@
 
     marks_in("请联系王丽华女士，电话13900001234")   # what is, or still is, in a text; [] of a text that is clean
 
-`marks_in(text: str) -> list[Mark]`: ordered by start, without overlaps; never raises, whatever the text.
+`marks_in(text: str) -> list[Mark]`: ordered by start, without overlaps; never raises, whatever the text. `redactor(file)` gives the
+same for a file of rules, and proposals for the texts of a whole letter.
 """
 
 from functools import lru_cache
 from pathlib import Path
-from services.publication.redaction.marks import Kind, Mark, merged
-from services.publication.redaction.numbers import Numbers
-from services.publication.redaction.folding import fold
-from services.publication.redaction.rules import load_rules
+from typing import Final
 
-__all__ = ["Kind", "Mark", "marks_in"]
+from services.publication.redaction.marks import Kind, Mark
+from services.publication.redaction.proposal import Proposal, Redactor
+from services.publication.redaction.rules import Rules, WrongRules, load_rules
+from services.settings import REDACTION
 
-from services.publication.redaction.addresses import Addresses
-from services.publication.redaction.names import Names
-@lru_cache
-def _n():
-    r=load_rules(Path("deploy/redaction.yaml"))
-    return Numbers(r), Addresses(r), Names(r)
+__all__ = ["Kind", "Mark", "Proposal", "Redactor", "Rules", "WrongRules", "load_rules", "marks_in", "redactor", "use"]
+
+_in_use: Final = {"file": REDACTION}
+
+
+@lru_cache(maxsize=8)
+def redactor(file: Path) -> Redactor:
+    """Return what proposes by the rules of a file, which is read once.
+
+    Raises:
+        WrongRules: the file cannot be used.
+    """
+    return Redactor(load_rules(file))
+
+
+def use(file: Path) -> Redactor:
+    """Let `marks_in` go by this file (setting `REDACTION_FILE`) from now on; raises as `redactor`."""
+    made = redactor(file)
+    _in_use["file"] = file
+    return made
+
 
 def marks_in(text: str) -> list[Mark]:
-    """Return the personal data that is in a text, in order and without overlaps (R9.1)."""
-    n,a,w=_n()
-    f=fold(text)
-    names=w.find(f)
-    names+=list(w.again(f,{f[x.start:x.end] for x in names if x.full}))
-    return merged([*n.find(f),*a.find(f),*(Mark(x.start,x.titled,Kind.NAME,x.why,"某") for x in names)])
+    """Return the personal data that is, or still is, in a text, in order and without overlaps (R9.1)."""
+    return redactor(_in_use["file"]).marks(text)

@@ -62,7 +62,7 @@ class Addresses:
             levels += 1 + bool(self._place.search(place) or _PHASE.search(place) or (place and homely))
             if levels < 2 and not self._lives(folded, start):
                 continue
-            if not homely and atom.lastgroup in {"number", "building"} and self._is_public(folded, start, end):
+            if not homely and atom.lastgroup in {"number", "building"} and self._is_public(folded, max(done, start - 25), start, end):
                 continue
             done = end
             why = "门牌、楼栋、房号或村组 / a house number, building, flat or village group"
@@ -111,12 +111,12 @@ class Addresses:
     def _lives(self, folded: str, start: int) -> bool:
         return bool(self._living.search(folded, max(0, start - 4), start))
 
-    def _is_public(self, folded: str, start: int, end: int) -> bool:
+    def _is_public(self, folded: str, least: int, start: int, end: int) -> bool:
         """Whether a road and a number are those of a public place: words of an office before or after, none of a person nearer."""
         if self._after.match(folded, end):
             return True
         nearest = None
-        for found in self._beside.finditer(folded, max(0, start - 25), start):
+        for found in self._beside.finditer(folded, least, start):
             if found.end() < start:  # 街道 just before a road is a part of the address
                 nearest = found
         return nearest is not None and nearest[2] is not None

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from services.publication.redaction.rules import Rules, any_of
+from services.publication.redaction.rules import Lexicon, Rules, any_of
 
 HAN: Final = r"[㐀-鿿]"
 _HAN: Final = re.compile(HAN)
@@ -67,8 +67,7 @@ class Names:
         self._after = re.compile(f"(?:{any_of(word for word in rules.after_names if len(word) > 1)})")
         self._after_one = frozenset(word for word in rules.after_names if len(word) == 1)
         self._small = re.compile(f"(?<![大老小幼中矮最较更很太])([小老阿])({surname})")
-        self._ordinary = re.compile(f"(?=({any_of(rules.not_names)}))") if rules.not_names else None
-        self._ordinary_words = frozenset(rules.not_names) | frozenset(rules.public_names)
+        self._ordinary = Lexicon([*rules.not_names, *rules.public_names])
         self._public = re.compile(any_of(rules.public_names)) if rules.public_names else None
 
     def find(self, folded: str) -> list[Found]:
@@ -97,18 +96,16 @@ class Names:
 
     def again(self, folded: str, names: Collection[str]) -> Iterator[Found]:
         """Yield every further place of names that were found, in this text or in another one of the letter."""
-        if not any(len(name) >= 2 for name in names):
-            return
-        for place in re.finditer(any_of(name for name in names if len(name) >= 2), folded):
-            if place[0] in self._ordinary_words and not self._titles.match(folded, place.end()):
+        for start, end in Lexicon(name for name in names if len(name) >= 2).places(folded):
+            name = folded[start:end]
+            title = self._titles.match(folded, end)
+            begins, ends = self._begins(folded, start), self._ends(folded, end)
+            if name in self._ordinary and title is None:
                 continue
-            if len(place[0]) == 2 and not (self._begins(folded, place.start()) or self._ends(folded, place.end())):
+            if (len(name) == 2 and not (begins or ends)) or (name[0] in self._hardly and not (begins and ends)):
                 continue
-            if place[0][0] in self._hardly and not (self._begins(folded, place.start()) and self._ends(folded, place.end())):
-                continue
-            title = self._titles.match(folded, place.end())
             why = "与已标出的姓名相同 / the same name as one that was found"
-            yield Found(place.start(), place.end(), title.end() if title else place.end(), why, full=True)
+            yield Found(start, end, title.end() if title else end, why, full=True)
 
     def surname_of(self, name: str) -> str:
         """Return the surname that a name begins with."""
@@ -231,7 +228,7 @@ class Names:
         start, end = offset + place.start(1), offset + place.end(1)
         name = place[1]
         surname = self._surname.match(name)
-        if surname is None or name in self._ordinary_words or not 1 <= len(name) - len(surname[0]) <= 2:
+        if surname is None or name in self._ordinary or not 1 <= len(name) - len(surname[0]) <= 2:
             return None
         if self._official.search(name) or self._titles.search(name[1:]):
             return None
@@ -331,10 +328,8 @@ class Names:
 class _Words:
     """Where words stand that look like names and are none."""
 
-    def __init__(self, pattern: re.Pattern[str] | None, folded: str) -> None:
-        self._ends: dict[int, int] = {}
-        if pattern is not None:
-            self._ends = {place.start(): place.end(1) for place in pattern.finditer(folded)}
+    def __init__(self, lexicon: Lexicon, folded: str) -> None:
+        self._ends = dict(lexicon.places(folded))
 
     def within(self, start: int, end: int) -> bool:
         """Whether such a word begins and ends in a piece."""

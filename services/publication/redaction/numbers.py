@@ -5,8 +5,7 @@ Validated by libraries where there is something to validate; what has no check d
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Final
 
 import phonenumbers
@@ -37,12 +36,19 @@ _DOCUMENT: Final = re.compile(
     r"|[㐀-鿿]{2,6}\d{4}-\d{3,8}"
     r"|(?:19|20)\d\d(?!年)[㐀-鿿]{1,4}(?:\d{4}[㐀-鿿]{1,4})?第?\d{3,8}号?"
 )
+_ACCOUNT: Final = re.compile(r"(?<![A-Za-z0-9])(?:wxid_[A-Za-z0-9]{4,20}|wx[-_][A-Za-z0-9]{4,18})(?![A-Za-z0-9])", re.IGNORECASE)
+_NUMBERED: Final = re.compile(
+    r"[\[(〔【](?:19|20)\d\d[\])〕】][㐀-鿿]{0,10}\d{0,6}[㐀-鿿]{0,8}第?\d{1,14}号|第\d{2,12}号|(?<!\d)(?:19|20)\d\d(?!年)[㐀-鿿]{1,4}第\d{3,8}号"
+)
+_HEAD: Final = re.compile(r"[㐀-鿿()]{1,14}$")
 _CASE: Final = re.compile(r"[\[(〔]?(?:19|20)\d\d[\])〕]?[ ]?[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼兵最军]\d{0,4}[㐀-鿿]{1,4}\d{1,7}号")
 _GOVERNMENT: Final = re.compile(r"[㐀-鿿]+[\[(〔【]\d{4}[\])〕】]\d+号")
 _LIST: Final = re.compile(r"[ ]?(?:[、,;/和及与或]|抄送)[ ]?(?:号码)?")
 _CLAUSE: Final = re.compile(r"[。！？!?；\n]")
 _MOST_DIGITS: Final = 21
 _BANK_CARD = range(16, 20)
+_LANDLINE: Final = "[座机]"
+"""Set while it is not decided whose it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +71,19 @@ class Numbers:
         self._case_marks = re.compile(any_of(rules.case_marks))
         self._beside = re.compile(f"({any_of(rules.persons)})|({any_of(rules.offices)})")
 
-    def find(self, folded: str) -> Iterator[Mark]:
-        """Yield marks, which may overlap; `folded` is the text as `fold` returns it."""
+    def find(self, folded: str, *, by_office: bool = False) -> Iterator[Mark]:
+        """Yield marks, which may overlap.
+
+        Args:
+            folded: the text as `fold` returns it.
+            by_office: it was written by an office: a landline in it is the office's own, unless a person is named beside it.
+        """
         labels = [_Label(m[0], self._kind_of[m[0]], m.start(), m.end()) for m in self._labels.finditer(folded)]
         yield from self._emails(folded)
         yield from self._plates(folded)
         yield from self._cases(folded)
         yield from self._labelled(folded, labels)
-        yield from self._digits(folded, labels)
+        yield from self._digits(folded, labels, by_office=by_office)
 
     def _emails(self, folded: str) -> Iterator[Mark]:
         for found in _EMAIL.finditer(folded):
@@ -96,11 +107,18 @@ class Numbers:
     def _cases(self, folded: str) -> Iterator[Mark]:
         for found in _CASE.finditer(folded):
             yield Mark(found.start(), found.end(), Kind.REFERENCE, "法院案号 / a court's case number", "[案号]")
-        for found in _DOCUMENT.finditer(folded):
-            if self._case_marks.search(found[0]):
-                start = found.start() + _lead(found[0])
+        for found in _NUMBERED.finditer(folded):
+            if _CASE.match(folded, found.start()):
+                continue
+            head = _HEAD.search(folded, max(0, found.start() - 14), found.start())
+            lead = head[0] if head else ""
+            lead = lead[_lead(lead) :]
+            if self._case_marks.search(lead + found[0]):
                 why = "含案件用字的文号 / a document number with the mark of a case"
-                yield Mark(start, found.end(), Kind.REFERENCE, why, "[案号]")
+                yield Mark(found.start() - len(lead), found.end(), Kind.REFERENCE, why, "[案号]")
+
+        for found in _ACCOUNT.finditer(folded):
+            yield Mark(found.start(), found.end(), Kind.MESSENGER, "微信号的写法 / written as WeChat ids are", "[微信/QQ号]")
 
     def _labelled(self, folded: str, labels: list[_Label]) -> Iterator[Mark]:
         """Yield what stands after a word such as 户号 or 微信, and what is listed after that."""
@@ -114,7 +132,7 @@ class Numbers:
                 end = start + len(folded[start:end].rstrip(" -"))
                 if not check(folded[start:end]) or (listed is not None and end - start < 6):
                     break
-                if label.word[-1] not in "号码证" and folded[start:end].isdigit() and end - start < 6:
+                if end - start < (5 if label.word == "编号" else 4 if label.word[-1] in "号码" else 6):
                     break
                 if label.word == "编号" and _GOVERNMENT.fullmatch(folded, start, end):
                     break
@@ -124,22 +142,25 @@ class Numbers:
                 listed = _LIST.match(folded, end)
                 found = value.match(folded, listed.end()) if listed else None
 
-    def _digits(self, folded: str, labels: list[_Label]) -> Iterator[Mark]:
+    def _digits(self, folded: str, labels: list[_Label], *, by_office: bool) -> Iterator[Mark]:
         before: _Label | None = None
         last = 0
         place = 0
         for run in _RUN.finditer(folded):
             while place < len(labels) and labels[place].end <= run.start():
                 place += 1
-            near = labels[place - 1] if place else None
-            label = near if near and not _CLAUSE.search(folded, near.end, run.start()) else None
-            if label is not None and (run.start() - label.end > 24 or label.end < last):
+            label = labels[place - 1] if place else None
+            if label is not None and (
+                label.end < last or run.start() - label.end > 24 or _CLAUSE.search(folded, label.end, run.start())
+            ):
                 label = None
             if label is None and before is not None and _LIST.fullmatch(folded, last, run.start()):
                 label = before
             near_by = label is not None and (run.start() - label.end <= 8 or label is before)
             marked = list(self._in_run(folded, run, label if near_by else None, label))
-            yield from marked
+            for mark in marked:
+                if mark.replacement != _LANDLINE or not self._is_an_office(folded, mark.start, by_office=by_office):
+                    yield replace(mark, replacement="[电话]") if mark.replacement == _LANDLINE else mark
             if marked or label is not None:
                 before, last = label, run.start() + len(run[0].rstrip(" .-("))
 
@@ -215,16 +236,14 @@ class Numbers:
                 return None
         elif not (phone and len(local) in {7, 8} and local[0] in "2345678"):
             return None
-        if self._is_an_office(folded, start):
-            return None
-        return Kind.PHONE, "固定电话，前后不像单位公开电话 / a landline, not beside words of an office", "[电话]"
+        return Kind.PHONE, "固定电话，前后不像单位公开电话 / a landline, not beside words of an office", _LANDLINE
 
-    def _is_an_office(self, folded: str, start: int) -> bool:
+    def _is_an_office(self, folded: str, start: int, *, by_office: bool) -> bool:
         """Whether the nearest word before a landline, within 40 characters, is one of an office rather than of a person."""
         nearest = None
         for nearest in self._beside.finditer(folded, max(0, start - 40), start):
             pass
-        return nearest is not None and nearest[2] is not None
+        return by_office if nearest is None else nearest[2] is not None
 
 
 def _labels(words: Iterable[str]) -> str:
@@ -251,17 +270,12 @@ def _is_old_id(number: str) -> bool:
     return bool(numdb.get("cn/loc").info(number[:6])[0][1])
 
 
-def _lead(document: str) -> int:
-    """Return how many characters before a document number belong to the sentence: a number begins with at most seven of an office."""
-    head = re.match(r"[㐀-鿿()]*", document)
-    assert head is not None
-    if head.end() == len(document):
-        return 0
-    cut = max((head[0].rfind(word) + len(word) for word in _SENTENCE if word in head[0]), default=0)
-    return max(cut, head.end() - 8 if "字" not in head[0] else 0)
+def _lead(head: str) -> int:
+    """Return how many characters before a document number belong to the sentence rather than to the number."""
+    return max((head.rfind(word) + len(word) for word in _SENTENCE if word in head), default=0)
 
 
-_SENTENCE: Final = ("号", "书", "执", "为", "是", "的", "证", "据", "按照", "依据", "编", "件")
+_SENTENCE: Final = ("号", "书", "为", "是", "的", "证", "据", "按照", "依据", "编", "件")
 
 
 def _is_reference(value: str) -> bool:

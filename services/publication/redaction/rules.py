@@ -1,7 +1,7 @@
 """The words that proposals of redactions go by: one YAML file (setting `REDACTION_FILE`), checked as a whole."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -69,6 +69,30 @@ class Rules(BaseModel):
 def any_of(words: Iterable[str]) -> str:
     """Return a pattern that matches one of the words, the longest first."""
     return "|".join(re.escape(word) for word in sorted(set(words), key=lambda word: (-len(word), word)))
+
+
+class Lexicon:
+    """Words to look up in a text; the time it takes does not depend on how many there are."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self._words = frozenset(words)
+        sizes: dict[str, set[int]] = {}
+        for word in self._words:
+            sizes.setdefault(word[0], set()).add(len(word))
+        self._sizes = {first: sorted(found, reverse=True) for first, found in sizes.items()}
+        self._first = re.compile(f"[{''.join(map(re.escape, sorted(sizes)))}]") if sizes else None
+
+    def __contains__(self, word: str) -> bool:
+        return word in self._words
+
+    def places(self, text: str) -> Iterator[tuple[int, int]]:
+        """Yield start and end of the longest word at each place where one begins; they may overlap."""
+        for found in self._first.finditer(text) if self._first else ():
+            start = found.start()
+            for size in self._sizes[found[0]]:
+                if text[start : start + size] in self._words:
+                    yield start, start + size
+                    break
 
 
 def load_rules(file: Path) -> Rules:
