@@ -17,7 +17,9 @@ from shared.web.etag import etag_of
 class MarkView(BaseModel):
     """A piece of a text that should not become public as it is."""
 
-    start: int = Field(description="Offset of its first character in `original`: Unicode characters (code points), from 0.")
+    start: int = Field(
+        description="Offset of its first character in `original`: Unicode characters (code points), from 0."
+    )
     end: int = Field(description="Offset after its last character.")
     kind: Kind
     label: str = Field(description="The kind in Chinese.")

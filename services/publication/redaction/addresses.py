@@ -13,18 +13,24 @@ from services.publication.redaction.marks import Kind, Mark
 from services.publication.redaction.rules import Rules, any_of
 
 _COUNT: Final = r"(?:\d{1,4}|[一二三四五六七八九十]{1,3})"
-_NUMBER: Final = r"\d{1,5}号(?:院(?!线|长|士|方|内))?(?:附\d{1,4}号?)?(?!线|楼|机|门洞|门|出口|口|航站|令|文|公路|桩|井|院线|上午|下午|晚|前|召开)"
+_NUMBER: Final = (
+    r"\d{1,5}号(?:院(?!线|长|士|方|内))?(?:附\d{1,4}号?)?"
+    r"(?!线|楼|机|门洞|门|出口|口|航站|令|文|公路|桩|井|院线|上午|下午|晚|前|召开)"
+)
 _BUILDING: Final = rf"(?:[A-Za-z]?{_COUNT}-?[栋幢座](?!桥)|[A-Z]-?[栋座]|{_COUNT}号楼)"
 _UNIT: Final = rf"(?:{_COUNT}单元|{_COUNT}号门洞)"
 _FLOOR: Final = rf"负?{_COUNT}[楼层](?!的层)"
-_ROOM: Final = r"(?:[A-Z]?-?\d{1,4}(?:-\d{1,4}){1,3}(?:室|号)?|\d{3,4}(?:室|房|号)?(?!\d|人|元|米|平|多|余|年|天|个|次|户)|[A-Z]-?\d{1,4}(?:室|号)?(?![A-Za-z\d])|\d{1,4}室|\d{1,2}号(?!楼|线))(?!\d)"
+_ROOM: Final = (
+    r"(?:[A-Z]?-?\d{1,4}(?:-\d{1,4}){1,3}(?:室|号)?|\d{3,4}(?:室|房|号)?(?!\d|人|元|米|平|多|余|年|天|个|次|户)"
+    r"|[A-Z]-?\d{1,4}(?:室|号)?(?![A-Za-z\d])|\d{1,4}室|\d{1,2}号(?!楼|线))(?!\d)"
+)
 _GROUP: Final = rf"(?:{_COUNT}|(?<=村)(?!民)[㐀-鿿]{{1,4}}?)(?:组|社|队)(?!织|长|会|区|保|员|团|委)"
 _ATOM: Final = re.compile(
     rf"(?P<number>{_NUMBER})|(?P<building>{_BUILDING})|(?P<unit>{_UNIT})|(?P<group>{_GROUP})|(?P<floor>{_FLOOR})|(?P<pair>(?<![\d-])[A-Z]?\d{{1,3}}(?:-\d{{1,4}}){{1,3}}(?![\d-]))"
 )
-_NEXT: Final = re.compile(rf"[ -]{{0,2}}(?:{_NUMBER}|{_BUILDING}|{_UNIT}|{_FLOOR}|{_GROUP}|(?P<room>{_ROOM}))")
+_NEXT: Final = re.compile(rf"[ -]{{0,2}}(?:{_NUMBER}|{_BUILDING}|{_UNIT}|{_FLOOR}|{_GROUP}|{_ROOM})")
 _BRIDGE: Final = re.compile(
-    rf"(?:院)?(?P<estate>[㐀-鿿A-Z]{{2,12}}?(?:[一二三四\d]期|[A-Z]区|[东南西北]区)?)(?P<next>{_BUILDING}|{_UNIT}|{_COUNT}楼|负{_COUNT}层|[A-Z]?\d{{1,4}}(?:-\d{{1,4}}){{1,3}}|\d{{3,4}}(?!\d|人|元|米|多|余|年|个|次|户)|{_NUMBER})"
+    rf"(?:院)?(?P<estate>[㐀-鿿A-Z]{{2,12}}?(?:[一二三四\d]期|[A-Z]区|[东南西北]区)?)(?:{_BUILDING}|{_UNIT}|{_COUNT}楼|负{_COUNT}层|[A-Z]?\d{{1,4}}(?:-\d{{1,4}}){{1,3}}|\d{{3,4}}(?!\d|人|元|米|多|余|年|个|次|户)|{_NUMBER})"
 )
 _BROKEN: Final = re.compile(r"[的是有了你我他她在把被和与及向说这那不]")
 _BEFORE: Final = re.compile(r"[㐀-鿿A-Za-z0-9]{1,18}$")
@@ -40,8 +46,8 @@ class Addresses:
 
     def __init__(self, rules: Rules) -> None:
         ends = any_of([*rules.roads, *rules.villages, *rules.estates])
-        self._road = re.compile(rf"(?:{any_of([*rules.roads, *rules.villages])}|组|社)$")
-        self._place = re.compile(rf"(?:{ends}|组|社)$")
+        self._road = re.compile(rf".(?:{any_of([*rules.roads, *rules.villages])}|组|社)$")
+        self._place = re.compile(rf".(?:{ends}|组|社)$")
         self._village = re.compile(rf"(?:{any_of(rules.villages)})$")
         self._cut = re.compile(rf"{any_of(rules.whole_places)}|({any_of(rules.address_cuts)})")
         self._living = re.compile(rf"(?:{any_of(rules.living)})")
@@ -62,7 +68,11 @@ class Addresses:
             levels += 1 + bool(self._place.search(place) or _PHASE.search(place) or (place and homely))
             if levels < 2 and not self._lives(folded, start):
                 continue
-            if not homely and atom.lastgroup in {"number", "building"} and self._is_public(folded, max(done, start - 25), start, end):
+            if (
+                not homely
+                and atom.lastgroup in {"number", "building"}
+                and self._is_public(folded, max(done, start - 25), start, end)
+            ):
                 continue
             done = end
             why = "门牌、楼栋、房号或村组 / a house number, building, flat or village group"
@@ -115,8 +125,7 @@ class Addresses:
         """Whether a road and a number are those of a public place: words of an office before or after, none of a person nearer."""
         if self._after.match(folded, end):
             return True
-        nearest = None
-        for found in self._beside.finditer(folded, least, start):
-            if found.end() < start:  # 街道 just before a road is a part of the address
-                nearest = found
-        return nearest is not None and nearest[2] is not None
+        beside = [found for found in self._beside.finditer(folded, least, start) if found.end() < start]
+        return (
+            bool(beside) and beside[-1][2] is not None
+        )  # 街道 just before a road is a part of the address, and left out

@@ -21,6 +21,8 @@ def _plain(character: str) -> str:
         return "·"
     if character.isspace() or unicodedata.category(character) == "Cf":
         return character if character == "\n" else " "
+    if character.isdigit():
+        return str(unicodedata.digit(character))
     folded = unicodedata.normalize("NFKC", character)
     return folded if len(folded) == 1 and character != "·" else character
 

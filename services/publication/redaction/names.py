@@ -15,21 +15,38 @@ from services.publication.redaction.rules import Lexicon, Rules, any_of
 HAN: Final = r"[㐀-鿿]"
 _HAN: Final = re.compile(HAN)
 _STOP: Final = re.compile(rf"(?!{HAN}).|$", re.DOTALL)
-_LISTED: Final = re.compile(r"[ ]?(?:、|和|与|及|以及|/|,|，)[ ]?")
-_PERSON_AFTER: Final = re.compile(r"[ ]?[(][^()\n]{0,12}?(?:男|女|岁|电话|手机|\d{7}|身份证|化名|外号|绰号|农民|个体)|[, ]{0,2}(?:男|女)[,、;)]|[,、 ]?(?:学号|学籍号|身份证|手机|电话|证件)|[ :,]{0,2}\+?\d{3}[ -]?\d{4}[ -]?\d{4}(?!\d)")
-_FOREIGN: Final = re.compile(rf"(?<!{HAN})({HAN}{{2,8}}(?:·{HAN}{{1,8}}){{1,3}})|({HAN}{{2,6}}(?:·{HAN}{{2,6}}){{1,3}})")
-_SOUNDS: Final = frozenset("阿艾爱巴拜比伯布草达迪丁蒂杜多恩尔法夫古哈海合赫热吉加江卡凯克库拉莱兰勒里力丽列鲁伦洛马玛麦买曼米明木穆那娜乃南尼努帕普齐其乔肉撒萨赛色沙山斯苏索塔台泰提铁图吐托瓦维乌吾西希夏亚依伊尤于扎孜詹珍佐旺多杰扎西卓央金尼玛丹增次仁")
-_CLOSING: Final = re.compile(rf"(?:^|[\n。！!？?…）)”\"：: ]|此致|敬礼|[—-]{{1,2}}|市民|村民|居民)[ ]*({HAN}{{2,4}})(?:敬上|叩谢|拜谢|谢上|亲笔|呈|上)?[ ]*(?:[\n ]*\d{{4}}[年.-/]\d{{1,2}}[月.-/]\d{{1,2}}日?)?[ )）]*$")
-_MASKED: Final = re.compile(r"[某XxＸ*＊×]")
-_SMALL: Final = re.compile(r"(?<![大老小幼中矮最])[小老阿]")
-_TOLD_AFTER: Final = re.compile(r"[(（]化名[)）]|[, ]{1,2}[男女][,、;]|[,]其[妻夫子女母父]|[,]?(?:现居|现住|家住|居住)|(?:今年|现年)[ ]?\d{1,3}[ ]?岁")
+_LISTED: Final = re.compile(r"[ ]?(?:、|和|与|及|以及|/)[ ]?")
+_LISTED_BEFORE: Final = re.compile(rf"(?:^|[^㐀-鿿]|[是有由的])({HAN}{{2,3}})[、和与及]$")
+_PERSON_AFTER: Final = re.compile(
+    r"[ ]?\([^()\n]{0,12}?(?:男|女|岁|电话|手机|\d{7}|身份证|化名|外号|绰号|农民|个体)"
+    r"|[, ]{0,2}(?:男|女)[,、;)]"
+    r"|[,、 ]?(?:学号|学籍号|身份证|手机|电话|证件|现居|现住|家住|居住)"
+    r"|[ :,]{0,2}\+?\d{3}[ -]?\d{4}[ -]?\d{4}(?!\d)"
+)
+_TOLD_AFTER: Final = re.compile(r"\(化名\)|[, ]{1,2}[男女][,、;]|,其[妻夫子女母父]|(?:今年|现年)[ ]?\d{1,3}[ ]?岁")
+"""What is said of persons only: after it even a word of every day is a name."""
 _AND_OTHERS: Final = re.compile(r"等(?:\d|[二三四五六七八九十]{1,3}[人户名])")
+_FOREIGN: Final = re.compile(
+    rf"(?<!{HAN})({HAN}{{2,8}}(?:·{HAN}{{1,8}}){{1,3}})|({HAN}{{2,6}}(?:·{HAN}{{2,6}}){{1,3}})"
+)
+_SOUNDS: Final = frozenset(
+    "阿艾爱巴拜比伯布草达迪丁蒂杜多恩尔法夫古哈海合赫热吉加江卡凯克库拉莱兰勒里力丽列鲁伦洛马玛麦买曼米明木穆那娜乃南尼努帕普齐其乔"
+    "肉撒萨赛色沙山斯苏索塔台泰提铁图吐托瓦维乌吾西希夏亚依伊尤于扎孜詹珍佐旺杰卓央金丹增次仁"
+)
+"""Characters that names of other languages are written with."""
+_CLOSING: Final = re.compile(
+    rf"(?:^|[\n。!?…)”\": ]|此致|敬礼|-{{1,2}}|市民|村民|居民)[ ]*({HAN}{{2,4}})(?:敬上|叩谢|拜谢|谢上|亲笔|呈|上)?"
+    r"[ \n]*(?:\d{4}[年./-]\d{1,2}[月./-]\d{1,2}日?)?[ )]*$"
+)
+_MASKED: Final = re.compile(r"[某Xx*×]")
+_SMALL: Final = re.compile(r"(?<![大老小幼中矮最])[小老阿]")
 _CERTAIN: Final = frozenset(("女士", "先生", "小姐", "小朋友"))
-_DOCUMENT_AFTER: Final = re.compile(r"[ ]?[〔\[(（【]\d{4}")
+_DOCUMENT_AFTER: Final = re.compile(r"[ ]?[〔\[(【]\d{4}")
 _ALL_HAN: Final = re.compile(rf"{HAN}+")
 _BEFORE_NAMES: Final = frozenset("是叫由向和与及被对找跟请让把给员师者户主长生机人的为经")
-_NOT_GIVEN: Final = frozenset("家某的了是在们个")
-_PLACES: Final = frozenset("湖溪桥岩河湾坝石村园轩苑")
+_NOT_GIVEN: Final = frozenset("家某姓的了是在们个有就这那")
+_PLACES: Final = frozenset("湖溪桥岩河湾坝石村园轩苑冲镇组路岸口岭土水岗垭坪沟垸")
+"""Ends of places, which otherwise look like names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +65,11 @@ class Names:
     """Finds names by the rules."""
 
     def __init__(self, rules: Rules) -> None:
-        self._single = frozenset(rules.surnames) | frozenset(rules.surnames_that_are_words) | frozenset(rules.surnames_mostly_words)
+        self._single = (
+            frozenset(rules.surnames)
+            | frozenset(rules.surnames_that_are_words)
+            | frozenset(rules.surnames_mostly_words)
+        )
         self._hardly = frozenset(rules.surnames_mostly_words)
         self._words = frozenset(rules.surnames_that_are_words) | self._hardly
         self._compound = frozenset(rules.compound_surnames)
@@ -61,7 +82,7 @@ class Names:
         self._surname = re.compile(surname)
         labels = any_of([*rules.name_labels, *rules.kin])
         self._labels = re.compile(
-            f"(?:{labels})(?:是|叫|为|有|系|姓名|名叫|的是)?[ ]?[:,(（“\"「]?[ ]?(?:(?:{labels})[ ]?)?"
+            f'(?:{labels})(?:是|叫|为|有|系|姓名|名叫|的是)?[ ]?[:,(“"「]?[ ]?(?:(?:{labels})[ ]?)?'
         )
         self._strong = re.compile(r"(?:叫|姓名|名字是|真名|大名|化名|户名)[ ]?[:是(“\"]?[ ]?$|:")
         self._after = re.compile(f"(?:{any_of(word for word in rules.after_names if len(word) > 1)})")
@@ -75,21 +96,13 @@ class Names:
         words = _Words(self._ordinary, folded)
         found: dict[int, Found] = {}
 
-        def take(one: Found | None) -> None:
-            if one is not None and (one.start not in found or one.end > found[one.start].end):
+        def take(one: Found) -> None:
+            if one.start not in found or one.end > found[one.start].end:
                 found[one.start] = one
 
-        for one in self._by_title(folded, words):
-            take(one)
-        for one in self._by_label(folded, words):
-            take(one)
-        for one in self._small_names(folded, words):
-            take(one)
-        for one in self._foreign(folded):
-            take(one)
-        for one in self._by_looks(folded, words):
-            take(one)
-        take(self._closing(folded))
+        for way in (self._by_title, self._by_label, self._small_names, self._foreign, self._by_looks, self._closing):
+            for one in way(folded, words):
+                take(one)
         for one in self._listed(folded, list(found.values()), words):
             take(one)
         return _apart(found.values())
@@ -121,15 +134,11 @@ class Names:
             labelled = self._labelled(folded, start)
             begins = labelled or self._begins(folded, start)
             if given:
-                certain = begins and title in _CERTAIN
-                if (words.starts(start, end) and not certain) or words.before(start) or self._has_title_inside(surname + given):
+                if words.before(start) or (words.starts(start, end) and not (begins and title in _CERTAIN)):
                     continue
-                usual = self._usual(given)
-                if (surname in self._hardly and not (begins and usual)) or not (begins or usual):
+                if self._has_title_inside(surname + given) or not self._fits(surname, given, begins=begins):
                     continue
-            elif words.before(start) or words.starts(start, len(folded)):
-                continue
-            elif surname in self._hardly and not begins:
+            elif words.before(start) or words.starts(start, len(folded)) or (surname in self._hardly and not begins):
                 continue
             if len(title) == 1 and not labelled and not self._ends(folded, end + 1):
                 continue
@@ -146,7 +155,7 @@ class Names:
             surname = self.surname_of(folded[start:end])
             usual = self._usual(folded[start + len(surname) : end])
             closed = not _HAN.match(folded, end)
-            named = strong and label[0].rstrip(" :是(“\"")[-1] in "叫名"
+            named = strong and label[0].rstrip(' :是(“"')[-1] in "叫名"
             if not (named and self._ends(folded, end)):
                 if words.starts(start, end) or words.before(start):
                     continue
@@ -173,7 +182,7 @@ class Names:
                 continue
             yield Found(start, end, title.end() if title else end, "小、老加姓氏 / 小 or 老 with a surname", full=False)
 
-    def _foreign(self, folded: str) -> Iterator[Found]:
+    def _foreign(self, folded: str, _words: "_Words") -> Iterator[Found]:
         for place in _FOREIGN.finditer(folded):
             start, end = place.span()
             name = place[0]
@@ -190,75 +199,67 @@ class Names:
     def _by_looks(self, folded: str, words: "_Words") -> Iterator[Found]:
         """Yield names that nothing but their characters, and where they begin and end, gives away."""
         for place in self._surname.finditer(folded):
-            start, base, surname = place.start(), place.end(), place[0]
-            begins = self._begins(folded, start)
-            for size in (2, 1):
-                end = base + size
-                given = folded[base:end]
-                if len(given) < size:
-                    continue
-                told = (begins and _TOLD_AFTER.match(folded, end)) or (
-                    surname not in self._hardly and _AND_OTHERS.match(folded, end) and not words.crossed(start, end)
-                )
-                person = told or _PERSON_AFTER.match(folded, end)
-                if not told and (words.crossed(start, end) or words.before(start) or not (self._usual(given) or len(surname) == 2)):
-                    continue
-                if not _ALL_HAN.fullmatch(given) or (surname in self._hardly and not person):
-                    continue
-                if size == 1 and len(surname) == 1 and not person and not (
-                    begins and surname not in self._words and self._after.match(folded, end)
-                ):
-                    continue
-                if not person and not (begins and self._ends(folded, end) and given[-1] not in _PLACES):
-                    continue
-                if _DOCUMENT_AFTER.match(folded, end) or self._official.match(folded, base):
-                    continue
-                title = self._titles.match(folded, end)
-                why = "常见姓氏加人名用字 / a usual surname with characters of given names"
-                yield Found(start, end, title.end() if title else end, why, full=True)
-                break
+            start, base = place.span()
+            for end in (base + 2, base + 1):
+                if self._looks(folded, start, base, end, words):
+                    title = self._titles.match(folded, end)
+                    why = "常见姓氏加人名用字 / a usual surname with characters of given names"
+                    yield Found(start, end, title.end() if title else end, why, full=True)
+                    break
 
-    def _closing(self, folded: str) -> Found | None:
-        """Return the name that stands alone at the end of a text, as a signature."""
-        tail = folded[-60:].rstrip()
-        place = _CLOSING.search(tail)
+    def _looks(self, folded: str, start: int, base: int, end: int, words: "_Words") -> bool:
+        surname, given = folded[start:base], folded[base:end]
+        if len(given) < end - base or not _ALL_HAN.fullmatch(given) or self._official.match(folded, base):
+            return False
+        if _DOCUMENT_AFTER.match(folded, end) or self._titles.match(folded, base):
+            return False
+        begins = self._begins(folded, start)
+        others = surname not in self._hardly and _AND_OTHERS.match(folded, end) and not words.crossed(start, end)
+        if others or (begins and _TOLD_AFTER.match(folded, end)):
+            return True
+        if words.crossed(start, end) or not self._passes(surname, given, begins=begins):
+            return False
+        if _PERSON_AFTER.match(folded, end):
+            return True
+        certain = self._after.match(folded, end) if len(given) == len(surname) == 1 else self._ends(folded, end)
+        words_begin = self._words if len(given) == len(surname) == 1 else self._hardly
+        return begins and bool(certain) and surname not in words_begin and given[-1] not in _PLACES
+
+    def _closing(self, folded: str, _words: "_Words") -> Iterator[Found]:
+        """Yield the name that stands alone at the end of a text, as a signature."""
+        place = _CLOSING.search(folded[-60:].rstrip())
         if place is None:
-            return None
+            return
         offset = max(0, len(folded) - 60)
         start, end = offset + place.start(1), offset + place.end(1)
         name = place[1]
         surname = self._surname.match(name)
         if surname is None or name in self._ordinary or not 1 <= len(name) - len(surname[0]) <= 2:
-            return None
-        if self._official.search(name) or self._titles.search(name[1:]):
-            return None
-        return Found(start, end, end, "文末落款 / the signature at the end", full=True)
+            return
+        if not self._has_title_inside(name):
+            yield Found(start, end, end, "文末落款 / the signature at the end", full=True)
 
     def _listed(self, folded: str, found: Iterable[Found], words: "_Words") -> Iterator[Found]:
         """Yield names that stand in a list with a name that was found."""
         waiting = [one for one in found if one.full or _SMALL.match(folded, one.start)]
-        ends = {one.end: one for one in waiting}
+        ends = {one.end for one in waiting}
         while waiting:
             one = waiting.pop()
+            pieces = []
             link = _LISTED.match(folded, one.titled)
             if link is not None:
-                comma = link[0].strip() in {",", "，"}
-                end = self._name_end(folded, link.end(), strong=False)
-                if end and end not in ends and not comma and not words.within(link.end(), end):
-                    listed = Found(link.end(), end, end, "与姓名并列 / listed with a name", full=True)
-                    ends[end] = listed
-                    waiting.append(listed)
-                    yield listed
-            before = folded[max(0, one.start - 5) : one.start]
-            back = re.search(rf"(?:^|[^㐀-鿿]|[是有由的])({HAN}{{2,3}})[、和与及]$", before)
+                pieces.append((link.end(), self._name_end(folded, link.end(), strong=False)))
+            back = _LISTED_BEFORE.search(folded[max(0, one.start - 5) : one.start])
             if back is not None:
                 start = one.start - 1 - len(back[1])
-                if self._name_end(folded, start, strong=False) == one.start - 1 and not words.within(start, one.start - 1):
-                    listed = Found(start, one.start - 1, one.start - 1, "与姓名并列 / listed with a name", full=True)
-                    if listed.end not in ends:
-                        ends[listed.end] = listed
-                        waiting.append(listed)
-                        yield listed
+                end = self._name_end(folded, start, strong=False)
+                pieces.append((start, end if end == one.start - 1 else None))
+            for start, end in pieces:
+                if end is not None and end not in ends and not words.within(start, end):
+                    listed = Found(start, end, end, "与姓名并列 / listed with a name", full=True)
+                    ends.add(end)
+                    waiting.append(listed)
+                    yield listed
 
     # ── where a name ends ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -272,36 +273,34 @@ class Names:
             return None
         stop = _STOP.search(folded, base, base + 5)
         run = (stop.start() if stop else base + 5) - base
-        if run == 0 or folded[base] in _NOT_GIVEN:
+        if run == 0 or folded[base] in _NOT_GIVEN or any(_MASKED.match(folded, base + place) for place in (0, 1)):
             return None
-        if _MASKED.match(folded, base) or _MASKED.match(folded, base + 1):
+        size = self._size_closed(folded[base : base + run], strong=strong) if run <= 2 else None
+        if run > 2:
+            size = self._size_open(folded, base, run, strong=strong)
+        return None if size is None else base + size
+
+    def _size_closed(self, given: str, *, strong: bool) -> int | None:
+        """Return how much of one or two characters before punctuation is a given name."""
+        if self._titles.fullmatch(given) or self._official.fullmatch(given):
             return None
-        if run <= 2:
-            given = folded[base : base + run]
-            if run == 2 and not strong and given[1] in self._after_one and given[1] not in self._given:
-                return base + 1
-            if run == 2 and not strong and self._titles.fullmatch(given[1]):
-                return base + 1
-            return None if self._titles.fullmatch(given) or self._official.fullmatch(given) else base + run
-        for size in (2, 1, 3):
-            if size < run + 1 and (self._after.match(folded, base + size) or self._titles.match(folded, base + size)):
-                if size == 3 and not strong:
-                    continue
-                return base + size
-        two, one = folded[base + 2 : base + 3], folded[base + 1 : base + 2]
-        if one in self._after_one and one not in self._given:
-            return base + 1
-        if two in self._after_one:
-            return base + 2
-        if one in self._after_one:
-            return base + 1
-        if run == 3 and strong:
-            return base + 3
-        if folded[base] in self._given and one in self._given:
-            return base + 2
+        last = given[-1]
+        goes_on = (last in self._after_one and last not in self._given) or self._titles.fullmatch(last)
+        return 1 if len(given) == 2 and goes_on and not strong else len(given)
+
+    def _size_open(self, folded: str, base: int, run: int, *, strong: bool) -> int | None:
+        """Return how much of a sentence that goes on is a given name: up to a word that follows names, else what looks like one."""
+        for size in (2, 1, 3) if strong else (2, 1):
+            if self._after.match(folded, base + size) or self._titles.match(folded, base + size):
+                return size
+        first, second, third = folded[base], folded[base + 1], folded[base + 2]
+        if second in self._after_one and (second not in self._given or third not in self._after_one):
+            return 1
+        if third in self._after_one:
+            return 2
         if strong:
-            return base + 2
-        return None
+            return min(run, 3) if run == 3 else 2
+        return 2 if first in self._given and second in self._given else None
 
     def _ends(self, folded: str, place: int) -> bool:
         """Whether a sentence can go on here after a name."""
@@ -316,6 +315,23 @@ class Names:
     def _usual(self, given: str) -> bool:
         """Whether all characters are such as given names usually have."""
         return all(character in self._given for character in given)
+
+    def _fits(self, surname: str, given: str, *, begins: bool) -> bool:
+        """Whether a surname and a given name before a title are a name: the more a surname is also a word, the more it takes."""
+        if not _NOT_GIVEN.isdisjoint(given):
+            return False
+        usual = self._usual(given)
+        if surname in self._hardly:
+            return begins and usual
+        return begins or usual or surname not in self._words
+
+    def _passes(self, surname: str, given: str, *, begins: bool) -> bool:
+        """Whether the characters alone look like a name: all usual, or one of two after a surname that begins no words."""
+        if not _NOT_GIVEN.isdisjoint(given):
+            return False
+        if self._usual(given) or len(surname) == 2:
+            return True
+        return begins and surname not in self._words and len(given) == 2 and any(one in self._given for one in given)
 
     def _labelled(self, folded: str, place: int) -> bool:
         """Whether a word after which names stand ends here."""
@@ -349,7 +365,7 @@ class _Words:
 
 
 def _apart(found: Iterable[Found]) -> list[Found]:
-    """Return names in order; of two that overlap the first, as long as its title does not begin the second."""
+    """Return names in order; of two that overlap the first."""
     kept: list[Found] = []
     for one in sorted(found, key=lambda name: (name.start, -name.end)):
         if kept and one.start < kept[-1].end:

@@ -36,17 +36,23 @@ _DOCUMENT: Final = re.compile(
     r"|[㐀-鿿]{2,6}\d{4}-\d{3,8}"
     r"|(?:19|20)\d\d(?!年)[㐀-鿿]{1,4}(?:\d{4}[㐀-鿿]{1,4})?第?\d{3,8}号?"
 )
-_ACCOUNT: Final = re.compile(r"(?<![A-Za-z0-9])(?:wxid_[A-Za-z0-9]{4,20}|wx[-_][A-Za-z0-9]{4,18})(?![A-Za-z0-9])", re.IGNORECASE)
+_ACCOUNT: Final = re.compile(
+    r"(?<![A-Za-z0-9])(?:wxid_[A-Za-z0-9]{4,20}|wx[-_][A-Za-z0-9]{4,18})(?![A-Za-z0-9])", re.IGNORECASE
+)
 _NUMBERED: Final = re.compile(
     r"[\[(〔【](?:19|20)\d\d[\])〕】][㐀-鿿]{0,10}\d{0,6}[㐀-鿿]{0,8}第?\d{1,14}号|第\d{2,12}号|(?<!\d)(?:19|20)\d\d(?!年)[㐀-鿿]{1,4}第\d{3,8}号"
 )
 _HEAD: Final = re.compile(r"[㐀-鿿()]{1,14}$")
-_CASE: Final = re.compile(r"[\[(〔]?(?:19|20)\d\d[\])〕]?[ ]?[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼兵最军]\d{0,4}[㐀-鿿]{1,4}\d{1,7}号")
+_CASE: Final = re.compile(
+    r"[\[(〔]?(?:19|20)\d\d[\])〕]?[ ]?[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼兵最军]\d{0,4}[㐀-鿿]{1,4}\d{1,7}号"
+)
 _GOVERNMENT: Final = re.compile(r"[㐀-鿿]+[\[(〔【]\d{4}[\])〕】]\d+号")
 _LIST: Final = re.compile(r"[ ]?(?:[、,;/和及与或]|抄送)[ ]?(?:号码)?")
 _CLAUSE: Final = re.compile(r"[。！？!?；\n]")
 _MOST_DIGITS: Final = 21
 _BANK_CARD = range(16, 20)
+_What = tuple[Kind, str, str]
+"""Kind, why, replacement."""
 _LANDLINE: Final = "[座机]"
 """Set while it is not decided whose it is."""
 
@@ -116,9 +122,10 @@ class Numbers:
             if self._case_marks.search(lead + found[0]):
                 why = "含案件用字的文号 / a document number with the mark of a case"
                 yield Mark(found.start() - len(lead), found.end(), Kind.REFERENCE, why, "[案号]")
-
         for found in _ACCOUNT.finditer(folded):
-            yield Mark(found.start(), found.end(), Kind.MESSENGER, "微信号的写法 / written as WeChat ids are", "[微信/QQ号]")
+            yield Mark(
+                found.start(), found.end(), Kind.MESSENGER, "微信号的写法 / written as WeChat ids are", "[微信/QQ号]"
+            )
 
     def _labelled(self, folded: str, labels: list[_Label]) -> Iterator[Mark]:
         """Yield what stands after a word such as 户号 or 微信, and what is listed after that."""
@@ -175,7 +182,7 @@ class Numbers:
                 if not 7 <= len(number) <= _MOST_DIGITS:
                     continue
                 start, end = groups[first][0], groups[last - 1][1]
-                found = self._what(folded, number, start, label, far, spread=last - first > 1)
+                found = self._what(number, start - label.end if label else 0, label, far)
                 if found is not None:
                     if start and folded[start - 1] in "+(":
                         start -= 1
@@ -184,66 +191,21 @@ class Numbers:
                     break
             first = taken
 
-    def _what(
-        self, folded: str, number: str, start: int, label: _Label | None, far: _Label | None, *, spread: bool
-    ) -> tuple[Kind, str, str] | None:
+    def _what(self, number: str, gap: int, label: _Label | None, far: _Label | None) -> _What | None:
+        """Return what a number is: kind, why, replacement; `gap`: characters between it and its label."""
         kind = label.kind if label else None
-        size = len(number)
-        if size == 18:
-            if ric.is_valid(number):
-                return Kind.ID_NUMBER, "18位且校验码正确 / 18 digits with a valid check digit (GB 11643)", "[身份证号]"
-            if uscc.is_valid(number):
-                why = "18位且校验码正确的统一社会信用代码 / a credit code with a valid check character (GB 32100)"
-                return Kind.CREDIT_CODE, why, "[统一社会信用代码]"
-            if kind is Kind.ID_NUMBER and number[:17].isdigit():
-                why = "“身份证”后的18位号码，校验码不符 / 18 digits after 身份证, though the check digit is wrong"
-                return Kind.ID_NUMBER, why, "[身份证号]"
-            if kind is Kind.CREDIT_CODE:
-                why = "“信用代码”后的18位代码，校验码不符 / 18 characters after 信用代码, though the check character is wrong"
-                return Kind.CREDIT_CODE, why, "[统一社会信用代码]"
-        if not number.isdigit():
-            return None
-        if size == 15 and kind in {None, Kind.ID_NUMBER} and _is_old_id(number):
-            why = "15位旧身份证号，地区和生日存在 / an old 15-digit number whose area and birthday exist"
-            return Kind.ID_NUMBER, why, "[身份证号]"
-        if size == 15 and kind is Kind.ID_NUMBER:
-            return Kind.ID_NUMBER, "“身份证”后的15位号码 / 15 digits after 身份证", "[身份证号]"
-        if size in _BANK_CARD and kind is not Kind.REFERENCE and luhn.is_valid(number) and number[0] in "3456":
-            if kind is Kind.BANK_CARD or number.startswith("62"):
-                why = f"{size}位且校验位正确的银行卡号 / {size} digits with a valid check digit (Luhn)"
-                return Kind.BANK_CARD, why, "[银行卡号]"
-        if kind is Kind.BANK_CARD and size >= 12 and label and start - label.end <= 4:
-            return Kind.BANK_CARD, "“账号、卡号”后的号码 / digits after a word for an account", "[银行账号]"
-        return self._phone(folded, number, start, label, far, spread=spread)
-
-    def _phone(
-        self, folded: str, number: str, start: int, label: _Label | None, far: _Label | None, *, spread: bool
-    ) -> tuple[Kind, str, str] | None:
-        kind = label.kind if label else None
-        local = number[2:] if number.startswith("86") and len(number) == 13 else number
-        local = local[4:] if local.startswith("0086") else local
-        if local in self._rules.public_numbers or (kind is Kind.REFERENCE and label and start - label.end <= 2):
-            return None
-        if len(local) == 12 and local.startswith("01"):
-            local = local[1:]  # a mobile number with the 0 that used to be dialled before it
-        if len(local) == 11 and local.startswith("1"):
-            if _type_of(local) is PhoneNumberType.MOBILE:
-                return Kind.PHONE, "11位手机号 / a mobile number of 11 digits", "[电话]"
-            return None
-        phone = far is not None and far.kind is Kind.PHONE
-        if local.startswith("0") and 10 <= len(local) <= 12:
-            if _type_of(local) is not PhoneNumberType.FIXED_LINE:
-                return None
-        elif not (phone and len(local) in {7, 8} and local[0] in "2345678"):
-            return None
-        return Kind.PHONE, "固定电话，前后不像单位公开电话 / a landline, not beside words of an office", _LANDLINE
+        found = _of_eighteen(number, kind) if len(number) == 18 else None
+        if found is None and number.isdigit():
+            found = _of_fifteen(number, kind) if len(number) == 15 else None
+            found = found or _of_bank(number, kind, gap)
+            if found is None and not (kind is Kind.REFERENCE and gap <= 2) and number not in self._rules.public_numbers:
+                found = _of_phone(number, labelled=far is not None and far.kind is Kind.PHONE)
+        return found
 
     def _is_an_office(self, folded: str, start: int, *, by_office: bool) -> bool:
         """Whether the nearest word before a landline, within 40 characters, is one of an office rather than of a person."""
-        nearest = None
-        for nearest in self._beside.finditer(folded, max(0, start - 40), start):
-            pass
-        return by_office if nearest is None else nearest[2] is not None
+        beside = list(self._beside.finditer(folded, max(0, start - 40), start))
+        return beside[-1][2] is not None if beside else by_office
 
 
 def _labels(words: Iterable[str]) -> str:
@@ -252,12 +214,74 @@ def _labels(words: Iterable[str]) -> str:
     return f"(?:(?<![A-Za-z0-9])(?:{any_of(latin)})|{any_of(set(words) - set(latin))})"
 
 
+def _of_eighteen(number: str, kind: Kind | None) -> _What | None:
+    if _is_id(number):
+        return Kind.ID_NUMBER, "18位且校验码正确 / 18 digits with a valid check digit (GB 11643)", "[身份证号]"
+    if uscc.is_valid(number):
+        why = "18位且校验码正确的统一社会信用代码 / a credit code with a valid check character (GB 32100)"
+        return Kind.CREDIT_CODE, why, "[统一社会信用代码]"
+    if kind is Kind.ID_NUMBER and number[:17].isdigit():
+        why = "“身份证”后的18位号码，校验码不符 / 18 digits after 身份证, though the check digit is wrong"
+        return Kind.ID_NUMBER, why, "[身份证号]"
+    if kind is Kind.CREDIT_CODE:
+        why = "“信用代码”后的18位代码，校验码不符 / 18 characters after 信用代码, though the check character is wrong"
+        return Kind.CREDIT_CODE, why, "[统一社会信用代码]"
+    return None
+
+
+def _of_fifteen(number: str, kind: Kind | None) -> _What | None:
+    if kind in {None, Kind.ID_NUMBER} and _is_old_id(number):
+        why = "15位旧身份证号，地区和生日存在 / an old 15-digit number whose area and birthday exist"
+        return Kind.ID_NUMBER, why, "[身份证号]"
+    if kind is Kind.ID_NUMBER:
+        return Kind.ID_NUMBER, "“身份证”后的15位号码 / 15 digits after 身份证", "[身份证号]"
+    return None
+
+
+def _of_bank(number: str, kind: Kind | None, gap: int) -> _What | None:
+    size = len(number)
+    plausible = size in _BANK_CARD and number[0] in "3456" and luhn.is_valid(number)
+    if plausible and (kind is Kind.BANK_CARD or (kind is not Kind.REFERENCE and number.startswith("62"))):
+        why = f"{size}位且校验位正确的银行卡号 / {size} digits with a valid check digit (Luhn)"
+        return Kind.BANK_CARD, why, "[银行卡号]"
+    if kind is Kind.BANK_CARD and size >= 12 and gap <= 4:
+        return (
+            Kind.REFERENCE,
+            "“账号、卡号”后的号码，不是银行卡的校验位 / digits after a word for an account, not a bank card's",
+            "[账号]",
+        )
+    return None
+
+
+def _of_phone(number: str, *, labelled: bool) -> _What | None:
+    local = number.removeprefix("0086")
+    local = local[2:] if local.startswith("86") and len(local) == 13 else local
+    local = (
+        local[1:] if local.startswith("01") and len(local) == 12 else local
+    )  # the 0 once dialled before a mobile number
+    type_of = _type_of(local)
+    if len(local) == 11 and local.startswith("1"):
+        is_mobile = type_of is PhoneNumberType.MOBILE
+        return (Kind.PHONE, "11位手机号 / a mobile number of 11 digits", "[电话]") if is_mobile else None
+    whole = local.startswith("0") and 10 <= len(local) <= 12 and type_of is PhoneNumberType.FIXED_LINE
+    if whole or (labelled and len(local) in {7, 8} and local[0] in "2345678"):
+        return Kind.PHONE, "固定电话，前后不像单位公开电话 / a landline, not beside words of an office", _LANDLINE
+    return None
+
+
 def _type_of(number: str) -> int | None:
     try:
         parsed = phonenumbers.parse(number, "CN")
     except phonenumbers.NumberParseException:
         return None
     return phonenumbers.number_type(parsed) if phonenumbers.is_valid_number(parsed) else None
+
+
+def _is_id(number: str) -> bool:
+    try:
+        return ric.is_valid(number)
+    except KeyError:  # the library knows the province of the area and no county
+        return False
 
 
 def _is_old_id(number: str) -> bool:

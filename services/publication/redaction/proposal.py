@@ -51,7 +51,12 @@ class Redactor:
         """
         folded = [fold(text) for text in texts]
         found = [self._names.find(text) for text in folded]
-        called = {text[one.start : one.end]: None for text, ones in zip(folded, found, strict=True) for one in ones if one.full}
+        called = {
+            text[one.start : one.end]: None
+            for text, ones in zip(folded, found, strict=True)
+            for one in ones
+            if one.full
+        }
         known = self._replacements(list(called))
         made = []
         for place, (text, plain) in enumerate(zip(texts, folded, strict=True)):
