@@ -49,7 +49,7 @@ class Addresses:
         self._road = re.compile(rf".(?:{any_of([*rules.roads, *rules.villages])}|组|社)$")
         self._place = re.compile(rf".(?:{ends}|组|社)$")
         self._village = re.compile(rf"(?:{any_of(rules.villages)})$")
-        self._cut = re.compile(rf"{any_of(rules.whole_places)}|({any_of(rules.address_cuts)})")
+        self._cut = re.compile(rf"{any_of(rules.whole_places)}|({any_of(rules.address_cuts)}|(?<=\d)[年月日])")
         self._living = re.compile(rf"(?:{any_of(rules.living)})")
         self._after = re.compile(rf"[ ,(]?(?:{any_of(rules.places_after)})")
         self._beside = re.compile(f"({any_of(rules.persons)})|({any_of(rules.offices)})")

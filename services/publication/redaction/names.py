@@ -35,7 +35,7 @@ _SOUNDS: Final = frozenset(
 )
 """Characters that names of other languages are written with."""
 _CLOSING: Final = re.compile(
-    rf"(?:^|[\n。!?…)”\": ]|此致|敬礼|-{{1,2}}|市民|村民|居民)[ ]*({HAN}{{2,4}})(?:敬上|叩谢|拜谢|谢上|亲笔|呈|上)?"
+    rf"(?:^|[\n。!?…)”\": ]|此致|敬礼|-{{1,2}}|市民|村民|居民)[ ]*({HAN}{{2,4}}?)(?:敬上|叩谢|拜谢|谢上|亲笔|呈|上)?"
     r"[ \n]*(?:\d{4}[年./-]\d{1,2}[月./-]\d{1,2}日?)?[ )]*$"
 )
 _MASKED: Final = re.compile(r"[某Xx*×]")
@@ -43,8 +43,8 @@ _SMALL: Final = re.compile(r"(?<![大老小幼中矮最])[小老阿]")
 _CERTAIN: Final = frozenset(("女士", "先生", "小姐", "小朋友"))
 _DOCUMENT_AFTER: Final = re.compile(r"[ ]?[〔\[(【]\d{4}")
 _ALL_HAN: Final = re.compile(rf"{HAN}+")
-_BEFORE_NAMES: Final = frozenset("是叫由向和与及被对找跟请让把给员师者户主长生机人的为经")
-_NOT_GIVEN: Final = frozenset("家某姓的了是在们个有就这那")
+_BEFORE_NAMES: Final = frozenset("是叫由向和与及被对找跟请让把给员师者户主长生机人的为经了")
+_NOT_GIVEN: Final = frozenset("家某姓的了是在们个就这那")
 _PLACES: Final = frozenset("湖溪桥岩河湾坝石村园轩苑冲镇组路岸口岭土水岗垭坪沟垸")
 """Ends of places, which otherwise look like names."""
 
@@ -82,7 +82,7 @@ class Names:
         self._surname = re.compile(surname)
         labels = any_of([*rules.name_labels, *rules.kin])
         self._labels = re.compile(
-            f'(?:{labels})(?:是|叫|为|有|系|姓名|名叫|的是)?[ ]?[:,(“"「]?[ ]?(?:(?:{labels})[ ]?)?'
+            f'(?:{labels})(?:都是|均为|均是|分别是|是|叫|为|有|系|姓名|名叫|的是)?[ ]?[:,(“"「]?[ ]?(?:(?:{labels})[ ]?)?'
         )
         self._strong = re.compile(r"(?:叫|姓名|名字是|真名|大名|化名|户名)[ ]?[:是(“\"]?[ ]?$|:")
         self._after = re.compile(f"(?:{any_of(word for word in rules.after_names if len(word) > 1)})")
@@ -161,9 +161,9 @@ class Names:
                     continue
                 if surname in self._words and not (usual or closed):
                     continue
-                if surname in self._hardly and not (usual and (closed or self._titles.match(folded, end))):
+                if surname in self._hardly and not (usual and (self._ends(folded, end) or self._titles.match(folded, end))):
                     continue
-                if label[0].startswith("我是") and not closed:
+                if label[0].startswith(("我是", "叫")) and not closed:
                     continue
             title = self._titles.match(folded, end)
             why = "“姓名、联系人、父亲”等词后的姓名 / a name after a word for a person"
@@ -273,11 +273,13 @@ class Names:
             return None
         stop = _STOP.search(folded, base, base + 5)
         run = (stop.start() if stop else base + 5) - base
-        if run == 0 or folded[base] in _NOT_GIVEN or any(_MASKED.match(folded, base + place) for place in (0, 1)):
+        if run == 0 or (folded[base] in _NOT_GIVEN and not strong) or any(_MASKED.match(folded, base + place) for place in (0, 1)):
             return None
         size = self._size_closed(folded[base : base + run], strong=strong) if run <= 2 else None
         if run > 2:
             size = self._size_open(folded, base, run, strong=strong)
+            if size is None and base - start == 2 and folded[base] in self._given:
+                size = 1
         return None if size is None else base + size
 
     def _size_closed(self, given: str, *, strong: bool) -> int | None:
