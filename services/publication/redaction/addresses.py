@@ -19,7 +19,7 @@ _NUMBER: Final = (
 )
 _BUILDING: Final = rf"(?:[A-Za-z]?{_COUNT}-?[栋幢座](?!桥)|[A-Z]-?[栋座]|{_COUNT}号楼)"
 _UNIT: Final = rf"(?:{_COUNT}单元|{_COUNT}号门洞)"
-_FLOOR: Final = rf"负?{_COUNT}[楼层](?!的层)"
+_FLOOR: Final = rf"(?:负?{_COUNT}[楼层]|底楼|顶楼)"
 _ROOM: Final = (
     r"(?:[A-Z]?-?\d{1,4}(?:-\d{1,4}){1,3}(?:室|号)?|\d{3,4}(?:室|房|号)?(?!\d|人|元|米|平|多|余|年|天|个|次|户)"
     r"|[A-Z]-?\d{1,4}(?:室|号)?(?![A-Za-z\d])|\d{1,4}室|\d{1,2}号(?!楼|线))(?!\d)"
@@ -38,6 +38,7 @@ _PHASE: Final = re.compile(r"(?:[一二三四五六七八九十\d]{1,2}期|[A-Z]
 _PUBLIC_TOO: Final = re.compile(r"(?:[楼层栋幢座号])$")
 """Offices too are on a floor and in a building; a unit or a flat is somebody's."""
 _ENDING: Final = re.compile(r".*(?=[栋幢座楼层组社]$)", re.DOTALL)
+_JOINING: Final = frozenset("和与对为至")
 _WINDOW = 18
 
 
@@ -95,7 +96,8 @@ class Addresses:
             return end
         start = before.start()
         for cut in self._cut.finditer(folded, start, end):
-            if cut[1] is not None:
+            joins = cut.start() == start and cut[0] in _JOINING  # 和 first thing after a town begins a name
+            if cut[1] is not None and not joins:
                 start = cut.end()
         return start
 
@@ -107,7 +109,7 @@ class Addresses:
             step = _NEXT.match(folded, end)
             if step is None:
                 bridge = _BRIDGE.match(folded, end)
-                if bridge is None or _BROKEN.search(bridge["estate"]):
+                if bridge is None or (_BROKEN.search(bridge["estate"]) and not self._place.search(bridge["estate"])):
                     break
                 step = bridge
                 levels += 1

@@ -23,7 +23,7 @@ _PERSON_AFTER: Final = re.compile(
     r"|[,、 ]?(?:学号|学籍号|身份证|手机|电话|证件|现居|现住|家住|居住)"
     r"|[ :,]{0,2}\+?\d{3}[ -]?\d{4}[ -]?\d{4}(?!\d)"
 )
-_TOLD_AFTER: Final = re.compile(r"\(化名\)|[, ]{1,2}[男女][,、;]|,其[妻夫子女母父]|(?:今年|现年)[ ]?\d{1,3}[ ]?岁")
+_TOLD_AFTER: Final = re.compile(r"\(化名\)|[, ]{1,2}[男女][,、;]|,其[妻夫子女母父]|(?:今年|现年)[ ]?[\d一二三四五六七八九十]{1,4}[ ]?(?:周?岁)")
 """What is said of persons only: after it even a word of every day is a name."""
 _AND_OTHERS: Final = re.compile(r"等(?:\d|[二三四五六七八九十]{1,3}[人户名])")
 _FOREIGN: Final = re.compile(
@@ -31,7 +31,7 @@ _FOREIGN: Final = re.compile(
 )
 _SOUNDS: Final = frozenset(
     "阿艾爱巴拜比伯布草达迪丁蒂杜多恩尔法夫古哈海合赫热吉加江卡凯克库拉莱兰勒里力丽列鲁伦洛马玛麦买曼米明木穆那娜乃南尼努帕普齐其乔"
-    "肉撒萨赛色沙山斯苏索塔台泰提铁图吐托瓦维乌吾西希夏亚依伊尤于扎孜詹珍佐旺杰卓央金丹增次仁"
+    "肉撒萨赛色沙山斯苏索塔台泰提铁图吐托瓦维乌吾西希夏亚依伊尤于扎孜詹珍佐旺杰卓央金丹增次仁肯丝妮莎肖雪芙蕾"
 )
 """Characters that names of other languages are written with."""
 _CLOSING: Final = re.compile(
@@ -159,7 +159,7 @@ class Names:
             if not (named and self._ends(folded, end)):
                 if words.starts(start, end) or words.before(start):
                     continue
-                if surname in self._words and not (usual or closed):
+                if surname in self._words and not (usual or closed or (label[0] != "叫" and self._ends(folded, end))):
                     continue
                 if surname in self._hardly and not (usual and (self._ends(folded, end) or self._titles.match(folded, end))):
                     continue
@@ -174,7 +174,7 @@ class Names:
             start, end = place.span()
             title = self._titles.match(folded, end)
             labelled = self._labelled(folded, start)
-            if place[2] in self._words and title is None and not labelled:
+            if place[0] == "老师" or (place[2] in self._words and title is None and not labelled):
                 continue
             if words.crossed(start, end) or words.before(end - 1):
                 continue
@@ -213,7 +213,7 @@ class Names:
             return False
         if _DOCUMENT_AFTER.match(folded, end) or self._titles.match(folded, base):
             return False
-        begins = self._begins(folded, start)
+        begins = self._begins(folded, start) or self._labelled(folded, start)
         others = surname not in self._hardly and _AND_OTHERS.match(folded, end) and not words.crossed(start, end)
         if others or (begins and _TOLD_AFTER.match(folded, end)):
             return True
@@ -300,9 +300,10 @@ class Names:
             return 1
         if third in self._after_one:
             return 2
-        if strong:
-            return min(run, 3) if run == 3 else 2
-        return 2 if first in self._given and second in self._given else None
+        if strong and run == 3:
+            return 3
+        # Most names have two characters after the surname; one too many covers the name all the same.
+        return 2 if strong or first in self._given or second in self._given else None
 
     def _ends(self, folded: str, place: int) -> bool:
         """Whether a sentence can go on here after a name."""
