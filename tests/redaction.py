@@ -1,7 +1,8 @@
 """`python -m tests.redaction`: how well personal data is found in labelled, invented texts; prints the report and writes docs/redaction.md.
 
 The texts stand in tests/data/redaction: each after a line `# kind of text`, with what must be found as `[name:王丽华]`. Rules are tuned on
-`development.txt` only; `held-out.txt` was written before there was a rule, and says how well they do on texts that they do not know.
+all but `held-out.txt`, which says how well they do on texts that they do not know. `second.txt` was written before the first rule and was
+the first to be held out, `third.txt` the next; once they were looked at, they were tuned on, and a new one was written.
 """
 
 import re
@@ -23,8 +24,18 @@ HALVES = {
 }
 AIM = dict.fromkeys(Kind, (0.98, 0.85)) | {Kind.NAME: (0.90, 0.85), Kind.ADDRESS: (0.90, 0.85)}
 """Recall and precision aimed at."""
-BARS = dict.fromkeys(HALVES, AIM)
-"""What a test holds: the aim, and where a half misses it, what was reached (the report says so)."""
+BARS = {
+    "development": AIM,
+    "second": AIM | {Kind.NAME: (0.82, 0.85), Kind.MESSENGER: (0.94, 0.85)},
+    "third": AIM | {Kind.NAME: (0.87, 0.85), Kind.ADDRESS: (0.89, 0.85), Kind.REFERENCE: (0.96, 0.85)},
+    "held-out": AIM | {Kind.NAME: (0.83, 0.85), Kind.REFERENCE: (0.85, 0.85)},
+}
+"""What a test holds: the aim, and where a part misses it, what was reached (the report says so)."""
+FIRST = {
+    "second": "names 0.73, addresses 0.90, bank cards 0.84, WeChat and QQ 0.89",
+    "third": "names 0.64, addresses 0.79, case and account numbers 0.86",
+}
+"""Recall when a part was measured for the first time, where it missed the aim; all else reached it."""
 MORE = 4
 """Characters that a mark may cover beside what is labelled, such as a title after a name, and still be right."""
 _KINDS = {kind.value: kind for kind in Kind}
@@ -52,7 +63,7 @@ class Sample:
 
 @dataclass
 class Figures:
-    """How well one half went, by kind."""
+    """How well one part went, by kind."""
 
     texts: int = 0
     clean: int = 0
@@ -91,7 +102,7 @@ def parse(labelled: str) -> tuple[str, tuple[Piece, ...]]:
 
 
 def samples(half: str) -> Iterator[Sample]:
-    """Yield the texts of one half."""
+    """Yield the texts of one part."""
     content = (FOLDER / f"{half}.txt").read_text(encoding="utf-8")
     for block in re.split(r"^# ", content, flags=re.MULTILINE)[1:]:
         about, _, labelled = block.partition("\n")
@@ -99,7 +110,7 @@ def samples(half: str) -> Iterator[Sample]:
 
 
 def measure(half: str) -> Figures:
-    """Look for personal data in each text of one half, as a proposal does."""
+    """Look for personal data in each text of one part, as a proposal does."""
     look = redactor(REDACTION)
     figures = Figures()
     for sample in samples(half):
@@ -151,9 +162,10 @@ def report(halves: dict[str, Figures]) -> str:
     lines = [
         "# How well personal data is found",
         "",
-        f"Made by `python -m tests.redaction` from {texts} invented, labelled texts in `tests/data/redaction`. Both halves were",
-        "written by who wrote the rules: `held-out.txt` before the first rule, and not looked at while tuning. A city's own letters",
-        "may be easier or harder. Nothing becomes public by a proposal: a person reads every text, and another one approves it.",
+        f"Made by `python -m tests.redaction` from {texts} invented, labelled texts in `tests/data/redaction`. All were",
+        "written by who wrote the rules; many names are words of every day on purpose. A part is held out until it is measured once;",
+        "then its misses are looked at and a new one is written. A city's own letters may be easier or harder. Nothing becomes",
+        "public by a proposal: a person reads every text, and another one approves it.",
         "",
         "Recall: pieces that marks of their kind cover whole. Covered: the same by marks of any kind; these would not become",
         f"public. Precision: marks on a piece of their kind with at most {MORE} characters beside it, such as a title.",
@@ -164,7 +176,8 @@ def report(halves: dict[str, Figures]) -> str:
             "",
             f"## {half}: {HALVES[half]}",
             "",
-            f"{figures.texts} texts, {figures.clean} of them with nothing to mark.",
+            f"{figures.texts} texts, {figures.clean} of them with nothing to mark."
+            + (f" Recall below the aim at the first measurement: {FIRST[half]}." if half in FIRST else ""),
             "",
             "| kind | pieces | recall | covered | marks | precision | |",
             "|---|---|---|---|---|---|---|",
@@ -187,7 +200,7 @@ def report(halves: dict[str, Figures]) -> str:
 
 
 def main() -> None:
-    """Measure both halves, print the report and write it."""
+    """Measure all parts, print the report and write it."""
     made = report({half: measure(half) for half in HALVES})
     REPORT.write_text(made, encoding="utf-8")
     print(made)

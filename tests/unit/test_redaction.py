@@ -25,7 +25,7 @@ def proposed(*texts: str) -> list[str]:
 
 
 @pytest.mark.parametrize("half", HALVES)
-def test_r9_1_personal_data_is_found_at_least_as_well_as_before_in_each_half_of_the_labelled_texts(half: str) -> None:
+def test_r9_1_personal_data_is_found_at_least_as_well_as_before_in_each_part_of_the_labelled_texts(half: str) -> None:
     figures = measure(half)
     short = {
         f"{kind.value} {what}": (round(value, 3), bar)

@@ -23,7 +23,9 @@ _PERSON_AFTER: Final = re.compile(
     r"|[,、 ]?(?:学号|学籍号|身份证|手机|电话|证件|现居|现住|家住|居住)"
     r"|[ :,]{0,2}\+?\d{3}[ -]?\d{4}[ -]?\d{4}(?!\d)"
 )
-_TOLD_AFTER: Final = re.compile(r"\(化名\)|[, ]{1,2}[男女][,、;]|,其[妻夫子女母父]|(?:今年|现年)[ ]?[\d一二三四五六七八九十]{1,4}[ ]?(?:周?岁)")
+_TOLD_AFTER: Final = re.compile(
+    r"\(化名\)|[, ]{1,2}[男女][,、;]|,其[妻夫子女母父]|(?:今年|现年)[ ]?[\d一二三四五六七八九十]{1,4}[ ]?(?:周?岁)"
+)
 """What is said of persons only: after it even a word of every day is a name."""
 _AND_OTHERS: Final = re.compile(r"等(?:\d|[二三四五六七八九十]{1,3}[人户名])")
 _FOREIGN: Final = re.compile(
@@ -161,7 +163,9 @@ class Names:
                     continue
                 if surname in self._words and not (usual or closed or (label[0] != "叫" and self._ends(folded, end))):
                     continue
-                if surname in self._hardly and not (usual and (self._ends(folded, end) or self._titles.match(folded, end))):
+                if surname in self._hardly and not (
+                    usual and (self._ends(folded, end) or self._titles.match(folded, end))
+                ):
                     continue
                 if label[0].startswith(("我是", "叫")) and not closed:
                     continue
@@ -273,7 +277,11 @@ class Names:
             return None
         stop = _STOP.search(folded, base, base + 5)
         run = (stop.start() if stop else base + 5) - base
-        if run == 0 or (folded[base] in _NOT_GIVEN and not strong) or any(_MASKED.match(folded, base + place) for place in (0, 1)):
+        if (
+            run == 0
+            or (folded[base] in _NOT_GIVEN and not strong)
+            or any(_MASKED.match(folded, base + place) for place in (0, 1))
+        ):
             return None
         size = self._size_closed(folded[base : base + run], strong=strong) if run <= 2 else None
         if run > 2:
