@@ -27,13 +27,7 @@ REPLIES = Path("deploy/sample/replies.jsonl")
 async def measure(town: Town) -> list[Result]:
     """Measure; what was found is counted."""
     propose = redactor(REDACTION).propose
-    answers = [json.loads(line)["text"] for line in REPLIES.read_text(encoding="utf-8").splitlines()]
-    letters = []
-    for place, letter in enumerate(samples()):
-        body = letter["body"] + PERSONAL[place % len(PERSONAL)]
-        if place % 10 == 0:
-            body = (body * (LONGEST // len(body) + 1))[:LONGEST]
-        letters.append((letter["subject"], body, f"王丽华女士：{answers[place % len(answers)]}"))
+    letters = _letters()
     propose(letters[0])
     taken, kinds = [], dict.fromkeys(Kind, 0)
     for _ in range(ROUNDS):
@@ -44,8 +38,7 @@ async def measure(town: Town) -> list[Result]:
             for text in found:
                 for mark in text.marks:
                     kinds[mark.kind] += 1
-            if found[2].marks[0].start != 0:
-                check("the name in the answer is marked", found[2].marks[0].start, 0)
+            check("where the name in the answer is marked", found[2].marks[0].start, 0)
     characters = sum(len(text) for letter in letters for text in letter)
     return [
         Result(
@@ -64,3 +57,14 @@ async def measure(town: Town) -> list[Result]:
             note="one core; what limits it: looking at each surname in the text, in Python",
         )
     ]
+
+
+def _letters() -> list[tuple[str, str, str]]:
+    answers = [json.loads(line)["text"] for line in REPLIES.read_text(encoding="utf-8").splitlines()]
+    letters = []
+    for place, letter in enumerate(samples()):
+        body = letter["body"] + PERSONAL[place % len(PERSONAL)]
+        if place % 10 == 0:
+            body = (body * (LONGEST // len(body) + 1))[:LONGEST]
+        letters.append((letter["subject"], body, f"王丽华女士：{answers[place % len(answers)]}"))
+    return letters
