@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from services.publication.redaction import Kind, Mark, redactor
@@ -109,6 +110,7 @@ def samples(half: str) -> Iterator[Sample]:
         yield Sample(about, *parse(labelled.rstrip("\n")))
 
 
+@cache
 def measure(half: str) -> Figures:
     """Look for personal data in each text of one part, as a proposal does."""
     look = redactor(REDACTION)

@@ -171,7 +171,7 @@ PIECES = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.one_of(st.text(max_size=200), st.lists(st.sampled_from(PIECES), max_size=60).map("".join)))
 def test_r9_1_marks_point_at_the_text_in_order_and_apart_whatever_the_text(text: str) -> None:
     assert len(fold(text)) == len(text)
@@ -182,7 +182,7 @@ def test_r9_1_marks_point_at_the_text_in_order_and_apart_whatever_the_text(text:
         place = mark.end
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.text("0123456789X", min_size=15, max_size=21))
 def test_no_digits_make_it_fail(digits: str) -> None:
     marks_in(f"身份证{digits} 卡号{digits}")
@@ -235,7 +235,7 @@ def seconds(text: str) -> float:
 @pytest.mark.parametrize("unit", UNITS)
 def test_four_times_the_text_takes_no_more_than_about_four_times_as_long(unit: str) -> None:
     marks_in("王")
-    small, large = (seconds(unit * (size // len(unit))) for size in (2_500, 10_000))
+    small, large = (seconds(unit * (size // len(unit))) for size in (1_500, 6_000))
     assert large <= 9 * small + 0.05, "growing with the square it would be sixteen times"
 
 

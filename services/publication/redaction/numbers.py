@@ -6,6 +6,7 @@ Validated by libraries where there is something to validate; what has no check d
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 import phonenumbers
@@ -49,6 +50,8 @@ _CASE: Final = re.compile(
 _GOVERNMENT: Final = re.compile(r"[㐀-鿿]+[\[(〔【]\d{4}[\])〕】]\d+号")
 _LIST: Final = re.compile(r"[ ]?(?:[、,;/和及与或]|抄送)[ ]?(?:号码)?")
 _CLAUSE: Final = re.compile(r"[。！？!?；\n]")
+_MOBILE: Final = re.compile(r"1[3-9]\d{9}")
+_WITH_AREA: Final = re.compile(r"0[1-9]\d{8,10}")
 _MOST_DIGITS: Final = 21
 _BANK_CARD = range(16, 20)
 _What = tuple[Kind, str, str]
@@ -259,16 +262,16 @@ def _of_phone(number: str, *, labelled: bool) -> _What | None:
     local = (
         local[1:] if local.startswith("01") and len(local) == 12 else local
     )  # the 0 once dialled before a mobile number
-    type_of = _type_of(local)
-    if len(local) == 11 and local.startswith("1"):
-        is_mobile = type_of is PhoneNumberType.MOBILE
+    if _MOBILE.fullmatch(local):
+        is_mobile = _type_of(local) is PhoneNumberType.MOBILE
         return (Kind.PHONE, "11位手机号 / a mobile number of 11 digits", "[电话]") if is_mobile else None
-    whole = local.startswith("0") and 10 <= len(local) <= 12 and type_of is PhoneNumberType.FIXED_LINE
+    whole = _WITH_AREA.fullmatch(local) and _type_of(local) is PhoneNumberType.FIXED_LINE
     if whole or (labelled and len(local) in {7, 8} and local[0] in "2345678"):
         return Kind.PHONE, "固定电话，前后不像单位公开电话 / a landline, not beside words of an office", _LANDLINE
     return None
 
 
+@lru_cache(maxsize=4096)
 def _type_of(number: str) -> int | None:
     try:
         parsed = phonenumbers.parse(number, "CN")
