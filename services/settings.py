@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 SAMPLE = Path("deploy/sample/directory.yaml")
 TOPICS = Path("deploy/topics.yaml")
+REDACTION = Path("deploy/redaction.yaml")
 
 
 def _numbers(value: Any) -> Any:
@@ -40,6 +41,8 @@ class Settings(BaseSettings):
     """DIRECTORY_FILE: the directory of mailboxes (YAML), with its domains and regions beside it."""
     topics_file: Path = TOPICS
     """TOPICS_FILE: the declaration of topics; routing makes those of a mailbox that is added while it runs."""
+    redaction_file: Path = REDACTION
+    """REDACTION_FILE: the words by which publication proposes redactions (YAML, R9.1)."""
     schedules_folder: Path | None = None
     """SCHEDULES_FOLDER: State Council schedules of years that the calendar library does not know (one YAML file a year)."""
     clock_file: Path | None = None

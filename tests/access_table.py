@@ -95,6 +95,7 @@ GET /deadline/letters/{letter_id}?withdrawn              | withdrawn | first:chl
 GET /publication/mailboxes/{code}/cases                  | answered  | named:chl duty:dC
 GET /publication/mailboxes/{code}/cases?department       | inside    | receiver:chl unit:chl duty:dC
 GET /publication/cases/{letter_id}                       | answered  | first:chl sender:chl receiver:chl duty:dC
+GET /publication/cases/{letter_id}/proposal              | answered  | answerer:c duty:dC
 POST /publication/cases/{letter_id}/prepare              | answered  | answerer:c duty:dC
 POST /publication/cases/{letter_id}/approve              | prepared  | answerer:hl
 POST /publication/cases/{letter_id}/withhold             | prepared  | answerer:hl

@@ -9,7 +9,7 @@ staff ──files─▶ cleaning ─▶ attachments ──▶ the public, once a
 from functools import partial
 from pathlib import Path
 
-from services.publication import api, handlers, routes_attachments, site
+from services.publication import api, handlers, redaction, routes_attachments, routes_proposal, site
 from services.publication.access import Access
 from services.publication.attachments import Files
 from services.publication.domain import ON, Status, follow
@@ -59,6 +59,7 @@ def build(kit: Kit) -> Service:
         api.router(letters, access, files, remaining),
         routes_attachments.staff_router(letters, access, files, remaining),
         routes_attachments.public_router(public, files),
+        routes_proposal.router(letters, access, redaction.use(kit.settings.redaction_file)),
         site.router(public, kit.directory, kit.calendar, kit.clock, pages),
     ]
     return service

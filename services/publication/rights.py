@@ -20,6 +20,11 @@ PREPARE: Final = right(
     "拟公开稿 / prepare the public text",
     ((Role.CLERK, Role.DUTY_OFFICER), (Relation.ANSWERER, Relation.DUTY)),
 )
+PROPOSAL: Final = right(
+    "R9.1",
+    "查看隐去个人信息的建议 / see proposed redactions",
+    ((Role.CLERK, Role.DUTY_OFFICER), (Relation.ANSWERER, Relation.DUTY)),
+)
 APPROVE: Final = right("R9.1", "审批公开 / approve the public text", *DECIDERS)
 WITHHOLD: Final = right("R9.1", "不予公开 / withhold", *DECIDERS)
 WITHDRAW: Final = right("R9.1", "撤回公开 / withdraw a publication", *DECIDERS)
@@ -32,6 +37,7 @@ ATTACH: Final = right(
 RIGHTS: Final[Mapping[str, Right]] = {
     "GET /publication/mailboxes/{code}/cases": LIST,
     "GET /publication/cases/{letter_id}": CASE,
+    "GET /publication/cases/{letter_id}/proposal": PROPOSAL,
     "POST /publication/cases/{letter_id}/prepare": PREPARE,
     "POST /publication/cases/{letter_id}/approve": APPROVE,
     "POST /publication/cases/{letter_id}/withhold": WITHHOLD,

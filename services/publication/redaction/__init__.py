@@ -4,17 +4,41 @@
 
     marks_in("请联系王丽华女士，电话13900001234")   # what is, or still is, in a text; [] of a text that is clean
 
-`marks_in(text: str) -> list[Mark]`: ordered by start, without overlaps; never raises, whatever the text.
+`marks_in(text: str) -> list[Mark]`: ordered by start, without overlaps; never raises, whatever the text. `redactor(file)` gives the
+same for a file of rules, and proposals for the texts of a whole letter.
 """
 
-import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
 
 from services.publication.redaction.marks import Kind, Mark
+from services.publication.redaction.proposal import Proposal, Redactor
+from services.publication.redaction.rules import Rules, WrongRules, load_rules
+from services.settings import REDACTION
 
-__all__ = ["Kind", "Mark", "marks_in"]
+__all__ = ["Kind", "Mark", "Proposal", "Redactor", "Rules", "WrongRules", "load_rules", "marks_in", "redactor", "use"]
+
+_in_use: Final = {"file": REDACTION}
+
+
+@lru_cache(maxsize=8)
+def redactor(file: Path) -> Redactor:
+    """Return what proposes by the rules of a file, which is read once.
+
+    Raises:
+        WrongRules: the file cannot be used.
+    """
+    return Redactor(load_rules(file))
+
+
+def use(file: Path) -> Redactor:
+    """Let `marks_in` go by this file (setting `REDACTION_FILE`) from now on; raises as `redactor`."""
+    made = redactor(file)
+    _in_use["file"] = file
+    return made
 
 
 def marks_in(text: str) -> list[Mark]:
-    """Return the personal data that is in a text, in order and without overlaps (R9.1)."""
-    found = re.finditer(r"(?<!\d)1[3-9]\d{9}(?!\d)", text)
-    return [Mark(m.start(), m.end(), Kind.PHONE, "11位手机号 / a mobile number of 11 digits", "[电话]") for m in found]
+    """Return the personal data that is, or still is, in a text, in order and without overlaps (R9.1)."""
+    return redactor(_in_use["file"]).marks(text)

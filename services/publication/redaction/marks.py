@@ -1,6 +1,7 @@
 """What a proposal says of one piece of a text: where it is, what it seems to be, why, and what could stand there instead."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from shared.contracts.types import Labelled
 
@@ -37,3 +38,39 @@ class Mark:
     kind: Kind
     why: str
     replacement: str
+
+
+_ORDER = (
+    Kind.EMAIL,
+    Kind.ID_NUMBER,
+    Kind.CREDIT_CODE,
+    Kind.BANK_CARD,
+    Kind.PLATE,
+    Kind.PHONE,
+    Kind.MESSENGER,
+    Kind.REFERENCE,
+    Kind.ADDRESS,
+    Kind.NAME,
+)
+_RANK = {kind: rank for rank, kind in enumerate(_ORDER)}
+
+
+def merged(marks: Iterable[Mark]) -> list[Mark]:
+    """Return marks in order and without overlaps.
+
+    Of two that overlap, the one that contains the other stays; else the more certain kind, stretched over both: nothing that was
+    found is left uncovered.
+    """
+    kept: list[Mark] = []
+    for mark in sorted(marks, key=lambda one: (one.start, -one.end, _RANK[one.kind])):
+        if not kept or kept[-1].end <= mark.start:
+            kept.append(mark)
+            continue
+        before = kept[-1]
+        if mark.end <= before.end:
+            continue
+        if mark.start == before.start or _RANK[mark.kind] < _RANK[before.kind]:
+            kept[-1] = replace(mark, start=before.start)
+        else:
+            kept[-1] = replace(before, end=mark.end)
+    return kept
