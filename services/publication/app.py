@@ -10,8 +10,10 @@ from pathlib import Path
 
 from services.publication import api, handlers, routes_board, routes_home, site
 from services.publication.access import Access
+from services.publication.addresses import Addresses
 from services.publication.domain import ON, Status, follow
 from services.publication.repository import REPORTED, SERVICE, PublicSite, cases, ranges
+from services.publication.search import Search
 from services.runtime import Kit, Service
 from services.succession import Succession
 from shared.messaging.letters import Domain, Letters
@@ -34,6 +36,8 @@ def build(kit: Kit) -> Service:
         kit.namespace,
     )
     public = PublicSite(aggregates)
+    search = Search(public, kit.directory, kit.settings.search_folder)
+    addresses = Addresses(kit.settings.site_url)
     pages = Pages(Path(__file__).parent / "pages", now=kit.clock.now, rate=lambda: kit.clock.rate)
 
     async def measure() -> None:
@@ -45,11 +49,12 @@ def build(kit: Kit) -> Service:
     service.letters = letters
     service.prepare.append(aggregates.ensure)
     service.measures.append(measure)
+    service.sweeps["search"] = search.look
     service.sweeps["succession"] = Succession(kit.changes, aggregates, ranges, REPORTED, kit.clock)
     handlers.listen(service, letters)
     service.routers += [
         api.router(letters, Access(kit.directory)),
-        site.router(public, kit.directory, pages),
+        site.router(site.Letters(public, search, kit.directory, pages, addresses)),
         routes_home.router(pages),
         routes_board.router(public, kit.directory, kit.calendar, kit.clock, pages),
     ]

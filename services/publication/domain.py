@@ -45,7 +45,7 @@ from shared.contracts.facts import (
     UrgingSent,
 )
 from shared.contracts.reports import is_about_somebody
-from shared.contracts.types import Actor, Classification, Labelled, Number, Value, WithholdingGround
+from shared.contracts.types import Actor, Classification, Labelled, Moment, Nature, Number, Value, WithholdingGround
 
 
 class Status(Labelled):
@@ -88,6 +88,7 @@ class Received(Value):
     subject: str
     body: str
     may_publish: bool
+    at: Moment | None = None
 
 
 class Case(Value):
@@ -95,6 +96,10 @@ class Case(Value):
 
     letter_id: str
     received: Received | None = None
+    nature: Nature | None = None
+    domain: str | None = None
+    region: str | None = None
+    """What it is about, as corrected last (R3.2)."""
     reported_mailbox: str | None = None
     """For a report (举报): the mailbox it is about, which never gets to see it."""
     reported_people: tuple[str, ...] = ()
@@ -320,7 +325,9 @@ def _handoff(state: Case | None, fact: Any) -> Case:
 
 
 def _received(state: Case | None, fact: LetterReceived) -> Case:
-    received = Received(mailbox=fact.mailbox, subject=fact.subject, body=fact.body, may_publish=fact.may_publish)
+    received = Received(
+        mailbox=fact.mailbox, subject=fact.subject, body=fact.body, may_publish=fact.may_publish, at=fact.at
+    )
     return _case(state, fact, received=received, **_about(fact.classification))
 
 
@@ -335,7 +342,13 @@ def _reclassified(state: Case | None, fact: LetterReclassified) -> Case:
 
 
 def _about(classification: Classification) -> dict[str, Any]:
-    return {"reported_mailbox": classification.reported_mailbox, "reported_people": classification.reported_people}
+    return {
+        "nature": classification.nature,
+        "domain": classification.domain,
+        "region": classification.region,
+        "reported_mailbox": classification.reported_mailbox,
+        "reported_people": classification.reported_people,
+    }
 
 
 def _registered(state: Case | None, fact: LetterRegistered) -> Case:

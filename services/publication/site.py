@@ -1,4 +1,4 @@
-"""The public site: finished letters that were approved for it (R9.2).
+"""Published letters: the list, which is also the search, and the page of each (R9.2).
 
 No login, no original text, no citizen's data.
 
@@ -6,17 +6,37 @@ Each page is HTML, and JSON at the same address with `.json` (or with `?format=j
 """
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query
-from pydantic import BaseModel
+from fastapi import APIRouter, Header, Query
 from starlette.responses import HTMLResponse, Response
 
-from services.publication.answering import BY_ACCEPT, Accept, Format, answer, wants_json
-from services.publication.repository import PublicHead, PublicLetter, PublicSite
+from services.publication.addresses import Addresses
+from services.publication.answering import BY_ACCEPT, Accept, Format, wants_json
+from services.publication.index import words_of
+from services.publication.public_views import (
+    Choice,
+    FoundLine,
+    LetterLine,
+    LetterList,
+    LetterPage,
+    Names,
+    WithdrawnPage,
+)
+from services.publication.questions import WRONG, Asking, Question
+from services.publication.repository import PublicSite
+from services.publication.search import Search
+from services.publication.structured import in_script, question
 from shared.directory import Directory
+from shared.storage import StoreUnavailable
+from shared.web.languages import Lang, Language, language_of
 from shared.web.paging import decode_cursor, encode_cursor
-from shared.web.problems import Problem
+from shared.web.problems import Problem, ServiceUnavailable
 from shared.web.templates import Pages
 
 PAGE_SIZE = 20
@@ -25,94 +45,194 @@ _LETTERS_LAST = {"Cache-Control": "public, max-age=15"}
 
 Cursor = Annotated[str | None, Query(description="`next` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=100)]
+Tag = Annotated[str, Header(alias="If-None-Match", include_in_schema=False)]
 
 
-class LetterLine(PublicHead):
-    """A published letter in the list."""
-
-    unit: str
-    """Name of the mailbox that answered."""
-    address: str
-
-
-class LetterPage(LetterLine):
-    """A published letter: the approved text."""
-
-    body: str
-    reply: str
+def _look() -> str:
+    """Return a hash of the templates: a page changes with them too."""
+    here = Path(__file__).parent / "pages"
+    shared = Path(__file__).parents[2] / "shared" / "web"
+    files = sorted([*here.iterdir(), *(shared / "templates").iterdir(), *(shared / "static").iterdir()])
+    return sha256(b"".join(file.read_bytes() for file in files if file.is_file())).hexdigest()
 
 
-class LetterList(BaseModel):
-    """A page of published letters, newest first."""
+@dataclass
+class Letters:
+    """What the endpoints answer with."""
 
-    items: list[LetterLine]
-    next: str | None
-    """Send as `cursor` for the next page; null on the last one."""
+    site: PublicSite
+    search: Search
+    directory: Directory
+    pages: Pages
+    addresses: Addresses
+    names: Names = field(init=False)
+    look: str = field(default_factory=_look)
+    _choices: tuple[int, dict[str, list[Choice]]] = (-1, {})
+
+    def __post_init__(self) -> None:
+        """Prepare names."""
+        self.names = Names(self.directory)
+
+    async def found(self, asking: Question, cursor: str | None, limit: int) -> LetterList:
+        """Return a page of the list, or of what is searched for."""
+        asked = asking.asked(self.directory)
+        if asked.is_all:
+            after = decode_cursor(cursor, str)
+            page = await self.site.page(after[0] if after else None, limit)
+            following = encode_cursor(page.next) if page.next else None
+            lines: list[FoundLine | LetterLine] = [self.names.line(head) for head in page.letters]
+            return LetterList.model_construct(items=lines, next=following)
+        found = await self.search.find(asked, cursor, limit)
+        words = words_of(asked.words)
+        items: list[FoundLine | LetterLine] = [self.names.found(letter, words) for letter in found.letters]
+        return LetterList.model_construct(items=items, next=found.next, total=found.total, more=found.more)
+
+    async def letter(self, number: str) -> LetterPage:
+        """Return a letter's page.
+
+        Raises:
+            Problem: 410 if it was withdrawn, 404 if there is none.
+        """
+        asked = number.upper()
+        is_number = _NUMBER.fullmatch(asked) is not None
+        found = await self.site.letter(asked) if is_number else None
+        if found is not None:
+            return self.names.page(found)
+        gone = await self.site.withdrawn(asked) if is_number else None
+        if gone is not None:
+            page = self.names.withdrawn(gone)
+            raise Problem(
+                410,
+                "这封来信已撤回公开 / This letter was withdrawn",
+                f"{page.number_text}曾经公开，已撤回，理由：{page.ground_name}。 / "
+                f"{page.number} was public and has been withdrawn; ground: {gone.ground.value}.",
+                slug="withdrawn",
+                rule="R9.1",
+                headers=_LETTERS_LAST,
+                withdrawn=page.model_dump(mode="json"),
+            )
+        raise Problem(
+            404,
+            "没有这封公开信件 / No such published letter",
+            "这个编号没有公开的信件：可能编号有误，或来信尚未办结、尚未批准公开、不予公开。 / No letter is published under this "
+            "number. Numbers look like YFX-2026-17; the list of all published letters is at /public/letters.",
+            slug="not-published",
+            rule="R9.1",
+        )
+
+    async def choices(self) -> dict[str, list[Choice]]:
+        """Return what the filters offer."""
+        counts = await self.search.known_counts()
+        version = self.search.version if counts else -1
+        if self._choices[0] != version:
+            self._choices = (version, self.names.choices(counts))
+        return self._choices[1]
+
+    def tagged(self, language: Language, *parts: str) -> str:
+        """Return the entity tag of a page made of these parts."""
+        return f'W/"{sha256(chr(0).join((self.look, language, *parts)).encode()).hexdigest()[:24]}"'
+
+    def problem(self, problem: Problem, language: Language) -> Response:
+        """Answer somebody who asked for a page."""
+        gone = problem.more.get("withdrawn")
+        template = "withdrawn.html" if gone else "problem.html"
+        values: dict[str, Any] = {"withdrawn": WithdrawnPage.model_validate(gone)} if gone else {"problem": problem}
+        return self.pages.render(template, language=language, status=problem.status, headers=problem.headers, **values)
 
 
-def router(site: PublicSite, directory: Directory, pages: Pages) -> APIRouter:
+def router(letters: Letters) -> APIRouter:
     """Return the public endpoints."""
     routes = APIRouter(prefix="/public", tags=["public"])
 
-    def unit_name(mailbox: str) -> str:
-        return directory.get(mailbox).name if mailbox in directory else mailbox
-
-    async def letter_list(cursor: str | None, limit: int) -> LetterList:
-        after = decode_cursor(cursor, str)
-        found = await site.page(after[0] if after else None, limit)
-        lines = [
-            LetterLine(**_plain(head), unit=unit_name(head.mailbox), address=_address(head)) for head in found.letters
-        ]
-        return LetterList(items=lines, next=encode_cursor(found.next) if found.next else None)
-
-    async def letter_page(number: str) -> LetterPage:
-        asked = number.upper()
-        found: PublicLetter | None = await site.letter(asked) if _NUMBER.fullmatch(asked) else None
-        if found is None:
-            raise Problem(
-                404,
-                "没有这封公开信件 / No such published letter",
-                "这个编号没有公开的信件：可能编号有误，或来信尚未办结、尚未批准公开、不予公开。 / No letter is published under this "
-                "number. Numbers look like YFX-2026-17; the list of all published letters is at /public/letters.",
-                slug="not-published",
-                rule="R9.1",
-            )
-        return LetterPage(**_plain(found), unit=unit_name(found.mailbox), address=_address(found))
-
-    @routes.get("/letters.json", response_model=LetterList, summary="Published letters, newest first (R9.2)")
-    async def letters_json(cursor: Cursor = None, limit: Limit = PAGE_SIZE) -> Response:
-        """List published letters."""
-        return await answer(pages, letter_list(cursor, limit), "", _LETTERS_LAST, as_json=True)
-
-    @routes.get("/letters", response_class=HTMLResponse, summary="Published letters as a page (R9.2)")
-    async def letters(accept: Accept = "", wanted: Format = "", cursor: Cursor = None) -> Response:
-        """List published letters, newest first."""
-        return await answer(
-            pages,
-            letter_list(cursor, PAGE_SIZE),
+    async def list_page(asking: Question, cursor: str | None, tag: str, language: Language) -> Response:
+        content, problem = LetterList(items=[], next=None), None
+        try:
+            content = await letters.found(asking, cursor, PAGE_SIZE)
+        except StoreUnavailable:
+            return letters.problem(ServiceUnavailable("the document store"), language)
+        except Problem as error:
+            if error.slug != WRONG:
+                return letters.problem(error, language)
+            problem = error
+        choices = await letters.choices()
+        shown = content.model_dump_json() + str(cursor is None) + str(letters.search.version)
+        made = letters.tagged(language, urlencode(asking.given), shown)
+        headers = {**_LETTERS_LAST, **BY_ACCEPT, "ETag": made}
+        if problem is None and tag == made:
+            return Response(status_code=304, headers=headers)
+        return letters.pages.render(
             "letters.html",
-            _LETTERS_LAST | BY_ACCEPT,
-            as_json=wants_json(accept, wanted),
+            language=language,
+            status=problem.status if problem else 200,
+            headers=headers if problem is None else None,
+            content=content,
+            asked=asking.values,
+            given=urlencode(asking.given),
+            choices=choices,
+            errors={error.field.removeprefix("query:"): error for error in problem.errors} if problem else {},
             is_first=cursor is None,
+            whole=letters.addresses.canonical,
         )
 
+    @routes.get(
+        "/letters.json", response_model=LetterList, summary="Published letters: all, or what is searched for (R9.2)"
+    )
+    async def letters_json(asking: Asking, cursor: Cursor = None, limit: Limit = PAGE_SIZE, tag: Tag = "") -> Response:
+        """List published letters, newest first; with words, the best first."""
+        content = await letters.found(asking, cursor, limit)
+        return _json(content.model_dump_json(), tag)
+
+    @routes.get("/letters", response_class=HTMLResponse, summary="Published letters as a page, with search (R9.2)")
+    async def letters_page(
+        asking: Asking,
+        accept: Accept = "",
+        wanted: Format = "",
+        cursor: Cursor = None,
+        lang: Lang = "",
+        tag: Tag = "",
+    ) -> Response:
+        """List published letters, newest first; with words, the best first."""
+        if wants_json(accept, wanted):
+            content = await letters.found(asking, cursor, PAGE_SIZE)
+            return _json(content.model_dump_json(), tag, BY_ACCEPT)
+        return await list_page(asking, cursor, tag, language_of(lang))
+
     @routes.get("/letters/{number}.json", response_model=LetterPage, summary="One published letter (R9.2)")
-    async def letter_json(number: str) -> Response:
-        """Show the approved text."""
-        return await answer(pages, letter_page(number), "", _LETTERS_LAST, as_json=True)
+    async def letter_json(number: str, tag: Tag = "") -> Response:
+        """Show the approved text; 410 if it was withdrawn."""
+        return _json((await letters.letter(number)).model_dump_json(), tag)
 
     @routes.get("/letters/{number}", response_class=HTMLResponse, summary="One published letter as a page (R9.2)")
-    async def letter(number: str, accept: Accept = "", wanted: Format = "") -> Response:
-        """Show the approved text."""
-        as_json = wants_json(accept, wanted)
-        return await answer(pages, letter_page(number), "letter.html", _LETTERS_LAST | BY_ACCEPT, as_json=as_json)
+    async def letter(number: str, accept: Accept = "", wanted: Format = "", lang: Lang = "", tag: Tag = "") -> Response:
+        """Show the approved text; 410 if it was withdrawn."""
+        language = language_of(lang)
+        if wants_json(accept, wanted):
+            return _json((await letters.letter(number)).model_dump_json(), tag, BY_ACCEPT)
+        try:
+            content = await letters.letter(number)
+        except StoreUnavailable:
+            return letters.problem(ServiceUnavailable("the document store"), language)
+        except Problem as error:
+            return letters.problem(error, language)
+        made = letters.tagged(language, content.model_dump_json())
+        headers = {**_LETTERS_LAST, **BY_ACCEPT, "ETag": made}
+        if tag == made:
+            return Response(status_code=304, headers=headers)
+        return letters.pages.render(
+            "letter.html",
+            language=language,
+            headers=headers,
+            content=content,
+            whole=letters.addresses.canonical,
+            structured=in_script(question(content, letters.addresses.canonical)),
+        )
 
     return routes
 
 
-def _plain(part: BaseModel) -> dict[str, Any]:
-    return dict(part)
-
-
-def _address(head: PublicHead) -> str:
-    return f"/public/letters/{head.number}"
+def _json(text: str, tag: str, more: Mapping[str, str] | None = None) -> Response:
+    made = f'"{sha256(text.encode()).hexdigest()[:24]}"'
+    headers = {**_LETTERS_LAST, **(more or {}), "ETag": made}
+    if tag == made:
+        return Response(status_code=304, headers=headers)
+    return Response(text, 200, headers, "application/json")
