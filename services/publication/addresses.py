@@ -5,6 +5,7 @@ alone, so that nobody's forged `Host` reaches others through a cache.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -30,6 +31,11 @@ class Base:
     def authority(self) -> str:
         """The host's name, for ids."""
         return urlsplit(self.url).hostname or "xinxiang.invalid"
+
+
+def kept(base: Base, lasts: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the headers that say how long an answer with whole addresses may be kept: not at all where they follow from the request."""
+    return lasts if base.is_set else {"Cache-Control": "private, no-store"}
 
 
 class Addresses:

@@ -8,10 +8,20 @@ staff ──HTTP──▶ api ───────┘             └──▶ 
 from functools import partial
 from pathlib import Path
 
-from services.publication import api, handlers, routes_board, routes_home, site
+from services.publication import (
+    api,
+    handlers,
+    routes_board,
+    routes_data,
+    routes_feed,
+    routes_home,
+    routes_sitemap,
+    site,
+)
 from services.publication.access import Access
 from services.publication.addresses import Addresses
 from services.publication.domain import ON, Status, follow
+from services.publication.open_data import Licence
 from services.publication.repository import REPORTED, SERVICE, PublicSite, cases, ranges
 from services.publication.search import Search
 from services.runtime import Kit, Service
@@ -39,6 +49,7 @@ def build(kit: Kit) -> Service:
     search = Search(public, kit.directory, kit.settings.search_folder)
     addresses = Addresses(kit.settings.site_url)
     pages = Pages(Path(__file__).parent / "pages", now=kit.clock.now, rate=lambda: kit.clock.rate)
+    shown = site.Letters(public, search, kit.directory, pages, addresses)
 
     async def measure() -> None:
         for status in OPEN:
@@ -50,11 +61,15 @@ def build(kit: Kit) -> Service:
     service.prepare.append(aggregates.ensure)
     service.measures.append(measure)
     service.sweeps["search"] = search.look
+    service.closing.append(search.close)
     service.sweeps["succession"] = Succession(kit.changes, aggregates, ranges, REPORTED, kit.clock)
     handlers.listen(service, letters)
     service.routers += [
         api.router(letters, Access(kit.directory)),
-        site.router(site.Letters(public, search, kit.directory, pages, addresses)),
+        site.router(shown),
+        routes_data.router(shown, Licence.read(kit.settings.open_data_licence), site.LASTS),
+        routes_feed.router(shown, addresses, site.LASTS),
+        routes_sitemap.router(shown, addresses, site.LASTS),
         routes_home.router(pages),
         routes_board.router(public, kit.directory, kit.calendar, kit.clock, pages),
     ]

@@ -316,8 +316,8 @@ class Index:
     @staticmethod
     def _prepared(file: Path | None) -> sqlite3.Connection:
         connection = sqlite3.connect("" if file is None else file, check_same_thread=False)
-        connection.execute(f"pragma cache_size = -{_CACHE_KB}")
-        with suppress(sqlite3.DatabaseError):  # of a file that is none of ours, which is thrown away
+        with suppress(sqlite3.DatabaseError):  # of a file that is no index, which is thrown away
+            connection.execute(f"pragma cache_size = -{_CACHE_KB}")
             # A crash of the machine may lose the last changes, which are then taken up again, but damages nothing.
             connection.execute("pragma journal_mode = wal")
             connection.execute("pragma synchronous = normal")

@@ -65,8 +65,16 @@ class Question:
                 rule="R9.2",
                 errors=wrong,
             )
-        values = {name: value or None for name, value in self.values.items() if name != "q"}
-        return Asked(words=self.values["q"], **values)
+        values = {name: value or None for name, value in self.values.items()}
+        return Asked(
+            words=self.values["q"],
+            nature=next((nature for nature in Nature if nature == values["nature"]), None),
+            domain=values["domain"],
+            region=values["region"],
+            unit=values["unit"],
+            month=values["month"],
+            published=values["published"],
+        )
 
     def _wrong_words(self) -> list[FieldError]:
         text = self.values["q"]

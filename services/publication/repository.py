@@ -248,11 +248,25 @@ class PublicSite:
         letters = [PublicLetter.model_validate(document["public"]) for document in found]
         return letters, found[-1]["public_place"] if len(found) == limit else None
 
-    async def marks(self, since: str, before: str, limit: int) -> list[tuple[str, datetime]]:
-        """Return number and time of publication of the letters in these places, newest first."""
+    async def marks(self, since: str, before: str, limit: int) -> list[tuple[str, datetime, str]]:
+        """Return number, time of publication and place of the letters in these places, newest first."""
         wanted = {"public.number": 1, "public.published_at": 1}
         found = await self._newest({"$gte": since, "$lt": before}, limit, wanted)
-        return [(d["public"]["number"], datetime.fromisoformat(d["public"]["published_at"])) for d in found]
+        return [
+            (d["public"]["number"], datetime.fromisoformat(d["public"]["published_at"]), d["public_place"])
+            for d in found
+        ]
+
+    async def last_change(self) -> datetime | None:
+        """Return when anything public last changed, by the clock on the wall; none: never."""
+        query = {"public_moved": {"$gt": "", "$lt": "~"}}
+        with translated():
+            cursor = self.cases.collection.find(query, {"public_moved": 1, "_id": 0})
+            found = await cursor.sort([("public_moved", -1)]).limit(1).to_list(1)
+        if not found:
+            return None
+        milliseconds = int(found[0]["public_moved"].partition("/")[0])
+        return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
     async def _newest(self, places: Mapping[str, str], limit: int, wanted: Mapping[str, int]) -> list[dict[str, Any]]:
         query = {"shown": True, "public_place": dict(places)}

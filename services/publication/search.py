@@ -20,6 +20,7 @@ from urllib.parse import quote, unquote
 from services.publication.extracts import has_words
 from services.publication.index import WINDOW, Damaged, Entry, Hit, Index, Moved, words_of
 from services.publication.repository import PublicLetter, PublicSite, month_of, place
+from shared.contracts.types import Nature
 from shared.directory import Directory
 from shared.web.paging import decode_cursor, encode_cursor
 from shared.web.problems import Problem
@@ -40,7 +41,7 @@ class Asked:
     """What is searched for; all of it must fit."""
 
     words: str = ""
-    nature: str | None = None
+    nature: Nature | None = None
     domain: str | None = None
     """Itself and all below it (R3.4)."""
     region: str | None = None

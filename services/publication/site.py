@@ -42,6 +42,7 @@ from shared.web.templates import Pages
 PAGE_SIZE = 20
 _NUMBER = re.compile(r"[A-Z]{2,12}-[1-9]\d{3}-[1-9]\d{0,8}")
 _LETTERS_LAST = {"Cache-Control": "public, max-age=15"}
+LASTS = _LETTERS_LAST
 
 Cursor = Annotated[str | None, Query(description="`next` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=100)]
