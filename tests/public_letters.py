@@ -1,6 +1,7 @@
 """Published letters for tests and measurements: written straight into publication's store, by its own code."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,6 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import httpx
 
+from services.publication.app import build
 from services.publication.domain import ON, Case, PublicText
 from services.publication.repository import SERVICE
 from services.runtime import Service
@@ -21,6 +23,7 @@ from shared.contracts.facts import (
 )
 from shared.contracts.types import Actor, Channel, Classification, Nature, Number, PublishedFile, WithdrawalGround
 from shared.storage import Change
+from tests.conftest import World, eventually
 
 START = datetime.fromisoformat("2026-03-02T09:30:00+08:00")
 CLERK = Actor(subject="education-clerk", mailbox="education")
@@ -164,3 +167,17 @@ class Readers:
             if page["next"] is None:
                 return serials
             cursor = page["next"]
+
+
+@asynccontextmanager
+async def reading(world: World, **settings: object) -> AsyncIterator[Readers]:
+    """Run publication until its search answers."""
+    service = build(world.kit(**settings))
+    async with world.running(service) as client:
+        readers = Readers(service, client)
+
+        async def prepared() -> bool:
+            return (await readers.get("data.json")).status_code == 200
+
+        await eventually(prepared)
+        yield readers

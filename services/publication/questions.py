@@ -1,6 +1,7 @@
 """What is asked of the public list: words and filters, read from the query and checked (R9.2)."""
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 from fastapi import Depends, Query
@@ -21,28 +22,11 @@ WRONG: Final = "bad-search"
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
+@dataclass(frozen=True, slots=True)
 class Question:
     """The query as it was sent; a form sends empty values for what is not asked."""
 
-    def __init__(
-        self,
-        q: Annotated[str, Query(description="Words that a letter must all have, or a letter's number.")] = "",
-        nature: Annotated[str, Query(description="Code of a nature (R3.3).")] = "",
-        domain: Annotated[str, Query(description="Code of a domain (R3.4); those below it are included.")] = "",
-        region: Annotated[str, Query(description="GB/T 2260 code of a region (R3.5).")] = "",
-        unit: Annotated[str, Query(description="Code of the unit that answered, its departments included.")] = "",
-        month: Annotated[str, Query(description="Month of receipt, such as `2026-03`.")] = "",
-        published: Annotated[str, Query(description="Month of publication, such as `2026-04`.")] = "",
-    ) -> None:
-        self.values = {
-            "q": _CONTROL.sub(" ", q).strip(),
-            "nature": nature,
-            "domain": domain,
-            "region": region,
-            "unit": unit,
-            "month": month,
-            "published": published,
-        }
+    values: dict[str, str]
 
     @property
     def given(self) -> dict[str, str]:
@@ -153,7 +137,20 @@ class Question:
         return wrong
 
 
-Asking = Annotated[Question, Depends()]
+async def _question(
+    q: Annotated[str, Query(description="Words that a letter must all have, or a letter's number.")] = "",
+    nature: Annotated[str, Query(description="Code of a nature (R3.3).")] = "",
+    domain: Annotated[str, Query(description="Code of a domain (R3.4); those below it are included.")] = "",
+    region: Annotated[str, Query(description="GB/T 2260 code of a region (R3.5).")] = "",
+    unit: Annotated[str, Query(description="Code of the unit that answered, its departments included.")] = "",
+    month: Annotated[str, Query(description="Month of receipt, such as `2026-03`.")] = "",
+    published: Annotated[str, Query(description="Month of publication, such as `2026-04`.")] = "",
+) -> Question:
+    filters = {"nature": nature, "domain": domain, "region": region, "unit": unit, "month": month}
+    return Question({"q": _CONTROL.sub(" ", q).strip(), **filters, "published": published})
+
+
+Asking = Annotated[Question, Depends(_question)]
 
 
 def _error(name: str, chinese: str, english: str, rule: str) -> FieldError:

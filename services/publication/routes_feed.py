@@ -1,7 +1,7 @@
 """The Atom feed of published letters (R9.2)."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from hashlib import sha256
 from typing import Annotated
@@ -17,12 +17,11 @@ from services.publication.feed import (
 )
 from services.publication.questions import Asking, Question
 from services.publication.repository import PublicLetter
+from services.publication.search import LATE
 from services.publication.site import Letters, Tag
 from shared.web.problems import Problem
 
 _BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
-_SETTLED = timedelta(seconds=2)
-"""Times in headers have whole seconds: within so much of a change, "not modified since" proves nothing."""
 
 Since = Annotated[str, Header(alias="If-Modified-Since", include_in_schema=False)]
 
@@ -60,6 +59,8 @@ def router(letters: Letters, addresses: Addresses, lasts: Mapping[str, str]) -> 
         text = atom(shown, base, here, title, "/public/letters" + ("?" + query if query else ""), updated)
         made = f'"{sha256(text.encode()).hexdigest()[:24]}"'
         headers = {**kept(base, lasts), "ETag": made}
+        # A change may appear a little after later ones: only a time that is long enough ago proves that nothing came since.
+        changed = changed if changed is not None and datetime.now(UTC) - changed > LATE else None
         if changed is not None:
             headers["Last-Modified"] = format_datetime(changed.replace(microsecond=0), usegmt=True)
         if tag == made or (not tag and _unmodified(since, changed)):
@@ -90,5 +91,4 @@ def _unmodified(since: str, changed: datetime | None) -> bool:
         return False
     if seen.tzinfo is None:
         return False
-    settled = datetime.now(UTC) - changed > _SETTLED
-    return settled and seen >= changed.replace(microsecond=0)
+    return seen >= changed.replace(microsecond=0)

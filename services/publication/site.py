@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
+from cachetools import LRUCache, TTLCache
 from fastapi import APIRouter, Header, Query
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
 from services.publication.addresses import Addresses
 from services.publication.answering import BY_ACCEPT, Accept, Format, wants_json
 from services.publication.index import words_of
 from services.publication.public_views import (
-    Choice,
     FoundLine,
     LetterLine,
     LetterList,
@@ -34,12 +35,14 @@ from services.publication.search import Search
 from services.publication.structured import in_script, question
 from shared.directory import Directory
 from shared.storage import StoreUnavailable
-from shared.web.languages import Lang, Language, language_of
+from shared.web.languages import LANGUAGES, Lang, Language, language_of
 from shared.web.paging import decode_cursor, encode_cursor
 from shared.web.problems import Problem, ServiceUnavailable
 from shared.web.templates import Pages
 
 PAGE_SIZE = 20
+KEPT_PAGES, KEPT_SECONDS = 256, 60.0
+"""Pages that are kept as they were made: by what is in them, so never instead of asking whether a letter is public."""
 _NUMBER = re.compile(r"[A-Z]{2,12}-[1-9]\d{3}-[1-9]\d{0,8}")
 _LETTERS_LAST = {"Cache-Control": "public, max-age=15"}
 LASTS = _LETTERS_LAST
@@ -68,7 +71,8 @@ class Letters:
     addresses: Addresses
     names: Names = field(init=False)
     look: str = field(default_factory=_look)
-    _choices: tuple[int, dict[str, list[Choice]]] = (-1, {})
+    _options: "LRUCache[tuple[int, str], dict[str, str]]" = field(default_factory=lambda: LRUCache(2 * len(LANGUAGES)))
+    _made: "TTLCache[str, str]" = field(default_factory=lambda: TTLCache(KEPT_PAGES, KEPT_SECONDS))
 
     def __post_init__(self) -> None:
         """Prepare names."""
@@ -121,17 +125,29 @@ class Letters:
             rule="R9.1",
         )
 
-    async def choices(self) -> dict[str, list[Choice]]:
-        """Return what the filters offer."""
+    async def options(self, asked: Mapping[str, str], language: Language) -> dict[str, Markup]:
+        """Return filter → the options that its list offers, with what is asked chosen."""
         counts = await self.search.known_counts()
-        version = self.search.version if counts else -1
-        if self._choices[0] != version:
-            self._choices = (version, self.names.choices(counts))
-        return self._choices[1]
+        key = (self.search.version if counts else -1, language)
+        made = self._options.get(key)
+        if made is None:
+            made = self._options[key] = {
+                name: self.pages.text("options.html", language=language, choices=choices)
+                for name, choices in self.names.choices(counts).items()
+            }
+        return {name: _chosen(text, asked[name]) for name, text in made.items()}
 
     def tagged(self, language: Language, *parts: str) -> str:
         """Return the entity tag of a page made of these parts."""
         return f'W/"{sha256(chr(0).join((self.look, language, *parts)).encode()).hexdigest()[:24]}"'
+
+    def render(self, template: str, tag: str, language: Language, **values: Any) -> Response:
+        """Answer with a page; one with the same tag, which stands for all that is in it, is not made twice within a minute."""
+        headers = {**_LETTERS_LAST, **BY_ACCEPT, "ETag": tag}
+        made = self._made.get(tag)
+        if made is None:
+            made = self._made[tag] = self.pages.text(template, language=language, **values)
+        return HTMLResponse(made, 200, headers)
 
     def problem(self, problem: Problem, language: Language) -> Response:
         """Answer somebody who asked for a page."""
@@ -155,25 +171,23 @@ def router(letters: Letters) -> APIRouter:
             if error.slug != WRONG:
                 return letters.problem(error, language)
             problem = error
-        choices = await letters.choices()
-        shown = content.model_dump_json() + str(cursor is None) + str(letters.search.version)
-        made = letters.tagged(language, urlencode(asking.given), shown)
-        headers = {**_LETTERS_LAST, **BY_ACCEPT, "ETag": made}
-        if problem is None and tag == made:
-            return Response(status_code=304, headers=headers)
-        return letters.pages.render(
-            "letters.html",
-            language=language,
-            status=problem.status if problem else 200,
-            headers=headers if problem is None else None,
-            content=content,
-            asked=asking.values,
-            given=urlencode(asking.given),
-            choices=choices,
-            errors={error.field.removeprefix("query:"): error for error in problem.errors} if problem else {},
-            is_first=cursor is None,
-            whole=letters.addresses.canonical,
-        )
+        options = await letters.options(asking.values, language)
+        values: dict[str, Any] = {
+            "content": content,
+            "asked": asking.values,
+            "given": urlencode(asking.given),
+            "options": options,
+            "errors": {error.field.removeprefix("query:"): error for error in problem.errors} if problem else {},
+            "is_first": cursor is None,
+            "whole": letters.addresses.canonical,
+        }
+        if problem is not None:
+            return letters.pages.render("letters.html", language=language, status=problem.status, **values)
+        parts = (urlencode(asking.given), content.model_dump_json(), str(cursor is None), str(letters.search.version))
+        made = letters.tagged(language, *parts)
+        if tag == made:
+            return Response(status_code=304, headers={**_LETTERS_LAST, **BY_ACCEPT, "ETag": made})
+        return letters.render("letters.html", made, language, **values)
 
     @routes.get(
         "/letters.json", response_model=LetterList, summary="Published letters: all, or what is searched for (R9.2)"
@@ -216,19 +230,19 @@ def router(letters: Letters) -> APIRouter:
         except Problem as error:
             return letters.problem(error, language)
         made = letters.tagged(language, content.model_dump_json())
-        headers = {**_LETTERS_LAST, **BY_ACCEPT, "ETag": made}
         if tag == made:
-            return Response(status_code=304, headers=headers)
-        return letters.pages.render(
-            "letter.html",
-            language=language,
-            headers=headers,
-            content=content,
-            whole=letters.addresses.canonical,
-            structured=in_script(question(content, letters.addresses.canonical)),
-        )
+            return Response(status_code=304, headers={**_LETTERS_LAST, **BY_ACCEPT, "ETag": made})
+        whole = letters.addresses.canonical
+        structured = in_script(question(content, whole))
+        return letters.render("letter.html", made, language, content=content, whole=whole, structured=structured)
 
     return routes
+
+
+def _chosen(options: str, value: str) -> Markup:
+    """Return options with the one of this value chosen."""
+    mark = f'value="{escape(value)}"'
+    return Markup(options.replace(mark, f"{mark} selected", 1) if value else options)  # noqa: S704 - a template's text
 
 
 def _json(text: str, tag: str, more: Mapping[str, str] | None = None) -> Response:

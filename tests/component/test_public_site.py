@@ -1,8 +1,6 @@
 """The public site on a real store: list, search, filters, pages (R9.2)."""
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -10,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from services.publication import search
-from services.publication.app import build
 from shared.contracts.facts import LetterReclassified
 from shared.contracts.types import Classification, Nature, PublishedFile
 from tests.conftest import World, eventually
-from tests.public_letters import START, Public, Readers
+from tests.public_letters import START, Public, reading
 
 LAMPS = Public(
     1,
@@ -42,19 +39,6 @@ BUS = Public(
     mailbox="education-basic",
 )
 ALL = (LAMPS, WATER, SCHOOL, BUS)
-
-
-@asynccontextmanager
-async def reading(world: World, **settings: object) -> AsyncIterator[Readers]:
-    service = build(world.kit(**settings))
-    async with world.running(service) as client:
-        readers = Readers(service, client)
-
-        async def prepared() -> bool:
-            return (await readers.get("data.json")).status_code == 200
-
-        await eventually(prepared)
-        yield readers
 
 
 async def test_r9_2_words_and_filters_find_letters_alone_and_together(world: World) -> None:
