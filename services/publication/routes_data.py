@@ -28,7 +28,7 @@ BATCH = 200
 """Letters read and sent at a time."""
 _TYPES = {"csv": "text/csv; charset=utf-8; header=present", "jsonl": "application/x-ndjson; charset=utf-8"}
 
-FileKind = Annotated[Literal["csv", "jsonl"], Path(description="`csv` or `jsonl`.")]
+Suffix = Annotated[Literal["csv", "jsonl"], Path(description="`csv` or `jsonl`.")]
 
 
 def router(letters: Letters, licence: Licence, lasts: Mapping[str, str]) -> APIRouter:
@@ -70,8 +70,8 @@ def router(letters: Letters, licence: Licence, lasts: Mapping[str, str]) -> APIR
         """Say what each field of the files means, in Chinese and English."""
         return Response(Dictionary(licence=licence).model_dump_json(), 200, {**lasts}, "application/json")
 
-    @routes.get("/data/{month}.{kind}", response_class=StreamingResponse, summary="The letters of a month (R9.2)")
-    async def of_month(month: str, kind: FileKind) -> Response:
+    @routes.get("/data/{month}.{suffix}", response_class=StreamingResponse, summary="The letters of a month (R9.2)")
+    async def of_month(month: str, suffix: Suffix) -> Response:
         """Send the letters published in a month (Asia/Shanghai), newest first; a month without letters is an empty file."""
         if not MONTH.fullmatch(month):
             raise Problem(
@@ -86,19 +86,19 @@ def router(letters: Letters, licence: Licence, lasts: Mapping[str, str]) -> APIR
         first = await letters.site.between(since, before, BATCH)
 
         async def lines() -> AsyncIterator[str]:
-            if kind == "csv":
+            if suffix == "csv":
                 yield csv_head()
             found, after = first
             while True:
                 rows = (row(letters.names.page(letter), licence) for letter in found)
-                yield "".join(csv_line(one) if kind == "csv" else json_line(one) for one in rows)
+                yield "".join(csv_line(one) if suffix == "csv" else json_line(one) for one in rows)
                 if after is None:
                     return
                 found, after = await letters.site.between(since, after, BATCH)
 
-        headers = {**lasts, "Content-Disposition": f'attachment; filename="letters-{month}.{kind}"'}
+        headers = {**lasts, "Content-Disposition": f'attachment; filename="letters-{month}.{suffix}"'}
         if licence.address:
             headers["Link"] = f'<{licence.address}>; rel="license"'
-        return StreamingResponse(lines(), headers=headers, media_type=_TYPES[kind])
+        return StreamingResponse(lines(), headers=headers, media_type=_TYPES[suffix])
 
     return routes

@@ -1,6 +1,7 @@
 """The public site on a real store: list, search, filters, pages (R9.2)."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.publication import search
+from services.publication.index import Index, Moved
 from shared.contracts.facts import LetterReclassified
 from shared.contracts.types import Classification, Nature, PublishedFile
 from tests.conftest import World, eventually
@@ -299,19 +301,17 @@ async def test_r9_2_the_index_outlives_a_restart_and_a_lost_one_is_made_anew(wor
     folder = tmp_path / "search"
     indexed: list[int] = []
 
-    def watched(taken: list[int]) -> pytest.MonkeyPatch:
-        patch = pytest.MonkeyPatch()
-        take = search.Index.take
-        patch.setattr(
-            search.Index, "take", lambda self, changes, at: (taken.append(len(changes)), take(self, changes, at))[1]
-        )
-        return patch
+    take = Index.take
+
+    def counted(index: Index, changes: Sequence[Moved], position: str) -> None:
+        indexed.append(len(changes))
+        take(index, changes, position)
 
     async with reading(world, search_folder=folder) as readers:
         await readers.publish(*ALL)
         assert await readers.found(q="路灯") == [1, 2]
-    patch = watched(indexed)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Index, "take", counted)
         async with reading(world, search_folder=folder) as readers:
             assert await readers.found(q="路灯") == [1, 2]
             assert sum(indexed) == 0
@@ -329,8 +329,6 @@ async def test_r9_2_the_index_outlives_a_restart_and_a_lost_one_is_made_anew(wor
             # Another process takes a file of its own.
             async with reading(world, search_folder=folder) as others:
                 assert await others.found(q="路灯") == [1, 9, 2]
-    finally:
-        patch.undo()
 
 
 async def test_r9_2_what_was_written_earlier_and_appears_later_is_found_too(

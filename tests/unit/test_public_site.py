@@ -83,7 +83,7 @@ def test_r9_2_a_printed_number_is_found_whichever_brackets_it_was_typed_with(num
 
 @given(st.text(max_size=40))
 def test_r9_2_no_cell_of_the_data_is_a_formula_and_every_cell_is_read_back(text: str) -> None:
-    fields = {field.name: text for field in FIELDS} | {"attachments": [], "region": None}
+    fields: dict[str, object] = {field.name: text for field in FIELDS} | {"attachments": [], "region": None}
     line = csv_line(fields)
     assert line.endswith("\r\n")
     (row,) = csv.reader(StringIO(line, newline=""))
