@@ -19,6 +19,7 @@ from services.publication.questions import Asking, Question
 from services.publication.repository import PublicLetter
 from services.publication.search import LATE
 from services.publication.site import Letters, Tag
+from shared.web.etag import is_current
 from shared.web.problems import Problem
 
 _BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
@@ -63,7 +64,7 @@ def router(letters: Letters, addresses: Addresses, lasts: Mapping[str, str]) -> 
         changed = changed if changed is not None and datetime.now(UTC) - changed > LATE else None
         if changed is not None:
             headers["Last-Modified"] = format_datetime(changed.replace(microsecond=0), usegmt=True)
-        if tag == made or (not tag and _unmodified(since, changed)):
+        if is_current(tag, made) or (not tag and _unmodified(since, changed)):
             return Response(status_code=304, headers=headers)
         return Response(text, 200, headers, "application/atom+xml; charset=utf-8")
 

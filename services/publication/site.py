@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from cachetools import LRUCache, TTLCache
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Request
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
@@ -35,6 +35,7 @@ from services.publication.search import Search
 from services.publication.structured import in_script, question
 from shared.directory import Directory
 from shared.storage import StoreUnavailable
+from shared.web.etag import is_current
 from shared.web.languages import LANGUAGES, Lang, Language, language_of
 from shared.web.paging import decode_cursor, encode_cursor
 from shared.web.problems import Problem, ServiceUnavailable
@@ -72,7 +73,7 @@ class Letters:
     names: Names = field(init=False)
     look: str = field(default_factory=_look)
     _options: "LRUCache[tuple[int, str], dict[str, str]]" = field(default_factory=lambda: LRUCache(2 * len(LANGUAGES)))
-    _made: "TTLCache[str, str]" = field(default_factory=lambda: TTLCache(KEPT_PAGES, KEPT_SECONDS))
+    _made: "TTLCache[tuple[str, ...], str]" = field(default_factory=lambda: TTLCache(KEPT_PAGES, KEPT_SECONDS))
 
     def __post_init__(self) -> None:
         """Prepare names."""
@@ -141,19 +142,26 @@ class Letters:
         """Return the entity tag of a page made of these parts."""
         return f'W/"{sha256(chr(0).join((self.look, language, *parts)).encode()).hexdigest()[:24]}"'
 
-    def render(self, template: str, tag: str, language: Language, **values: Any) -> Response:
+    def render(self, request: Request, template: str, tag: str, language: Language, **values: Any) -> Response:
         """Answer with a page; one with the same tag, which stands for all that is in it, is not made twice within a minute."""
         headers = {**_LETTERS_LAST, **BY_ACCEPT, "ETag": tag}
-        made = self._made.get(tag)
+        if is_current(request.headers.get("if-none-match", ""), tag):
+            return Response(status_code=304, headers=headers)
+        key = (tag, request.url.path, request.url.query)  # a page may name its own address
+        made = self._made.get(key)
         if made is None:
-            made = self._made[tag] = self.pages.text(template, language=language, **values)
+            made = self._made[key] = self.pages.text(template, language=language, **values)
         return HTMLResponse(made, 200, headers)
 
     def problem(self, problem: Problem, language: Language) -> Response:
         """Answer somebody who asked for a page."""
         gone = problem.more.get("withdrawn")
         template = "withdrawn.html" if gone else "problem.html"
-        values: dict[str, Any] = {"withdrawn": WithdrawnPage.model_validate(gone)} if gone else {"problem": problem}
+        values: dict[str, Any] = (
+            {"withdrawn": WithdrawnPage.model_validate(gone)}
+            if gone
+            else {"problem": problem, "both_languages": " / " in problem.detail}
+        )
         return self.pages.render(template, language=language, status=problem.status, headers=problem.headers, **values)
 
 
@@ -161,7 +169,7 @@ def router(letters: Letters) -> APIRouter:
     """Return the public endpoints."""
     routes = APIRouter(prefix="/public", tags=["public"])
 
-    async def list_page(asking: Question, cursor: str | None, tag: str, language: Language) -> Response:
+    async def list_page(request: Request, asking: Question, cursor: str | None, language: Language) -> Response:
         content, problem = LetterList(items=[], next=None), None
         try:
             content = await letters.found(asking, cursor, PAGE_SIZE)
@@ -185,9 +193,7 @@ def router(letters: Letters) -> APIRouter:
             return letters.pages.render("letters.html", language=language, status=problem.status, **values)
         parts = (urlencode(asking.given), content.model_dump_json(), str(cursor is None), str(letters.search.version))
         made = letters.tagged(language, *parts)
-        if tag == made:
-            return Response(status_code=304, headers={**_LETTERS_LAST, **BY_ACCEPT, "ETag": made})
-        return letters.render("letters.html", made, language, **values)
+        return letters.render(request, "letters.html", made, language, **values)
 
     @routes.get(
         "/letters.json", response_model=LetterList, summary="Published letters: all, or what is searched for (R9.2)"
@@ -199,6 +205,7 @@ def router(letters: Letters) -> APIRouter:
 
     @routes.get("/letters", response_class=HTMLResponse, summary="Published letters as a page, with search (R9.2)")
     async def letters_page(
+        request: Request,
         asking: Asking,
         accept: Accept = "",
         wanted: Format = "",
@@ -210,7 +217,7 @@ def router(letters: Letters) -> APIRouter:
         if wants_json(accept, wanted):
             content = await letters.found(asking, cursor, PAGE_SIZE)
             return _json(content.model_dump_json(), tag, BY_ACCEPT)
-        return await list_page(asking, cursor, tag, language_of(lang))
+        return await list_page(request, asking, cursor, language_of(lang))
 
     @routes.get("/letters/{number}.json", response_model=LetterPage, summary="One published letter (R9.2)")
     async def letter_json(number: str, tag: Tag = "") -> Response:
@@ -218,7 +225,9 @@ def router(letters: Letters) -> APIRouter:
         return _json((await letters.letter(number)).model_dump_json(), tag)
 
     @routes.get("/letters/{number}", response_class=HTMLResponse, summary="One published letter as a page (R9.2)")
-    async def letter(number: str, accept: Accept = "", wanted: Format = "", lang: Lang = "", tag: Tag = "") -> Response:
+    async def letter(
+        request: Request, number: str, accept: Accept = "", wanted: Format = "", lang: Lang = "", tag: Tag = ""
+    ) -> Response:
         """Show the approved text; 410 if it was withdrawn."""
         language = language_of(lang)
         if wants_json(accept, wanted):
@@ -230,11 +239,11 @@ def router(letters: Letters) -> APIRouter:
         except Problem as error:
             return letters.problem(error, language)
         made = letters.tagged(language, content.model_dump_json())
-        if tag == made:
-            return Response(status_code=304, headers={**_LETTERS_LAST, **BY_ACCEPT, "ETag": made})
         whole = letters.addresses.canonical
         structured = in_script(question(content, whole))
-        return letters.render("letter.html", made, language, content=content, whole=whole, structured=structured)
+        return letters.render(
+            request, "letter.html", made, language, content=content, whole=whole, structured=structured
+        )
 
     return routes
 
@@ -248,6 +257,6 @@ def _chosen(options: str, value: str) -> Markup:
 def _json(text: str, tag: str, more: Mapping[str, str] | None = None) -> Response:
     made = f'"{sha256(text.encode()).hexdigest()[:24]}"'
     headers = {**_LETTERS_LAST, **(more or {}), "ETag": made}
-    if tag == made:
+    if is_current(tag, made):
         return Response(status_code=304, headers=headers)
     return Response(text, 200, headers, "application/json")
