@@ -124,6 +124,8 @@ class Service:
     """Handlers of what else is made of the topic `letters`, each by a subscriber of its own."""
     rebuilt: list[Job] = field(default_factory=list)
     """Run at the end of a rebuild."""
+    closing: list[Job] = field(default_factory=list)
+    """Run at the end of stopping, to let go of what the process holds."""
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _started: bool = False
 
@@ -253,6 +255,7 @@ class Service:
             await self.outbox.stop()
         with suppress(Exception):
             await self.broker.stop()
+        await asyncio.gather(*(job() for job in self.closing), return_exceptions=True)
 
 
 def application(services: Sequence[Service], kit: Kit) -> FastAPI:

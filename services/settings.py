@@ -87,6 +87,14 @@ class Settings(BaseSettings):
         "http://127.0.0.1:8102/routing/letters/{letter_id}"
     )
     """LETTER_URL: where the code on a printed slip leads; `{letter_id}` stands for the letter's id (R4.6)."""
+    site_url: Annotated[str, Field(pattern=r"^(https?://[^\s/?#]+(/[^\s?#]*[^\s?#/])?)?$", max_length=200)] = ""
+    """SITE_URL: public address of the site, such as `https://mail.example.gov.cn`, for links that must be whole (R9.2)."""
+    search_folder: Path | None = None
+    """SEARCH_FOLDER: where the search index of the public site is kept from one start to the next; none: it is made anew at each start."""
+    open_data_licence: Annotated[str, Field(min_length=1, max_length=300)] = (
+        "CC BY 4.0 https://creativecommons.org/licenses/by/4.0/deed.zh-hans"
+    )
+    """OPEN_DATA_LICENCE: under what licence published letters may be used again: its name, then its address (R9.2)."""
     trusted_proxies: Annotated[int, Field(ge=0, le=5)] = 0
     """TRUSTED_PROXIES: how many proxies of ours stand before the service and add to X-Forwarded-For."""
 

@@ -112,6 +112,15 @@ GET /public/letters.json                                 | none      | anybody
 GET /public/letters/{number}                             | published | anybody
 GET /public/letters/{number}.json                        | published | anybody
 GET /public/letters/{number}/attachments/{name}          | published | anybody
+GET /public/feed.atom                                    | none      | anybody
+GET /public/data                                         | none      | anybody
+GET /public/data.json                                    | none      | anybody
+GET /public/data/dictionary.json                         | none      | anybody
+GET /public/data/{month}.{suffix}                          | none      | anybody
+GET /public/sitemap.xml                                  | none      | anybody
+GET /public/sitemap/{month}-{part}.xml                   | none      | anybody
+GET /public/robots.txt                                   | none      | anybody
+GET /robots.txt                                          | none      | anybody
 GET /public/board                                        | none      | anybody
 GET /public/board.json                                   | none      | anybody
 
@@ -289,6 +298,9 @@ def place(row: Row, letter: Letter, **known: str) -> str:
         "number": letter.number.ascii,
         "week": "2026-W10",
         "kind": "html",
+        "month": "2026-03",
+        "part": "1",
+        "suffix": "csv",
         "count": "1",
     }
     filled = {**parts, **more, **known}

@@ -9,13 +9,28 @@ staff ──files─▶ cleaning ─▶ attachments ──▶ the public, once a
 from functools import partial
 from pathlib import Path
 
-from services.publication import api, handlers, redaction, routes_attachments, routes_proposal, site
+from services.publication import (
+    api,
+    handlers,
+    redaction,
+    routes_attachments,
+    routes_board,
+    routes_data,
+    routes_feed,
+    routes_home,
+    routes_proposal,
+    routes_sitemap,
+    site,
+)
 from services.publication.access import Access
+from services.publication.addresses import Addresses
 from services.publication.attachments import Files
 from services.publication.domain import ON, Status, follow
+from services.publication.open_data import Licence
 from services.publication.redaction import marks_in
 from services.publication.remaining import Remaining
 from services.publication.repository import REPORTED, SERVICE, PublicSite, cases, ranges
+from services.publication.search import Search
 from services.runtime import Kit, Service
 from services.succession import Succession
 from shared.messaging.letters import Domain, Letters
@@ -41,7 +56,10 @@ def build(kit: Kit) -> Service:
     files = Files(kit.store, aggregates, kit.settings.attachment_max_bytes)
     remaining = Remaining(marks_in)
     public = PublicSite(aggregates)
+    search = Search(public, kit.directory, kit.settings.search_folder)
+    addresses = Addresses(kit.settings.site_url)
     pages = Pages(Path(__file__).parent / "pages", now=kit.clock.now, rate=lambda: kit.clock.rate)
+    shown = site.Letters(public, search, kit.directory, pages, addresses)
 
     async def measure() -> None:
         for status in OPEN:
@@ -53,13 +71,22 @@ def build(kit: Kit) -> Service:
     service.prepare += [aggregates.ensure, files.ensure]
     service.measures += [measure, files.sweep]
     service.body_limits["/publication/cases/*/attachments"] = kit.settings.attachment_max_bytes + 10_000
-    service.sweeps["succession"] = Succession(kit.changes, aggregates, ranges, REPORTED, kit.clock)
+    service.sweeps |= {
+        "search": search.look,
+        "succession": Succession(kit.changes, aggregates, ranges, REPORTED, kit.clock),
+    }
+    service.closing.append(search.close)
     handlers.listen(service, letters)
     service.routers += [
         api.router(letters, access, files, remaining),
         routes_attachments.staff_router(letters, access, files, remaining),
         routes_attachments.public_router(public, files),
         routes_proposal.router(letters, access, redaction.use(kit.settings.redaction_file)),
-        site.router(public, kit.directory, kit.calendar, kit.clock, pages),
+        site.router(shown),
+        routes_data.router(shown, Licence.read(kit.settings.open_data_licence), site.LASTS),
+        routes_feed.router(shown, addresses, site.LASTS),
+        routes_sitemap.router(shown, addresses, site.LASTS),
+        routes_home.router(pages),
+        routes_board.router(public, kit.directory, kit.calendar, kit.clock, pages),
     ]
     return service

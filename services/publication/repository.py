@@ -4,16 +4,17 @@ What the public may see lies apart in each document, in the fields `public` (the
 board). The public queries fetch only those fields, so no path of theirs can show anything else of a letter.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from services.publication.domain import Case, Status
+from shared.calendar.zone import business_date
 from shared.contracts.facts import LetterPublished, PublicationWithdrawn
 from shared.contracts.reports import hidden_from, is_about_somebody, keeper
-from shared.contracts.types import Moment, PublishedFile, Value, WithdrawalGround
+from shared.contracts.types import Moment, Nature, PublishedFile, Value, WithdrawalGround
 from shared.directory import Directory
 from shared.storage import Aggregates, Index, Store, Stored, translated
 
@@ -24,7 +25,10 @@ NEWEST_FIRST = frozenset({Status.PUBLISHED, Status.WITHHELD, Status.WITHDRAWN})
 
 
 class PublicHead(Value):
-    """A line of the public list."""
+    """A line of the public list.
+
+    Of when the citizen wrote it tells the month alone: that helps to find a letter and hardly points to a person.
+    """
 
     number: str
     """ASCII form, for the address: `YFX-2026-17`."""
@@ -33,15 +37,23 @@ class PublicHead(Value):
     mailbox: str
     """Code of the mailbox that answered."""
     subject: str
+    nature: Nature | None = None
+    domain: str | None = None
+    region: str | None = None
+    """Codes of what it is about, as staff have checked them (R3.2)."""
+    month: str | None = None
+    """The month in which it was received, Asia/Shanghai: `2026-03`."""
     published_at: Moment
 
 
 class PublicLetter(PublicHead):
-    """A published letter, whole: the approved text and nothing else."""
+    """A published letter, whole: the approved text and files, and nothing else."""
 
     body: str
     reply: str
     attachments: tuple[PublishedFile, ...] = ()
+    text_hash: str = ""
+    """SHA-256 (hex) of what was approved."""
 
 
 class Withdrawn(Value):
@@ -67,6 +79,10 @@ class Notice(Value):
     sent_back: int = 0
     for_what: str = "urged"
     """Why it stands there: `urged` (催办) or `sent_back` (退办)."""
+
+
+_HEAD = {f"public.{name}": 1 for name in PublicHead.model_fields}
+_WHOLE = {"public": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +111,7 @@ def cases(store: Store, directory: Directory) -> Aggregates[Case]:
             Index([("status", 1), ("mailbox", 1), ("place", 1)], only_where={"status": {"$exists": True}}),
             Index([("shown", 1), ("public_place", -1)], only_where={"shown": True}),
             Index([("public_number", 1)], only_where={"public_number": {"$exists": True}}),
+            Index([("public_moved", 1)], only_where={"public_moved": {"$exists": True}}),
             Index([("withdrawn.number", 1)], only_where={"withdrawn": {"$exists": True}}),
             Index([("notice_due", 1)], only_where={"notice_due": {"$exists": True}}),
         ],
@@ -123,30 +140,39 @@ def _fields(case: Case, directory: Directory) -> dict[str, Any]:
     ]
     approved = None if is_about_somebody(case) else case.approved
     withdrawn = None if is_about_somebody(case) else case.withdrawn
+    # Whatever was public, or may have been: indexes of the public site follow these changes.
+    was_public = case.approved or case.withdrawn or case.withheld
     return {
         "status": None if since is None else case.status.value,
         "mailbox": None if case.mailbox is None else keeper(case, case.mailbox, directory),
         "place": None if since is None else place(since, case.letter_id),
-        "public": None if approved is None else _public(approved).model_dump(mode="json"),
+        "public": None if approved is None else _public(case, approved).model_dump(mode="json"),
         "shown": None if approved is None else True,
         "public_number": None if approved is None else approved.number.ascii,
         "public_place": None if approved is None else place(approved.at, approved.number.ascii),
+        "public_moved": None if was_public is None else place(datetime.now(UTC), case.letter_id),
         "withdrawn": None if withdrawn is None else _withdrawn(withdrawn).model_dump(mode="json"),
         "notices": [notice.model_dump(mode="json") for notice in notices] or None,
         "notice_due": min((notice.due_at for notice in notices), default=None),
     }
 
 
-def _public(approved: LetterPublished) -> PublicLetter:
+def _public(case: Case, approved: LetterPublished) -> PublicLetter:
+    received = case.received.at if case.received else None
     return PublicLetter(
         number=approved.number.ascii,
         number_text=approved.number.text,
         mailbox=approved.mailbox,
         subject=approved.subject,
+        nature=case.nature,
+        domain=case.domain,
+        region=case.region,
+        month=None if received is None else month_of(received),
         published_at=approved.at,
         body=approved.body,
         reply=approved.reply,
         attachments=approved.attachments,
+        text_hash=approved.text_hash,
     )
 
 
@@ -158,6 +184,11 @@ def _withdrawn(fact: PublicationWithdrawn) -> Withdrawn:
         at=fact.at,
         ground=fact.ground,
     )
+
+
+def month_of(moment: datetime) -> str:
+    """Return the month of a moment in Asia/Shanghai: `2026-03`."""
+    return f"{business_date(moment):%Y-%m}"
 
 
 def place(moment: datetime, id: str) -> str:
@@ -188,6 +219,15 @@ async def staff_page(
 
 
 @dataclass(frozen=True, slots=True)
+class PublicChange:
+    """That the public part of a letter changed, or may have."""
+
+    letter_id: str
+    moved: str
+    """Position of the change among all others, by the clock on the wall: one written a little earlier may appear a little later."""
+
+
+@dataclass(frozen=True, slots=True)
 class PublicSite:
     """What the public site asks of the store: each question is one find by an index."""
 
@@ -195,16 +235,46 @@ class PublicSite:
 
     async def page(self, after: str | None, limit: int) -> PublicPage:
         """Return published letters beyond the place `after`, newest first."""
-        query = {"shown": True, "public_place": _beyond(after, newest_first=True)}
-        wanted = {"public_place": 1, "_id": 0, **{f"public.{name}": 1 for name in PublicHead.model_fields}}
-        with translated():
-            cursor = self.cases.collection.find(query, wanted)
-            found = [document async for document in cursor.sort([("public_place", -1)]).limit(limit + 1)]
-        shown = found[:limit]
+        documents = await self._newest(_beyond(after, newest_first=True), limit + 1, _HEAD)
+        shown = documents[:limit]
         return PublicPage(
             [PublicHead.model_validate(document["public"]) for document in shown],
-            shown[-1]["public_place"] if len(found) > limit else None,
+            shown[-1]["public_place"] if len(documents) > limit else None,
         )
+
+    async def between(self, since: str, before: str, limit: int) -> tuple[list[PublicLetter], str | None]:
+        """Return whole letters in the places from `since` to below `before`, newest first, and where the next ones begin."""
+        found = await self._newest({"$gte": since, "$lt": before}, limit, _WHOLE)
+        letters = [PublicLetter.model_validate(document["public"]) for document in found]
+        return letters, found[-1]["public_place"] if len(found) == limit else None
+
+    async def marks(self, since: str, before: str, limit: int) -> list[tuple[str, datetime, str]]:
+        """Return number, time of publication and place of the letters in these places, newest first."""
+        wanted = {"public.number": 1, "public.published_at": 1}
+        found = await self._newest({"$gte": since, "$lt": before}, limit, wanted)
+        return [
+            (d["public"]["number"], datetime.fromisoformat(d["public"]["published_at"]), d["public_place"])
+            for d in found
+        ]
+
+    async def last_change(self) -> datetime | None:
+        """Return when anything public last changed, by the clock on the wall; none: never."""
+        query = {"public_moved": {"$gt": "", "$lt": "~"}}
+        with translated():
+            cursor = self.cases.collection.find(query, {"public_moved": 1, "_id": 0})
+            found = await cursor.sort([("public_moved", -1)]).limit(1).to_list(1)
+        if not found:
+            return None
+        milliseconds = int(found[0]["public_moved"].partition("/")[0])
+        return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+    async def _newest(self, places: Mapping[str, str], limit: int, wanted: Mapping[str, int]) -> list[dict[str, Any]]:
+        query = {"shown": True, "public_place": dict(places)}
+        with translated():
+            cursor = self.cases.collection.find(query, {**wanted, "public_place": 1, "_id": 0})
+            cursor = cursor.sort([("public_place", -1)]).limit(limit).batch_size(limit + 1)
+            found: list[dict[str, Any]] = await cursor.to_list(limit)
+        return found
 
     async def letter(self, number: str) -> PublicLetter | None:
         """Return the published letter with this number (ASCII form)."""
@@ -226,6 +296,25 @@ class PublicSite:
             return None
         files = (PublishedFile.model_validate(file) for file in found["public"].get("attachments", ()))
         return next(((found["_id"], file) for file in files if file.name == name), None)
+
+    async def letters(self, letter_ids: Sequence[str]) -> dict[str, PublicLetter]:
+        """Return those of the letters that are public now, by their ids in the store."""
+        if not letter_ids:
+            return {}
+        query = {"_id": {"$in": list(letter_ids)}, "shown": True}
+        with translated():
+            cursor = self.cases.collection.find(query, {"public": 1}).batch_size(len(letter_ids) + 1)
+            found = await cursor.to_list(len(letter_ids))
+        return {document["_id"]: PublicLetter.model_validate(document["public"]) for document in found}
+
+    async def changes(self, after: str, limit: int) -> list[PublicChange]:
+        """Return the changes of public parts beyond a position, the oldest first; of a letter only its last one."""
+        query = {"public_moved": {"$gt": after, "$lt": "~"}}
+        with translated():
+            cursor = self.cases.collection.find(query, {"public_moved": 1})
+            cursor = cursor.sort([("public_moved", 1)]).limit(limit).batch_size(limit + 1)
+            found = await cursor.to_list(limit)
+        return [PublicChange(document["_id"], document["public_moved"]) for document in found]
 
     async def board(self) -> Sequence[Notice]:
         """Return all entries of the notice board, the longest overdue first (R7.2)."""

@@ -50,3 +50,8 @@ def expected_version(if_match: str | None, *, required: bool = False) -> int | N
             slug="bad-if-match",
         )
     return int(match[1])
+
+
+def is_current(if_none_match: str, tag: str) -> bool:
+    """Whether what a reader has, by its ``If-None-Match``, is what ``tag`` stands for: compared weakly (RFC 9110, 13.1.2)."""
+    return any(one.strip().removeprefix("W/") == tag.removeprefix("W/") for one in if_none_match.split(","))

@@ -14,7 +14,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from types import FrameType
 
 from deploy.engines import EngineError, Engines
-from tests.bench import accept, clerks, clocks, delay, journeys, lists, rebuild, redaction, resources, sustained
+from tests.bench import (
+    accept,
+    clerks,
+    clocks,
+    delay,
+    journeys,
+    lists,
+    public_site,
+    rebuild,
+    redaction,
+    resources,
+    sustained,
+)
 from tests.bench.results import FILE, Result, table, write
 from tests.bench.town import Town, tell
 
@@ -26,6 +38,7 @@ MEASUREMENTS: dict[str, Callable[[Town], Awaitable[list[Result]]]] = {
     "lists": lists.measure,
     "clerks": clerks.measure,
     "clocks": clocks.measure,
+    "public": public_site.measure,
     "rebuild": rebuild.measure,
     "redaction": redaction.measure,
     "memory": resources.memory,

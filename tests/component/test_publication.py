@@ -391,7 +391,7 @@ async def test_a_projection_rebuilt_from_the_topic_equals_the_live_one(world: Wo
             return depth == 0 and board["total"] == 1
 
         await eventually(settled)
-        hidden = {"token": 0, "outbox": 0}
+        hidden = {"token": 0, "outbox": 0, "public_moved": 0}
         live = await service.letters.aggregates.collection.find({}, hidden).sort([("_id", 1)]).to_list(None)
     kit = world.kit()
     await kit.store.drop("publication")

@@ -20,7 +20,7 @@ from shared.security.tokens import Authenticated, TokenVerifier
 from shared.web import languages, paging, templates
 from shared.web.app import FastJSON, create_app
 from shared.web.body import json_body, read_model
-from shared.web.etag import StaleVersion, etag_of, expected_version
+from shared.web.etag import StaleVersion, etag_of, expected_version, is_current
 from shared.web.problems import Problem, ServiceUnavailable
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -457,3 +457,11 @@ def test_a_time_without_a_zone_is_an_error_on_a_page():
         languages.shanghai(datetime(2026, 11, 23))  # noqa: DTZ001
     assert languages.shanghai_date(date(2026, 1, 5)) == "2026年1月5日"
     assert languages.shanghai(None) == "—"
+
+
+@pytest.mark.parametrize(
+    ("sent", "current"),
+    [('"a"', True), ('W/"a"', True), ('"b", W/"a"', True), ('"b"', False), ("", False), ("a", False), ('"a', False)],
+)
+def test_a_reader_has_the_current_answer_if_one_of_its_tags_is_that(sent: str, current: bool) -> None:
+    assert is_current(sent, 'W/"a"') is current
