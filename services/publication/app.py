@@ -8,7 +8,7 @@ staff ──HTTP──▶ api ───────┘             └──▶ 
 from functools import partial
 from pathlib import Path
 
-from services.publication import api, handlers, site
+from services.publication import api, handlers, routes_board, routes_home, site
 from services.publication.access import Access
 from services.publication.domain import ON, Status, follow
 from services.publication.repository import REPORTED, SERVICE, PublicSite, cases, ranges
@@ -49,6 +49,8 @@ def build(kit: Kit) -> Service:
     handlers.listen(service, letters)
     service.routers += [
         api.router(letters, Access(kit.directory)),
-        site.router(public, kit.directory, kit.calendar, kit.clock, pages),
+        site.router(public, kit.directory, pages),
+        routes_home.router(pages),
+        routes_board.router(public, kit.directory, kit.calendar, kit.clock, pages),
     ]
     return service
