@@ -86,6 +86,8 @@ class Settings(BaseSettings):
     """LETTER_URL: where the code on a printed slip leads; `{letter_id}` stands for the letter's id (R4.6)."""
     trusted_proxies: Annotated[int, Field(ge=0, le=5)] = 0
     """TRUSTED_PROXIES: how many proxies of ours stand before the service and add to X-Forwarded-For."""
+    hsts: bool = False
+    """HSTS: whether browsers come over HTTPS only and may be told so for a year, also where no trusted proxy says it."""
 
     def hours(self) -> tuple[time, time]:
         """Return when working hours begin and end, Asia/Shanghai.

@@ -25,7 +25,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from axe_playwright_python.base import AXE_FILE_PATH
+from axe_playwright_python.base import AXE_FILE_PATH  # type: ignore[import-untyped]
 from playwright.async_api import Browser, Page, async_playwright
 
 from deploy.browser import MISSING, find
@@ -47,6 +47,8 @@ class Look:
     language: str = "zh"
     scripts: bool = True
     printed: bool = False
+    typed: bool = False
+    """Whether it is gone through by keyboard, too."""
 
     def __str__(self) -> str:
         """Name the look in a picture's file and in a failing test."""
@@ -55,14 +57,16 @@ class Look:
 
 
 LOOKS = (
-    Look(360, dark=False, language="zh"),
+    Look(360, dark=False, language="zh", typed=True),
     Look(360, dark=True, language="en"),
     Look(768, dark=True, language="zh"),
-    Look(1280, dark=False, language="en"),
+    Look(1280, dark=False, language="en", typed=True),
     Look(1280, dark=False, language="zh", printed=True),
     Look(360, dark=False, language="zh", scripts=False),
 )
 """Each width, scheme and language, with and without scripts, and paper."""
+FEW = (LOOKS[0], LOOKS[2], LOOKS[3])
+"""For further states of a page that is looked at in all `LOOKS` in another state."""
 
 
 @dataclass(frozen=True)
@@ -261,14 +265,18 @@ async def picture(page: Page, name: str) -> None:
         await page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
 
+def _listen(page: Page, complaints: list[str]) -> None:
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+
+
 async def findings(browser: Browser, base: str, scene: Scene) -> list[str]:
     """Everything wrong with a scene in all its looks, one line each; raises AssertionError where it is not the scene at all."""
     wrong: list[str] = []
     for look in scene.looks:
         async with opened(browser, look) as page:
             complaints: list[str] = []
-            page.on("console", lambda said, to=complaints: to.append(said.text) if said.type == "error" else None)
-            page.on("pageerror", lambda error, to=complaints: to.append(str(error)))
+            _listen(page, complaints)
             answer = await page.goto(base + address(scene.path, look.language), wait_until="load")
             if scene.then is not None:
                 await scene.then(page)
@@ -282,7 +290,7 @@ async def findings(browser: Browser, base: str, scene: Scene) -> list[str]:
             if look.scripts:  # axe-core is a script itself
                 own += await violations(page)
             own += await page.evaluate(_TOO_WIDE)
-            if not look.printed:
+            if look.typed:
                 own += await keyboard(page)
             await picture(page, f"{scene.name}-{look}")
             wrong += [f"{scene.name} ({look}): {one}" for one in own]
