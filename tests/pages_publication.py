@@ -8,10 +8,12 @@ import httpx
 from services.publication.app import build
 from services.runtime import Service
 from shared.contracts.facts import Fact, LetterPublished, ReplyDueChanged, ReplySentBack
-from tests.browser import Scene, Stage
+from tests.browser import FEW, Look, Scene, Stage
 from tests.component.test_publication import CLERK, DUE, Letter
 from tests.conftest import MONDAY, World, eventually
 
+SCREENS = (Look(1920, typed=True), Look(1080), Look(360), Look(360, language="en"), Look(1920, language="en"))
+"""A lobby's screen lying and standing, and whoever opens it on a phone; its colours are the same in both schemes."""
 LETTERS = 30
 URGED = 23
 LONG = "请有关部门说明小区地下车库消防通道被长期占用、业委会多次反映仍未解决的原因和下一步的整改时间表" * 8
@@ -79,10 +81,13 @@ EMPTY = Stage(
     services,
     nothing,
     [
-        Scene("home-empty", "/public/", "政府系统公开电子信箱"),
-        Scene("letters-empty", "/public/letters", "目前还没有公开的信件"),
-        Scene("board-empty", "/public/board", "目前没有催办、退办未复的来信"),
-        Scene("letter-missing", "/public/letters/YFX-2026-999", "没有这封公开信件", 404),
+        Scene("home-empty", "/public/", "政府系统公开电子信箱", looks=FEW),
+        Scene("letters-empty", "/public/letters", "目前还没有公开的信件", looks=FEW),
+        Scene("board-empty", "/public/board", "目前没有催办、退办未复的来信", looks=FEW),
+        Scene("lobby-empty", "/public/board/lobby", "目前没有催办、退办未复的来信", looks=(Look(1920), Look(1080))),
+        Scene("how", "/public/how", "10个工作日内答复"),
+        Scene("page-missing", "/public/nothing", "没有找到这个页面", 404, looks=FEW),
+        Scene("letter-missing", "/public/letters/YFX-2026-999", "没有这封公开信件", 404, looks=FEW),
     ],
 )
 FULL = Stage(
@@ -94,5 +99,9 @@ FULL = Stage(
         Scene("letters", "/public/letters", "更早的信件"),
         Scene("letter", "/public/letters/YFX-2026-1", "渝府信〔2026〕1号"),
         Scene("board", "/public/board", "渝府信〔2026〕200号"),
+        Scene("lobby", "/public/board/lobby?still=true", "自动翻屏", looks=SCREENS),
+        Scene("lobby-last", "/public/board/lobby?screen=3&still=true", "渝府信〔2026〕200号", looks=SCREENS[:2]),
+        Scene("lobby-turning", "/public/board/lobby", "暂停翻屏", looks=(Look(1920), Look(360))),
+        Scene("problem", "/public/letters?cursor=no", "翻页标记无效", 400, looks=FEW),
     ],
 )

@@ -22,6 +22,9 @@ PREPARE: Final = right(
 )
 APPROVE: Final = right("R9.1", "审批公开 / approve the public text", *DECIDERS)
 WITHHOLD: Final = right("R9.1", "不予公开 / withhold", *DECIDERS)
+NOTICES: Final = right(
+    "R7.2", "公示栏记录 / what stood on the notice board", (STAFF, (Relation.NAMED, Relation.UNIT, Relation.DUTY))
+)
 
 RIGHTS: Final[Mapping[str, Right]] = {
     "GET /publication/mailboxes/{code}/cases": LIST,
@@ -29,12 +32,15 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "POST /publication/cases/{letter_id}/prepare": PREPARE,
     "POST /publication/cases/{letter_id}/approve": APPROVE,
     "POST /publication/cases/{letter_id}/withhold": WITHHOLD,
+    "GET /publication/notices": NOTICES,
     "GET /public/": public("R9.2", "公开网站 / the public site"),
     "GET /public/letters": public("R9.2", "公开来信 / published letters, a page"),
     "GET /public/letters.json": public("R9.2", "公开来信 / published letters, as data"),
     "GET /public/letters/{number}": public("R9.2", "公开来信 / one published letter, a page"),
     "GET /public/letters/{number}.json": public("R9.2", "公开来信 / one published letter, as data"),
     "GET /public/board": public("R7.2", "公示栏 / the notice board, a page"),
+    "GET /public/board/lobby": public("R7.2", "公示栏大屏 / the notice board for a large screen"),
+    "GET /public/how": public("R2.3", "办理须知 / how it works"),
     "GET /public/board.json": public("R7.2", "公示栏 / the notice board, as data"),
 }
 """Method and path → who may. A new endpoint gets its row here."""

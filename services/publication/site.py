@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, Response
 from services.publication.answering import BY_ACCEPT, Accept, Format, answer, wants_json
 from services.publication.repository import PublicHead, PublicLetter, PublicSite
 from shared.directory import Directory
+from shared.web.languages import Lang, language_of
 from shared.web.paging import decode_cursor, encode_cursor
 from shared.web.problems import Problem
 from shared.web.templates import Pages
@@ -85,7 +86,7 @@ def router(site: PublicSite, directory: Directory, pages: Pages) -> APIRouter:
         return await answer(pages, letter_list(cursor, limit), "", _LETTERS_LAST, as_json=True)
 
     @routes.get("/letters", response_class=HTMLResponse, summary="Published letters as a page (R9.2)")
-    async def letters(accept: Accept = "", wanted: Format = "", cursor: Cursor = None) -> Response:
+    async def letters(accept: Accept = "", wanted: Format = "", cursor: Cursor = None, lang: Lang = "") -> Response:
         """List published letters, newest first."""
         return await answer(
             pages,
@@ -93,6 +94,7 @@ def router(site: PublicSite, directory: Directory, pages: Pages) -> APIRouter:
             "letters.html",
             _LETTERS_LAST | BY_ACCEPT,
             as_json=wants_json(accept, wanted),
+            language=language_of(lang),
             is_first=cursor is None,
         )
 
@@ -102,10 +104,17 @@ def router(site: PublicSite, directory: Directory, pages: Pages) -> APIRouter:
         return await answer(pages, letter_page(number), "", _LETTERS_LAST, as_json=True)
 
     @routes.get("/letters/{number}", response_class=HTMLResponse, summary="One published letter as a page (R9.2)")
-    async def letter(number: str, accept: Accept = "", wanted: Format = "") -> Response:
+    async def letter(number: str, accept: Accept = "", wanted: Format = "", lang: Lang = "") -> Response:
         """Show the approved text."""
         as_json = wants_json(accept, wanted)
-        return await answer(pages, letter_page(number), "letter.html", _LETTERS_LAST | BY_ACCEPT, as_json=as_json)
+        return await answer(
+            pages,
+            letter_page(number),
+            "letter.html",
+            _LETTERS_LAST | BY_ACCEPT,
+            as_json=as_json,
+            language=language_of(lang),
+        )
 
     return routes
 
