@@ -33,11 +33,11 @@ demo:
 	@exec $(VENV_PYTHON) -m deploy.demo
 
 test:
-	@$(HOST_PYTHON) -m deploy.env --engines test
+	@$(HOST_PYTHON) -m deploy.env --engines test --browser
 	@$(VENV_PYTHON) -m deploy.check
 
 mutants:
-	@$(HOST_PYTHON) -m deploy.env --engines test
+	@$(HOST_PYTHON) -m deploy.env --engines test --browser
 	@ONLY='$(ONLY)' $(VENV_PYTHON) -m tests.mutants
 
 bench:

@@ -1,7 +1,8 @@
 """The Python environment `.venv`, made from the hash-pinned lock; standard library only, run by the host's Python.
 
 `python -m deploy.env` makes it where it is missing, half-made or of another lock, and provides the fonts that slips are printed with;
-`--engines NAME` first checks, before any work, that the host has all that this and the engines of that instance need.
+`--engines NAME` first checks, before any work, that the host has all that this and the engines of that instance need. `--browser`
+provides the browser that tests look at pages with, too.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
-from deploy import fonts
+from deploy import browser, fonts
 from deploy.engines import EngineError, Engines
 from deploy.engines.places import CHECKOUT, locked
 from deploy.engines.prerequisites import Lack, refuse
@@ -76,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Check, then make what is not there; 0 when the environment is ready."""
     parser = argparse.ArgumentParser(prog="python -m deploy.env", description=__doc__)
     parser.add_argument("--engines", metavar="NAME", help="also check what these engines need")
+    parser.add_argument("--browser", action="store_true", help="also provide the browser that tests use")
     given = parser.parse_args(arguments)
     try:
         found = lacks()
@@ -86,6 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not ready():
                 make()
             fonts.provide(tell)
+            if given.browser:
+                browser.provide(tell)
     except EngineError as error:
         tell(str(error))
         return 1

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
@@ -31,6 +32,7 @@ from shared.storage import Store, StoreUnavailable
 from shared.web.app import create_app
 from shared.web.etag import StaleVersion
 from shared.web.problems import FieldError, Problem, ServiceUnavailable, problem_response
+from shared.web.templates import Pages
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +86,10 @@ class Kit:
     def press(self) -> Press:
         """What makes PDFs (R4.6)."""
         return Press(self.settings.fonts_folder)
+
+    def pages(self, folder: Path | None = None) -> Pages:
+        """Return what makes a service's pages of the templates in `folder`, or of the shared ones alone."""
+        return Pages(folder, now=self.clock.now, rate=lambda: self.clock.rate, city=lambda: city_of(self.directory))
 
     @property
     def namespace(self) -> str:
@@ -258,6 +264,12 @@ class Service:
         await asyncio.gather(*(job() for job in self.closing), return_exceptions=True)
 
 
+def city_of(directory: Directory) -> str:
+    """Return the city's name: what its mayor's mailbox is called, without the words for the mailbox (重庆市市长信箱 → 重庆市)."""
+    mayor = directory.mayor
+    return mayor.name.removesuffix(mayor.short_name or "") or mayor.name
+
+
 def application(services: Sequence[Service], kit: Kit) -> FastAPI:
     """Make the web application of one service, or of several behind one origin."""
 
@@ -290,6 +302,9 @@ def application(services: Sequence[Service], kit: Kit) -> FastAPI:
         readiness=readiness,
         body_limits={path: limit for service in services for path, limit in service.body_limits.items()},
         cors_origins=kit.settings.cors_origins,
+        pages=kit.pages(),
+        https=kit.settings.hsts,
+        behind_proxy=kit.settings.trusted_proxies > 0,
     )
     app.state.verifier = TokenVerifier.from_settings(TokenSettings())
     app.add_exception_handler(RuleBroken, _on_rule_broken)

@@ -97,6 +97,8 @@ class Settings(BaseSettings):
     """OPEN_DATA_LICENCE: under what licence published letters may be used again: its name, then its address (R9.2)."""
     trusted_proxies: Annotated[int, Field(ge=0, le=5)] = 0
     """TRUSTED_PROXIES: how many proxies of ours stand before the service and add to X-Forwarded-For."""
+    hsts: bool = False
+    """HSTS: whether browsers come over HTTPS only and may be told so for a year, also where no trusted proxy says it."""
 
     def hours(self) -> tuple[time, time]:
         """Return when working hours begin and end, Asia/Shanghai.

@@ -94,6 +94,7 @@ GET /deadline/letters/{letter_id}?withdrawn              | withdrawn | first:chl
 
 GET /publication/mailboxes/{code}/cases                  | answered  | named:chl duty:dC
 GET /publication/mailboxes/{code}/cases?department       | inside    | receiver:chl unit:chl duty:dC
+GET /publication/notices                                 | none      | named:chl duty:dC
 GET /publication/cases/{letter_id}                       | answered  | first:chl sender:chl receiver:chl duty:dC
 GET /publication/cases/{letter_id}/proposal              | answered  | answerer:c duty:dC
 POST /publication/cases/{letter_id}/prepare              | answered  | answerer:c duty:dC
@@ -122,6 +123,8 @@ GET /public/sitemap/{month}-{part}.xml                   | none      | anybody
 GET /public/robots.txt                                   | none      | anybody
 GET /robots.txt                                          | none      | anybody
 GET /public/board                                        | none      | anybody
+GET /public/board/lobby                                  | none      | anybody
+GET /public/how                                          | none      | anybody
 GET /public/board.json                                   | none      | anybody
 
 GET /reporting/weeks                                     | none      | anybody
@@ -282,6 +285,7 @@ BODIES: Final[Mapping[str, Any]] = {
 
 QUERIES: Final[Mapping[str, Mapping[str, str]]] = {
     "GET /routing/mailboxes/{code}/letters?list=flagged": {"list": "flagged"},
+    "GET /publication/notices": {"mailbox": RELATIONS["named"]},
     "GET /reporting/mailboxes/{code}/figures": {"from": "2026-03-02", "to": "2026-03-09"},
     "GET /reporting/city/figures": {"from": "2026-03-02", "to": "2026-03-09"},
 }

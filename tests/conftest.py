@@ -233,3 +233,12 @@ async def world(engines: Engines, keys: Path, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("JWKS_FILE", str(keys / "jwks.json"))
     async with new_world(engines.urls(), keys, tmp_path) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Any]:
+    """One browser for all tests that look at pages; `tests/browser.py` says how."""
+    from tests.browser import launched  # noqa: PLC0415 - which needs what is in this file
+
+    async with launched() as started:
+        yield started

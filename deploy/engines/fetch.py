@@ -39,6 +39,8 @@ STORE_PACKAGES = (
 )
 FONT_PACKAGES = ("fonts-noto-cjk",)
 FONTS_TRIED = "20240730"
+BROWSER_PACKAGES = ("chromium-headless-shell", "fonts-noto-cjk", "libc-bin")
+BROWSER_TRIED = "156"
 SUITES = ("testing", "sid")  # sid for the days when the packages do not fit together in testing
 
 
@@ -87,7 +89,7 @@ class Runner:
 class Artifact:
     """The software of one engine."""
 
-    engine: str  # kafka, postgres or ferretdb; fonts are fetched in the same way
+    engine: str  # kafka, postgres or ferretdb; fonts and the tests' browser are fetched in the same way
     key: str  # the folder's name in the cache, changed when the version or the way of fetching changes
     what: str  # said while it is fetched
     fill: Callable[[Path, Path, Runner, Say], None]  # new folder, final folder, commands, progress
@@ -127,7 +129,46 @@ def _fill_postgres(new: Path, final: Path, runner: Runner, tell: Say) -> None:
         tell(
             f"the mirror has {documentdb}; this project was tried with {DOCUMENTDB_TRIED}: expect it to work, not more"
         )
-    _settle(tree, final / "tree", runner)
+    programs = [tree / f"usr/lib/postgresql/{POSTGRESQL_MAJOR}/bin" / name for name in ("initdb", "postgres", "psql")]
+    extensions = tree / f"usr/share/postgresql/{POSTGRESQL_MAJOR}/extension"
+    control = extensions / "postgis.control"
+    control.unlink(missing_ok=True)
+    control.symlink_to("postgis-3.control")  # what the package's install script would do
+    _settle(tree, final / "tree", programs, runner)
+
+
+def _fill_chromium(new: Path, final: Path, runner: Runner, tell: Say) -> None:
+    """The browser that tests look at pages with, and the fonts that it shows Chinese with."""
+    tree = new / "tree"
+    tree.mkdir()
+    packages = _download_packages(new / "apt", runner, BROWSER_PACKAGES)
+    for package in packages:
+        runner.run(["dpkg-deb", "-x", package, tree])
+    (new / "packages.txt").write_text("".join(f"{package.name}\n" for package in packages))
+    shutil.rmtree(new / "apt")
+    for unused in ("doc", "man", "locale", "icons"):
+        shutil.rmtree(tree / "usr/share" / unused, ignore_errors=True)
+    browser = next(package.name for package in packages if package.name.startswith(BROWSER_PACKAGES[0]))
+    if not browser.startswith(f"{BROWSER_PACKAGES[0]}_{BROWSER_TRIED}."):
+        tell(f"the mirror has {browser}; pages were tried with {BROWSER_TRIED}: expect them to look the same")
+    (new / "fonts.conf").write_text(
+        _FONTS_OF_BROWSER.format(fonts=final / "tree/usr/share/fonts", cache=final / "seen")
+    )
+    (new / "seen").mkdir()
+    _settle(tree, final / "tree", [tree / "usr/lib/chromium/chromium-headless-shell"], runner)
+
+
+_FONTS_OF_BROWSER = """<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig>
+  <dir>{fonts}</dir>
+  <cachedir>{cache}</cachedir>
+  <alias><family>system-ui</family><prefer><family>Noto Sans CJK SC</family></prefer></alias>
+  <alias><family>sans-serif</family><prefer><family>Noto Sans CJK SC</family></prefer></alias>
+  <alias><family>serif</family><prefer><family>Noto Serif CJK SC</family></prefer></alias>
+  <alias><family>monospace</family><prefer><family>Noto Sans Mono CJK SC</family></prefer></alias>
+</fontconfig>
+"""
 
 
 def _fill_fonts(new: Path, _final: Path, runner: Runner, tell: Say) -> None:
@@ -179,22 +220,18 @@ def _download_packages(work: Path, runner: Runner, packages: Sequence[str]) -> l
     raise failure or EngineError(f"no suite to fetch {packages[0]} from")
 
 
-def _settle(tree: Path, final: Path, runner: Runner) -> None:
+def _settle(tree: Path, final: Path, programs: Iterable[Path], runner: Runner) -> None:
     """Make the unpacked programs run from `final` with the libraries they came with, not the host's."""
-    extensions = tree / f"usr/share/postgresql/{POSTGRESQL_MAJOR}/extension"
-    control = extensions / "postgis.control"
-    control.unlink(missing_ok=True)
-    control.symlink_to("postgis-3.control")  # what the package's install script would do
     loader = next((tree / "usr/lib").glob("*-linux-gnu*/ld-linux*.so*"), None)
     if loader is None:
         raise EngineError("the packages brought no program loader; this machine's architecture is not supported")
     libraries = final / loader.parent.relative_to(tree)
-    for program in ("initdb", "postgres", "psql"):
+    for program in programs:
         runner.run(
             [
                 *(patchelf() or "patchelf", "--force-rpath", "--set-rpath", libraries),
                 *("--set-interpreter", libraries / loader.name),
-                tree / f"usr/lib/postgresql/{POSTGRESQL_MAJOR}/bin" / program,
+                program,
             ]
         )
 
@@ -222,6 +259,12 @@ ARTIFACTS = {
             _fill_ferretdb,
         ),
         Artifact("fonts", f"fonts-noto-cjk-{FONTS_TRIED}", "Chinese fonts from a Debian package, 57 MB", _fill_fonts),
+        Artifact(
+            "chromium",
+            f"chromium-headless-{BROWSER_TRIED}",
+            "Chromium with Chinese fonts from Debian packages, 237 MB",
+            _fill_chromium,
+        ),
     )
 }
 

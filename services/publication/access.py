@@ -45,6 +45,16 @@ class Access:
             raise NotFound("R2.1", "没有这个信箱 / There is no such mailbox in the directory")
         rights.LIST.check(caller, {Relation.NAMED: (mailbox,), Relation.UNIT: (self._unit(mailbox),)})
 
+    def may_see_notices(self, caller: Caller, mailbox: str | None) -> None:
+        """Check that the caller may see what stood on the board of a mailbox, or, for None, of all; raises as `may_list`."""
+        rights.NOTICES.check_role(caller)
+        if mailbox is None:
+            rights.NOTICES.check(caller, {})
+        elif mailbox not in self.directory:
+            raise NotFound("R2.1", "没有这个信箱 / There is no such mailbox in the directory")
+        else:
+            rights.NOTICES.check(caller, {Relation.NAMED: (mailbox,), Relation.UNIT: (self._unit(mailbox),)})
+
     def may_prepare(self, caller: Caller, mailbox: str) -> None:
         """Check that the caller may prepare: a clerk of the mailbox that answered, or the duty office."""
         rights.PREPARE.check(caller, {Relation.ANSWERER: (mailbox,)})

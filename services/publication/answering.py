@@ -1,4 +1,4 @@
-"""How the public site answers: the same content as JSON or as a page, and a problem as a page to those who asked for one."""
+"""How the public site answers: the same content as JSON or as a page. Problems become pages by themselves for whoever asked for one."""
 
 from collections.abc import Awaitable, Mapping
 from typing import Annotated, Any
@@ -7,8 +7,7 @@ from fastapi import Header, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from shared.storage import StoreUnavailable
-from shared.web.problems import Problem, ServiceUnavailable
+from shared.web.languages import Language
 from shared.web.templates import Pages
 
 BY_ACCEPT = {"Vary": "Accept"}
@@ -24,19 +23,13 @@ async def answer(
     lasts: Mapping[str, str],
     *,
     as_json: bool,
+    language: Language = "zh",
     **values: Any,
 ) -> Response:
-    """Answer with JSON or with a page; those who asked for a page get their problem as a page too."""
+    """Answer with JSON or with a page; `lasts` says how long it may be kept."""
     if as_json:
         return Response((await content).model_dump_json(), 200, {**lasts}, "application/json")
-    problem: Problem
-    try:
-        return pages.render(template, headers=lasts, content=await content, **values)
-    except StoreUnavailable:
-        problem = ServiceUnavailable("the document store")
-    except Problem as error:
-        problem = error
-    return pages.render("problem.html", status=problem.status, headers=problem.headers, problem=problem)
+    return pages.render(template, language=language, headers=lasts, content=await content, **values)
 
 
 def wants_json(accept: str, wanted: str) -> bool:

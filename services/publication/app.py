@@ -27,6 +27,7 @@ from services.publication.addresses import Addresses
 from services.publication.attachments import Files
 from services.publication.domain import ON, Status, follow
 from services.publication.open_data import Licence
+from services.publication.past_notices import PastNotices
 from services.publication.redaction import marks_in
 from services.publication.remaining import Remaining
 from services.publication.repository import REPORTED, SERVICE, PublicSite, cases, ranges
@@ -35,7 +36,6 @@ from services.runtime import Kit, Service
 from services.succession import Succession
 from shared.messaging.letters import Domain, Letters
 from shared.observability import metrics
-from shared.web.templates import Pages
 
 OPEN = (Status.TO_PREPARE, Status.TO_APPROVE)
 
@@ -58,7 +58,7 @@ def build(kit: Kit) -> Service:
     public = PublicSite(aggregates)
     search = Search(public, kit.directory, kit.settings.search_folder)
     addresses = Addresses(kit.settings.site_url)
-    pages = Pages(Path(__file__).parent / "pages", now=kit.clock.now, rate=lambda: kit.clock.rate)
+    pages = kit.pages(Path(__file__).parent / "pages")
     shown = site.Letters(public, search, kit.directory, pages, addresses)
 
     async def measure() -> None:
@@ -86,7 +86,22 @@ def build(kit: Kit) -> Service:
         routes_data.router(shown, Licence.read(kit.settings.open_data_licence), site.LASTS),
         routes_feed.router(shown, addresses, site.LASTS),
         routes_sitemap.router(shown, addresses, site.LASTS),
-        routes_home.router(pages),
+        routes_home.router(public, kit.directory, pages, _promises(kit)),
         routes_board.router(public, kit.directory, kit.calendar, kit.clock, pages),
+        routes_board.staff_router(PastNotices(aggregates), access),
     ]
     return service
+
+
+def _promises(kit: Kit) -> routes_home.Promises:
+    settings = kit.settings
+    opening, closing = settings.hours()
+    return routes_home.Promises(
+        reply_days=settings.reply_working_days,
+        disposition_days=settings.disposition_working_days,
+        urge_days=settings.urge_every_working_days,
+        opening=f"{opening:%H:%M}",
+        closing=f"{closing:%H:%M}",
+        attachment_megabytes=settings.attachment_max_bytes // 1_000_000,
+        erased_after_days=settings.invalid_retention_days,
+    )

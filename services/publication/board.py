@@ -20,6 +20,15 @@ from shared.contracts.facts import (
 from shared.contracts.types import Moment, Number, Value
 
 
+class Posting(Value):
+    """One time that a hand-off stood on the board."""
+
+    for_what: str
+    due_at: Moment
+    posted_at: Moment
+    removed_at: Moment | None = None
+
+
 class Handoff(Value):
     """What the notice board needs to know of one hand-off."""
 
@@ -44,6 +53,8 @@ class Handoff(Value):
     removed_at: Moment | None = None
     for_what: str = "urged"
     """Why it stands, or last stood, on the board: `urged` or `sent_back`."""
+    postings: tuple[Posting, ...] = ()
+    """Every time that it stood there, in order (the record of R7.2)."""
 
     @property
     def shown_for(self) -> str | None:
@@ -97,7 +108,19 @@ def _urged(handoff: Handoff, fact: UrgingSent) -> dict[str, Any]:
 
 def _posted(handoff: Handoff, fact: NoticePosted) -> dict[str, Any]:
     due_at = _later(handoff.due_at, fact.due_at)
-    return {"posted_at": fact.at, "removed_at": None, "for_what": fact.for_what, "due_at": due_at}
+    posting = Posting(for_what=fact.for_what, due_at=fact.due_at, posted_at=fact.at)
+    return {
+        "posted_at": fact.at,
+        "removed_at": None,
+        "for_what": fact.for_what,
+        "due_at": due_at,
+        "postings": (*handoff.postings, posting),
+    }
+
+
+def _removed(handoff: Handoff, fact: NoticeRemoved) -> dict[str, Any]:
+    *before, last = handoff.postings
+    return {"removed_at": fact.at, "postings": (*before, last.model_copy(update={"removed_at": fact.at}))}
 
 
 CHANGES: Final[Mapping[type[Fact], Callable[[Handoff, Any], Mapping[str, Any]]]] = {
@@ -110,6 +133,6 @@ CHANGES: Final[Mapping[type[Fact], Callable[[Handoff, Any], Mapping[str, Any]]]]
     ReplySentBack: lambda _, f: {"sent_back": f.count, "pressed": False, "over": False},
     ReplyDueChanged: _due_changed,
     NoticePosted: _posted,
-    NoticeRemoved: lambda _, f: {"removed_at": f.at},
+    NoticeRemoved: _removed,
 }
 """Fact on a hand-off → what the board notes of it."""

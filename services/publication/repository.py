@@ -79,6 +79,10 @@ class Notice(Value):
     sent_back: int = 0
     for_what: str = "urged"
     """Why it stands there: `urged` (催办) or `sent_back` (退办)."""
+    posted_at: Moment | None = None
+    """Since when it stands there."""
+    subject: str | None = None
+    """Only where it was approved for publication (R9.1); else the board says nothing of what the letter is about."""
 
 
 _HEAD = {f"public.{name}": 1 for name in PublicHead.model_fields}
@@ -113,6 +117,7 @@ def cases(store: Store, directory: Directory) -> Aggregates[Case]:
             Index([("public_number", 1)], only_where={"public_number": {"$exists": True}}),
             Index([("public_moved", 1)], only_where={"public_moved": {"$exists": True}}),
             Index([("withdrawn.number", 1)], only_where={"withdrawn": {"$exists": True}}),
+            Index([("noticed", 1), ("noticed_place", -1)], only_where={"noticed": True}),
             Index([("notice_due", 1)], only_where={"notice_due": {"$exists": True}}),
         ],
     )
@@ -125,6 +130,7 @@ def _fields(case: Case, directory: Directory) -> dict[str, Any]:
     if it was public before that was known, nor that the unit owes a reply.
     """
     since = case.since
+    approved = None if is_about_somebody(case) else case.approved
     notices = [
         Notice(
             number=case.number.ascii,
@@ -134,11 +140,12 @@ def _fields(case: Case, directory: Directory) -> dict[str, Any]:
             urged=handoff.urged,
             sent_back=handoff.sent_back,
             for_what=handoff.for_what,
+            posted_at=handoff.posted_at,
+            subject=None if approved is None else approved.subject,
         )
         for handoff in case.notices
         if handoff.due_at is not None and case.number is not None and not hidden_from(case, handoff.receiver, directory)
     ]
-    approved = None if is_about_somebody(case) else case.approved
     withdrawn = None if is_about_somebody(case) else case.withdrawn
     # Whatever was public, or may have been: indexes of the public site follow these changes.
     was_public = case.approved or case.withdrawn or case.withheld
@@ -153,6 +160,9 @@ def _fields(case: Case, directory: Directory) -> dict[str, Any]:
         "public_moved": None if was_public is None else place(datetime.now(UTC), case.letter_id),
         "withdrawn": None if withdrawn is None else _withdrawn(withdrawn).model_dump(mode="json"),
         "notices": [notice.model_dump(mode="json") for notice in notices] or None,
+        "noticed": True if noticed_place(case) else None,
+        "noticed_place": noticed_place(case),
+        "noticed_mailboxes": [handoff.receiver for handoff in case.handoffs if handoff.postings] or None,
         "notice_due": min((notice.due_at for notice in notices), default=None),
     }
 
@@ -196,7 +206,13 @@ def place(moment: datetime, id: str) -> str:
     return f"{int(moment.timestamp() * 1000):015d}/{id}"
 
 
-def _beyond(after: str | None, *, newest_first: bool) -> dict[str, str]:
+def noticed_place(case: Case) -> str | None:
+    """Return the place of a letter among those that ever stood on the board: when it was last posted."""
+    posted = max((posting.posted_at for handoff in case.handoffs for posting in handoff.postings), default=None)
+    return None if posted is None or case.number is None else place(posted, case.letter_id)
+
+
+def between(after: str | None, *, newest_first: bool) -> dict[str, str]:
     """Return the range of places that a page is taken from.
 
     It has both ends even where one would do: with fewer conditions DocumentDB takes the range to be large and sorts all of it.
@@ -214,7 +230,7 @@ async def staff_page(
 ) -> list[Stored[Case]]:
     """Return the cases of a mailbox in one status beyond the place `after`: what waits oldest first, what is decided newest first."""
     newest_first = status in NEWEST_FIRST
-    query = {"status": status, "mailbox": mailbox, "place": _beyond(after, newest_first=newest_first)}
+    query = {"status": status, "mailbox": mailbox, "place": between(after, newest_first=newest_first)}
     return await cases.find(query, sort=[("place", -1 if newest_first else 1)], limit=limit)
 
 
@@ -235,7 +251,7 @@ class PublicSite:
 
     async def page(self, after: str | None, limit: int) -> PublicPage:
         """Return published letters beyond the place `after`, newest first."""
-        documents = await self._newest(_beyond(after, newest_first=True), limit + 1, _HEAD)
+        documents = await self._newest(between(after, newest_first=True), limit + 1, _HEAD)
         shown = documents[:limit]
         return PublicPage(
             [PublicHead.model_validate(document["public"]) for document in shown],
@@ -315,6 +331,12 @@ class PublicSite:
             cursor = cursor.sort([("public_moved", 1)]).limit(limit).batch_size(limit + 1)
             found = await cursor.to_list(limit)
         return [PublicChange(document["_id"], document["public_moved"]) for document in found]
+
+    async def on_board(self) -> int:
+        """Return how many letters stand on the notice board."""
+        with translated():
+            count: int = await self.cases.collection.count_documents({"notice_due": {"$exists": True}})
+        return count
 
     async def board(self) -> Sequence[Notice]:
         """Return all entries of the notice board, the longest overdue first (R7.2)."""

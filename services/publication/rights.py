@@ -33,6 +33,9 @@ ATTACH: Final = right(
     "上传、删去公开附件 / upload and remove files that may be public",
     ((Role.CLERK, Role.DUTY_OFFICER), (Relation.ANSWERER, Relation.DUTY)),
 )
+NOTICES: Final = right(
+    "R7.2", "公示栏记录 / what stood on the notice board", (STAFF, (Relation.NAMED, Relation.UNIT, Relation.DUTY))
+)
 
 RIGHTS: Final[Mapping[str, Right]] = {
     "GET /publication/mailboxes/{code}/cases": LIST,
@@ -46,6 +49,7 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "GET /publication/cases/{letter_id}/attachments": CASE,
     "GET /publication/cases/{letter_id}/attachments/{attachment_id}": CASE,
     "DELETE /publication/cases/{letter_id}/attachments/{attachment_id}": ATTACH,
+    "GET /publication/notices": NOTICES,
     "GET /public/": public("R9.2", "公开网站 / the public site"),
     "GET /public/letters": public("R9.2", "公开来信 / published letters, a page"),
     "GET /public/letters.json": public("R9.2", "公开来信 / published letters, as data"),
@@ -62,6 +66,8 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "GET /public/robots.txt": public("R9.2", "搜索引擎规则 / what robots may read"),
     "GET /robots.txt": public("R9.2", "搜索引擎规则 / what robots may read"),
     "GET /public/board": public("R7.2", "公示栏 / the notice board, a page"),
+    "GET /public/board/lobby": public("R7.2", "公示栏大屏 / the notice board for a large screen"),
+    "GET /public/how": public("R2.3", "办理须知 / how it works"),
     "GET /public/board.json": public("R7.2", "公示栏 / the notice board, as data"),
 }
 """Method and path → who may. A new endpoint gets its row here."""

@@ -1,24 +1,31 @@
-"""The public notice board (公示栏, R7.2, R7.4): a page, and JSON."""
+"""The public notice board (公示栏, R7.2, R7.4): a page, a view for a screen in a lobby, and JSON; for staff what stood there before."""
 
-from collections import Counter
-from datetime import datetime, timedelta
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Annotated, Protocol
 
-from fastapi import APIRouter
-from pydantic import BaseModel
+from fastapi import APIRouter, Query
 from starlette.responses import HTMLResponse, Response
 
+from services.publication.access import Access
 from services.publication.answering import BY_ACCEPT, Accept, Format, answer, wants_json
-from services.publication.repository import Notice, PublicSite
+from services.publication.board_view import SHOWN_ON_BOARD, Board, board_at
+from services.publication.past_notices import PastNotice, PastNotices
+from services.publication.repository import PublicSite
 from shared.calendar.working_days import WorkingCalendar
-from shared.calendar.zone import business_date
-from shared.contracts.types import Moment
 from shared.directory import Directory
+from shared.security.tokens import Authenticated
+from shared.web.languages import Lang, language_of
+from shared.web.paging import Page, decode_cursor, encode_cursor
 from shared.web.templates import Pages
 
-SHOWN_ON_BOARD = 500
-"""Entries shown one by one; the totals always count all."""
-LASTS = {"Cache-Control": "public, max-age=2"}
+LASTS = {"Cache-Control": "no-cache"}
+"""It may show the subject of a published letter, and one that is withdrawn is gone at once."""
+ON_A_PAGE = 50
+"""Entries of one page: a first view stays under 100 kB."""
+ON_A_SCREEN = 8
+"""Entries of one screenful in the lobby."""
+SCREEN_SECONDS = 20
+"""How long a screenful stays."""
 
 
 class Clock(Protocol):
@@ -26,35 +33,6 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """Return the moment (aware, UTC)."""
-
-
-class BoardEntry(Notice):
-    """A letter that still has no reply after it was urged or its reply was sent back, with the time since it was due (R7.2, R7.4)."""
-
-    unit: str
-    overdue_seconds: int
-    """Calendar time since the due moment."""
-    overdue_working_days: int
-    """Working days since the due moment, the current day included if it is one."""
-
-
-class UnitTotal(BaseModel):
-    """How many letters of one unit stand on the board."""
-
-    mailbox: str
-    unit: str
-    count: int
-
-
-class Board(BaseModel):
-    """The notice board at one moment."""
-
-    as_of: Moment
-    total: int
-    entries: list[BoardEntry]
-    """The longest overdue first; at most 500."""
-    units: list[UnitTotal]
-    """All units with entries, the most first."""
 
 
 def router(site: PublicSite, directory: Directory, calendar: WorkingCalendar, clock: Clock, pages: Pages) -> APIRouter:
@@ -65,24 +43,7 @@ def router(site: PublicSite, directory: Directory, calendar: WorkingCalendar, cl
         return directory.get(mailbox).name if mailbox in directory else mailbox
 
     async def board_now() -> Board:
-        now = clock.now()
-        notices = await site.board()
-        counts = Counter(notice.mailbox for notice in notices)
-        return Board(
-            as_of=now,
-            total=len(notices),
-            entries=[entry_of(notice, now) for notice in notices[:SHOWN_ON_BOARD]],
-            units=[UnitTotal(mailbox=code, unit=unit_name(code), count=n) for code, n in counts.most_common()],
-        )
-
-    def entry_of(notice: Notice, now: datetime) -> BoardEntry:
-        last_day = business_date(notice.due_at - timedelta(milliseconds=1))
-        return BoardEntry(
-            **_plain(notice),
-            unit=unit_name(notice.mailbox),
-            overdue_seconds=max(0, int((now - notice.due_at).total_seconds())),
-            overdue_working_days=max(0, calendar.working_days_between(last_day, business_date(now))),
-        )
+        return board_at(clock.now(), await site.board(), calendar, unit_name)
 
     @routes.get("/board.json", response_model=Board, summary="The notice board (公示栏, R7.2, R7.4)")
     async def board_json() -> Response:
@@ -90,13 +51,67 @@ def router(site: PublicSite, directory: Directory, calendar: WorkingCalendar, cl
         return await answer(pages, board_now(), "", LASTS, as_json=True)
 
     @routes.get("/board", response_class=HTMLResponse, summary="The notice board as a page (公示栏, R7.2, R7.4)")
-    async def board(accept: Accept = "", wanted: Format = "") -> Response:
+    async def board(
+        accept: Accept = "",
+        wanted: Format = "",
+        lang: Lang = "",
+        page: Annotated[int, Query(ge=1, le=SHOWN_ON_BOARD // ON_A_PAGE, description="Fifty entries are a page.")] = 1,
+    ) -> Response:
         """Show the board; its times tick."""
-        as_json = wants_json(accept, wanted)
-        return await answer(pages, board_now(), "board.html", LASTS | BY_ACCEPT, as_json=as_json)
+        return await answer(
+            pages,
+            board_now(),
+            "board.html",
+            LASTS | BY_ACCEPT,
+            as_json=wants_json(accept, wanted),
+            language=language_of(lang),
+            page=page,
+            first=(page - 1) * ON_A_PAGE,
+            last=page * ON_A_PAGE,
+        )
+
+    @routes.get("/board/lobby", response_class=HTMLResponse, summary="The notice board for a large screen (R7.2, R7.4)")
+    async def lobby(
+        lang: Lang = "",
+        screen: Annotated[int, Query(ge=1, le=1000, description="Which screenful; past the last one the first.")] = 1,
+        still: Annotated[bool, Query(description="Whether it stays at this screenful.")] = False,
+    ) -> Response:
+        """Show the board in large type, a screenful after the other, by itself."""
+        found = await board_now()
+        screens = max(1, -(-len(found.entries) // ON_A_SCREEN))
+        shown = screen if screen <= screens else 1
+        first = (shown - 1) * ON_A_SCREEN
+        return pages.render(
+            "lobby.html",
+            language=language_of(lang),
+            headers=LASTS,
+            content=found,
+            entries=found.entries[first : first + ON_A_SCREEN],
+            screen=shown,
+            screens=screens,
+            following=shown % screens + 1,
+            still=still,
+            seconds=SCREEN_SECONDS,
+        )
 
     return routes
 
 
-def _plain(part: BaseModel) -> dict[str, Any]:
-    return dict(part)
+def staff_router(past: PastNotices, access: Access) -> APIRouter:
+    """Return what staff ask about the board: how long did which letter stand there."""
+    routes = APIRouter(prefix="/publication", tags=["publication"])
+
+    @routes.get("/notices", summary="What stood on the notice board, and how long (R7.2, R7.4)")
+    async def notices(
+        caller: Authenticated,
+        mailbox: Annotated[str | None, Query(max_length=80, description="Only what this mailbox owed.")] = None,
+        cursor: str | None = None,
+        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    ) -> Page[PastNotice]:
+        """List every posting, the letters posted last first; units ask for their own mailbox, the duty office for any or all."""
+        access.may_see_notices(caller, mailbox)
+        (after,) = decode_cursor(cursor, str) or (None,)
+        found = await past.page(mailbox, after, limit, hidden=lambda case: access.hidden(caller, case))
+        return Page(items=found.items, next=encode_cursor(found.next) if found.next else None)
+
+    return routes

@@ -18,6 +18,7 @@ from starlette.types import Scope
 from shared.observability.metrics import metrics_page
 from shared.web.edge import Edge
 from shared.web.problems import MEDIA_TYPE, install_problem_handlers
+from shared.web.templates import Pages
 
 BODY_LIMIT = 128 * 1024
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -44,12 +45,16 @@ def create_app(
     body_limit: int = BODY_LIMIT,
     body_limits: Mapping[str, int] | None = None,
     cors_origins: Sequence[str] = (),
+    pages: Pages | None = None,
+    https: bool = False,
+    behind_proxy: bool = False,
 ) -> FastAPI:
     """An application with the services' routes, ``/health/live``, ``/health/ready``, ``/metrics``, ``/static`` and ``/docs``.
 
     ``readiness`` says for each thing that is needed None or what is wrong with it. ``body_limit`` is in bytes; ``body_limits`` gives
     path prefixes their own, for example for attachments. Pages of ``cors_origins`` may use what needs no
-    account. Routers carry their prefix themselves and include no others; one that does raises ValueError.
+    account. ``pages`` makes pages of problems, for browsers. ``https`` and ``behind_proxy`` are those of `Edge`. Routers carry their
+    prefix themselves and include no others; one that does raises ValueError.
     """
     app = FastAPI(
         title=title,
@@ -58,7 +63,14 @@ def create_app(
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         middleware=[
-            Middleware(Edge, services=services, body_limit=body_limit, body_limits=body_limits),
+            Middleware(
+                Edge,
+                services=services,
+                body_limit=body_limit,
+                body_limits=body_limits,
+                https=https,
+                behind_proxy=behind_proxy,
+            ),
             *_from_other_sites(cors_origins),
         ],
         # Spans, metrics and logs are ours; FastAPI's own would record the messages of exceptions.
@@ -70,6 +82,7 @@ def create_app(
             "auto_configure": False,
         },
     )
+    app.state.pages = pages
     install_problem_handlers(app)
     for router in routers:
         # Included routers are matched twice per request and hide the route's full path from metrics; plain routes are not.

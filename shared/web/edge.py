@@ -16,20 +16,24 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.observability import metrics, tracing
 from shared.observability.logs import service_context
 from shared.web.problems import BodyTooLarge, Problem, problem_response, unexpected
+from shared.web.templates import asked
 
 logger = logging.getLogger(__name__)
 
 SLOW_SECONDS = 1.0
-_NOSNIFF = (b"x-content-type-options", b"nosniff")
-_NO_REFERRER = (b"referrer-policy", b"no-referrer")
 _NO_STORE = (b"cache-control", b"no-store")
-_PAGE_POLICY = (
-    b"content-security-policy",
-    (
-        b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; "
-        b"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
+_ALWAYS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
+_STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
+_POLICY = (
+    b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; "
+    b"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+_OF_PAGES = [
+    (b"content-security-policy", _POLICY),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()"),
+]
+_OF_SECURE_PAGES = [(_OF_PAGES[0][0], _POLICY + b"; upgrade-insecure-requests"), *_OF_PAGES[1:]]
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER_PREFIXES = {
     "public": "publication",
@@ -43,12 +47,25 @@ OTHER_PREFIXES = {
 
 
 class Edge:
-    """Wraps an application; see the module's text. ``body_limits`` maps path prefixes, or patterns with ``*``, to limits in bytes."""
+    """Wraps an application; see the module's text.
+
+    ``body_limits`` maps path prefixes, or patterns with ``*``, to limits in bytes. ``https``: browsers come over HTTPS only, whatever this
+    process sees of it. ``behind_proxy``: a proxy of ours stands before, whose ``X-Forwarded-Proto`` says how they came.
+    """
 
     def __init__(
-        self, app: ASGIApp, services: list[str], body_limit: int, body_limits: Mapping[str, int] | None = None
+        self,
+        app: ASGIApp,
+        services: list[str],
+        body_limit: int,
+        body_limits: Mapping[str, int] | None = None,
+        *,
+        https: bool = False,
+        behind_proxy: bool = False,
     ) -> None:
         self.app = app
+        self._https = https
+        self._behind_proxy = behind_proxy
         self._body_limit = body_limit
         self._body_limits = sorted((body_limits or {}).items(), key=lambda item: -len(item[0]))
         self._default = services[0] if len(services) == 1 else "all"
@@ -63,6 +80,8 @@ class Edge:
             await self.app(scope, receive, send)
             return
         began = perf_counter()
+        asked.set(scope)
+        secure = self._https or scope.get("scheme") == "https"
         path: str = scope["path"]
         service = self._services.get(path[1:].partition("/")[0], self._default)
         traceparent = length = None
@@ -71,13 +90,15 @@ class Edge:
                 traceparent = value.decode("latin-1")
             elif name == b"content-length":
                 length = value
+            elif name == b"x-forwarded-proto" and self._behind_proxy:
+                secure = secure or value == b"https"
         status = 0
 
         async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = _with_safety(message.get("headers", ()), path)
+                message["headers"] = _with_safety(message.get("headers", ()), path, secure)
             await send(message)
 
         with service_context(service), tracing.span("http", traceparent, "server") as span:
@@ -143,14 +164,16 @@ def _problem_of(error: Exception) -> Problem:
     return unexpected(error)
 
 
-def _with_safety(headers: Any, path: str) -> list[tuple[bytes, bytes]]:
-    safe = [*headers, _NOSNIFF, _NO_REFERRER]
+def _with_safety(headers: Any, path: str, secure: bool) -> list[tuple[bytes, bytes]]:
+    safe = [*headers, *_ALWAYS]
+    if secure:
+        safe.append(_STRICT_TRANSPORT)
     cached = False
     for name, value in headers:
         if name == b"cache-control":
             cached = True
         elif name == b"content-type" and value.startswith(b"text/html") and path != "/docs":
-            safe.append(_PAGE_POLICY)
+            safe += _OF_SECURE_PAGES if secure else _OF_PAGES
     if not cached:
         safe.append(_NO_STORE)
     traceparent = tracing.current_traceparent()

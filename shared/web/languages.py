@@ -10,11 +10,12 @@ from gettext import NullTranslations
 from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from babel.dates import format_date, format_datetime
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
+from babel.numbers import format_decimal
 from babel.support import Translations
 from fastapi import Query
 
@@ -24,6 +25,8 @@ Language = Literal["zh", "en"]
 LANGUAGES: Final[tuple[Language, ...]] = ("zh", "en")
 TAGS: Final[dict[Language, str]] = {"zh": "zh-CN", "en": "en"}
 """What `<html lang>` says (BCP 47)."""
+NAMES: Final[dict[Language, str]] = {"zh": "中文", "en": "English"}
+"""What each language calls itself."""
 
 Lang = Annotated[str, Query(description="`en`: the page in English; anything else: in Chinese.")]
 """The query parameter of a page; `language_of` reads it."""
@@ -40,6 +43,24 @@ def link(path: str, language: Language) -> str:
         return path
     parts = urlsplit(path)
     return parts._replace(query=f"{parts.query}&lang={language}" if parts.query else f"lang={language}").geturl()
+
+
+def switched(path: str, query: str, language: Language) -> str:
+    """Return the address of the same page in another language: its parameters stay, but for `lang`."""
+    path = quote("/" + path.lstrip("/"))  # never another site's, which "//" would begin
+    kept = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name != "lang"]
+    return link(f"{path}?{urlencode(kept)}" if kept else path, language)
+
+
+def marked(text: str) -> str:
+    """Return `text` as it is: marks a text in the code that a page translates with `_()`, so that it is looked for in the catalogue."""
+    return text
+
+
+def spoken(text: str, language: Language) -> str:
+    """Return what `text`, written "中文 / English", says in a language; a text of one language only is returned whole."""
+    chinese, _, english = text.partition(" / ")
+    return english or chinese if language == "en" else chinese
 
 
 def catalogue(language: Language, folders: Sequence[Path]) -> NullTranslations:
@@ -117,6 +138,23 @@ def duration(length: timedelta | float | None, language: Language = "zh") -> str
     else:
         text = f"{minutes}{minute}" if minutes else f"{seconds}{second}"
     return text.strip()
+
+
+def elapsed(seconds: float, language: Language = "zh") -> str:
+    """A length of time as it ticks on a page: ``3天4小时5分``, ``3 d 4 h 5 min``; seconds only within the first day (`elapsed.js`)."""
+    day, hour, minute, second = _UNITS[language]
+    minutes, rest = divmod(max(0, int(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    text = f"{days}{day}" if days else ""
+    text += f"{hours}{hour}" if days or hours else ""
+    text += f"{minutes}{minute}"
+    return (text if days else f"{text}{rest}{second}").strip()
+
+
+def number(value: float, language: Language = "zh") -> str:
+    """A number with its thousands parted: ``12,345``."""
+    return format_decimal(value, locale=TAGS[language].replace("-", "_"))
 
 
 def _local(moment: datetime) -> datetime:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qs
 
 import orjson
 from fastapi import FastAPI, Request
@@ -15,6 +16,8 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from shared.web.languages import language_of
+from shared.web.templates import Pages, asked
 from shared.web.validation import FieldError, field_errors, request_models
 
 MEDIA_TYPE = "application/problem+json"
@@ -116,9 +119,38 @@ _KINDS = {
 
 
 def problem_response(problem: Problem) -> Response:
-    """The HTTP answer for ``problem``."""
+    """The HTTP answer for ``problem``: a page for whoever asked for one, which browsers do and programs do not, else JSON."""
+    page = problem_page(problem)
+    if page is not None:
+        return page
     headers = dict(problem.headers) if problem.headers else None
     return Response(orjson.dumps(problem.body(), default=str), problem.status, headers, MEDIA_TYPE)
+
+
+def problem_page(problem: Problem) -> Response | None:
+    """``problem`` as a page in the reader's language, if the request that is being answered asked for pages and there are any."""
+    scope = asked.get()
+    if scope is None or not _wants_page(scope):
+        return None
+    pages: Pages | None = getattr(getattr(scope.get("app"), "state", None), "pages", None)
+    if pages is None:
+        return None
+    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    return pages.render(
+        "problem.html",
+        language=language_of(query.get("lang", [""])[0]),
+        status=problem.status,
+        headers={"Vary": "Accept", **(problem.headers or {})},
+        problem=problem,
+        both_languages=" / " in problem.detail,
+    )
+
+
+def _wants_page(scope: Mapping[str, Any]) -> bool:
+    for name, value in scope["headers"]:
+        if name == b"accept":
+            return b"text/html" in value and b"application/json" not in value
+    return False
 
 
 def from_validation(errors: Sequence[Mapping[str, Any]], models: Mapping[str, Any], content_type: str = "") -> Problem:

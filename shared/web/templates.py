@@ -1,7 +1,8 @@
 """Pages: one look for all, Jinja2 with autoescape, Chinese first, no script or style inside the page."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -12,18 +13,27 @@ from starlette.responses import HTMLResponse
 
 from shared.web.languages import (
     LANGUAGES,
+    NAMES,
     TAGS,
     Language,
     catalogue,
     deadline,
     duration,
+    elapsed,
     link,
+    number,
     shanghai,
     shanghai_date,
+    spoken,
+    switched,
 )
 
 _HERE = Path(__file__).parent
 _SHARED = _HERE / "templates"
+
+asked: ContextVar[MutableMapping[str, Any] | None] = ContextVar("asked", default=None)
+"""The request (ASGI scope) that is being answered, set by `Edge`; None where a page is made of itself, such as a bulletin to be frozen."""
+_LONGEST_QUERY = 2000
 
 
 def iso(moment: datetime) -> str:
@@ -45,12 +55,18 @@ class Pages:
 
     Each page can be made in every language of ``shared.web.languages``: its texts are looked up in ``folder/en.po``, then in the shared
     catalogue. ``now`` and ``rate`` let durations tick in the reader's browser by the system's own clock: pass ``clock.now`` and, where
-    time runs fast, a function that gives how many times faster.
+    time runs fast, a function that gives how many times faster. ``city`` gives the name in the header; `Kit.pages` passes all three.
     """
 
     def __init__(
-        self, folder: Path, *, now: Callable[[], datetime] | None = None, rate: Callable[[], float] | None = None
+        self,
+        folder: Path | None = None,
+        *,
+        now: Callable[[], datetime] | None = None,
+        rate: Callable[[], float] | None = None,
+        city: Callable[[], str] | None = None,
     ) -> None:
+        self._city = city or (lambda: "")
         self._now = now or (lambda: datetime.now(UTC))
         self._rate = rate or (lambda: 1.0)
         self._environments = {language: _environment(folder, language) for language in LANGUAGES}
@@ -70,11 +86,28 @@ class Pages:
     def text(self, template: str, *, language: Language = "zh", **values: Any) -> str:
         """The page's HTML, for example to be frozen in an issued bulletin."""
         page = self._environments[language].get_template(template)
-        return page.render(page_now=self._now(), page_rate=self._rate(), **values)
+        return page.render(
+            page_now=self._now(),
+            page_rate=self._rate(),
+            city=self._city(),
+            other_languages=_other_languages(language),
+            **values,
+        )
 
 
-def _environment(folder: Path, language: Language) -> Environment:
-    folders = [folder, _SHARED]
+def _other_languages(language: Language) -> list[tuple[str, str, str]]:
+    """The same page in the other languages: (tag, name, address); none where there is no request."""
+    scope = asked.get()
+    if scope is None:
+        return []
+    query = scope.get("query_string", b"").decode("latin-1")[:_LONGEST_QUERY]
+    return [
+        (TAGS[other], NAMES[other], switched(scope["path"], query, other)) for other in LANGUAGES if other != language
+    ]
+
+
+def _environment(folder: Path | None, language: Language) -> Environment:
+    folders = [_SHARED] if folder is None else [folder, _SHARED]
     environment = Environment(
         loader=FileSystemLoader(folders),
         autoescape=True,
@@ -88,12 +121,15 @@ def _environment(folder: Path, language: Language) -> Environment:
     environment.filters |= {
         "iso": iso,
         **{
-            name: partial(spoken, language=language)
-            for name, spoken in (
+            name: partial(said, language=language)
+            for name, said in (
                 ("shanghai", shanghai),
                 ("shanghai_date", shanghai_date),
                 ("deadline", deadline),
                 ("duration", duration),
+                ("elapsed", elapsed),
+                ("number", number),
+                ("spoken", spoken),
             )
         },
     }

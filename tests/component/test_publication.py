@@ -293,7 +293,7 @@ async def test_r9_1_each_question_must_be_answered_and_wrong_input_is_named(worl
             assert (await client.get(path)).status_code == 404
         assert (await client.get("/publication/cases/%00", headers=staff.duty)).status_code == 404
         assert (await client.get("/public/letters.json?cursor=x")).status_code == 400
-        bad = await client.get("/public/letters?cursor=x")
+        bad = await client.get("/public/letters?cursor=x", headers={"Accept": "text/html"})
         assert (bad.status_code, bad.headers["content-type"]) == (400, "text/html; charset=utf-8")
 
 
@@ -346,11 +346,14 @@ async def test_r7_2_the_board_counts_by_itself_from_the_urging_until_the_reply(w
         assert (first["number"], first["unit"], first["urged"]) == ("YFX-2026-21", "重庆市教育委员会", 2)
         assert (first["overdue_seconds"], first["overdue_working_days"]) == (3 * 86400 + 7200, 4)
         assert second["overdue_working_days"] == 3
-        assert board["units"] == [{"mailbox": "education", "unit": "重庆市教育委员会", "count": 2}]
+        (total,) = board["units"]
+        assert (total["unit"], total["count"], total["urged"], total["sent_back"]) == ("重庆市教育委员会", 2, 2, 0)
+        assert total["longest_seconds"] == first["overdue_seconds"]
         page = (await client.get("/public/board")).text
         assert "2026年3月16日 24:00" in page
-        assert ">3天2小时</time>" in page
+        assert ">3天2小时0分</time>" in page
         assert 'data-since="2026-03-16T16:00:00Z"' in page
+        assert "第2次催办" in page
         assert "张三" not in page
 
         world.move_clock(DUE + timedelta(days=6, hours=2), rate=0)  # the weekend adds calendar time only

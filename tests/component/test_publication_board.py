@@ -50,7 +50,7 @@ async def test_r7_4_a_reply_sent_back_by_the_mayors_mailbox_is_shown_until_the_n
         )
         assert (entry["overdue_seconds"], entry["overdue_working_days"]) == (0, 0)
         page = (await client.get("/public/board")).text
-        assert "退办1次" in page
+        assert "第1次退办" in page
         assert "张三丰" not in page
 
         world.move_clock(REDO_DUE + timedelta(hours=26), rate=0)
