@@ -203,12 +203,3 @@ def public_router(
         return {"attachment": signed, **attachment.model_dump(exclude={"id"})}
 
     return router
-
-
-def caller_address(request: Request, trusted_proxies: int) -> str:
-    """Return the address of whoever asks: the connection's, or what the outermost trusted proxy saw."""
-    if trusted_proxies:
-        hops = [hop.strip() for hop in request.headers.get("x-forwarded-for", "").split(",") if hop.strip()]
-        if len(hops) >= trusted_proxies:
-            return hops[-trusted_proxies]
-    return request.client.host if request.client else ""
