@@ -1,6 +1,6 @@
 """Against floods: how often one address may write, upload and look letters up, and when a letter costs some work or waiting.
 
-Counted per process, by address (IPv6: by /64 network), in bounded memory. With N processes behind one address the limits are N times as wide.
+Counted per process, by address (IPv6: by /64 network), in bounded memory: with N processes the limits are up to N times as wide.
 """
 
 from collections.abc import Callable, Sequence

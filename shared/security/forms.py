@@ -115,5 +115,5 @@ class Forms:
         return value if _COOKIE.fullmatch(value) else None
 
     def _signature(self, cookie: str, key: str, shown_at: str) -> str:
-        signed = "\x00".join(("form", self._purpose, cookie, key, shown_at))
+        signed = f"form\x00{self._purpose}\x00{cookie}\x00{key}\x00{shown_at}"
         return hmac.digest(self._secret, signed.encode(), "sha256").hex()

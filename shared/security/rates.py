@@ -12,7 +12,7 @@ from shared.web.caller import network_of
 class Rate(NamedTuple):
     """So many times in so many seconds."""
 
-    count: int
+    times: int
     seconds: int
 
     @classmethod
@@ -20,12 +20,12 @@ class Rate(NamedTuple):
         """Read `30/3600`; nothing: no limit."""
         if not text:
             return None
-        count, _, seconds = text.partition("/")
-        return cls(int(count), int(seconds))
+        times, _, seconds = text.partition("/")
+        return cls(int(times), int(seconds))
 
 
 class Limit:
-    """Lets each address (IPv6: each /64 network) do something `rate.count` times at once, and then again as time passes.
+    """Lets each address (IPv6: each /64 network) do something `rate.times` times at once, and then again as time passes.
 
     One number per address says when what it did is paid off (the generic cell rate algorithm); a full window after the last time
     it is forgotten. At most `remember` addresses are held; beyond, those longest unseen go.
@@ -56,6 +56,6 @@ class Limit:
         if self._rate is None:
             return 0, 0.0
         now = self._seconds()
-        paid = max(now, self._paid.get(network_of(address), now)) + self._rate.seconds / self._rate.count
+        paid = max(now, self._paid.get(network_of(address), now)) + self._rate.seconds / self._rate.times
         early = paid - self._rate.seconds - now
         return (math.ceil(early) if early > 1e-6 else 0), paid
