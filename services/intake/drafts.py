@@ -98,13 +98,11 @@ class Draft(BaseModel):
         }
 
 
-class Wrong(BaseModel):
-    """What is wrong with a draft: input → message, in the order of the page."""
+class Wrong(dict[str, str]):
+    """What is wrong with a draft: input → message, in the order of the page; nothing at any other."""
 
-    at: dict[str, str] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self.at)
+    def __missing__(self, name: str) -> str:
+        return ""
 
 
 def check(draft: Draft, say: Say, language: Language) -> tuple[Submission | None, Wrong]:
@@ -166,7 +164,7 @@ def told(errors: Sequence[FieldError], language: Language) -> dict[str, str]:
 
 def in_order(wrong: Mapping[str, str]) -> Wrong:
     """Return errors in the order of the page."""
-    return Wrong(at={name: wrong[name] for name in sorted(wrong, key=lambda name: (*ORDER, name).index(name))})
+    return Wrong({name: wrong[name] for name in sorted(wrong, key=lambda name: (*ORDER, name).index(name))})
 
 
 class File(BaseModel):

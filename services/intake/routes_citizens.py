@@ -127,16 +127,20 @@ def public_router(
         "/mailboxes/{code}/entry",
         response_model=Entry,
         responses={
-            303: {"description": "去往来信页面 To the portal's form for this mailbox, where PORTAL_URL is set."}
+            303: {
+                "description": "去往来信页面 To the form for this mailbox: the portal's where PORTAL_URL is set, else our own."
+            }
         },
         summary="信箱入口 The entry that earlier mailboxes redirect to (R1.5)",
     )
-    async def entry(code: Code) -> Response:
-        """A link that stays; that of a closed mailbox leads to its successor. Without a portal it says how to post a letter."""
+    async def entry(code: Code, accept: Annotated[str, Header(include_in_schema=False)] = "") -> Response:
+        """A link that stays; that of a closed mailbox leads to its successor. Programs are told how to post a letter."""
         there = directory.get(directory.current(code))
         target = entries.form_of(there)
+        if target is None and "text/html" in accept:
+            target = f"/write?to={there.code}"
         if target is not None:
-            return Response(status_code=303, headers={"Location": target})
+            return Response(status_code=303, headers={"Location": target, "Vary": "Accept"})
         return FastJSON(entries.how_to_post(there).model_dump())
 
     @router.get("/reasons", response_model=list[Reason], summary="不予受理的理由 Reasons for not accepting (R3.0)")

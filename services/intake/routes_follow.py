@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
 
 from services.intake.citizen import Voice
+from services.intake.drafts import Wrong
 from services.intake.floods import Floods, TooMany
 from services.intake.following import Following
 from services.intake.page_words import Words
@@ -106,7 +107,7 @@ class FollowPages:
             headers={**NEVER_KEPT, **(headers or {})},
             form=form,
             code=code,
-            wrong={"code": wrong} if wrong else {},
+            wrong=Wrong({"code": wrong} if wrong else {}),
             notice=notice,
         )
         return self.forms.keep(page, request, form)

@@ -110,7 +110,7 @@ class WritePages:
             headers=headers or NEVER_KEPT,
             form=form,
             draft=draft,
-            wrong=wrong.at if wrong else {},
+            wrong=wrong or Wrong(),
             notice=notice,
             choices=self.words.choices(self.door.directory, language),
             files=files_of(draft, self.door.attachments.verify),
@@ -193,7 +193,7 @@ class WritePages:
                 status, headers = 503, {"Retry-After": "5"}
                 break
         draft = written.draft.model_copy(update={"attachments": tuple(signed)})
-        at = Wrong(at={"files": "；".join(wrong) if written.language == "zh" else "; ".join(wrong)} if wrong else {})
+        at = Wrong({"files": ("；" if written.language == "zh" else "; ").join(wrong)} if wrong else {})
         return replace(written, draft=draft, wrong=at, status=max(status, 422 if wrong else 200), headers=headers)
 
     # ── the summary, and sending ─────────────────────────────────────────────────────────────────────────────────────
