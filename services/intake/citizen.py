@@ -163,11 +163,11 @@ def _history(letter: Letter, name: "_Names", earlier: Letter | None, voice: Voic
     if letter.stage is Stage.NOTED:
         happened(letter.noted_at, "已存档供参考，感谢您的来信")
     for handoff in _shown(letter):
-        happened(handoff.sent_at, _SENT.get(handoff.way, "已交{who}办理"), who=name(handoff.receiver))
+        happened(handoff.sent_at, _SENT[handoff.way], who=name(handoff.receiver))
         happened(handoff.collected_at, "{who}已签收", who=name(handoff.receiver))
         for change in handoff.due_changes:
             due = deadline(change.due_at, voice.language)
-            happened(change.at, _DUE_CHANGED.get(change.why, "答复期限改为{due}"), due=due)
+            happened(change.at, _DUE_CHANGED[change.why], due=due)
         happened(handoff.ended_at, "已由{who}收回，另行安排办理", who=name(handoff.sender))
     for told in letter.told:
         happened(told.at, _TOLD_BY[told.channel], who=name(told.mailbox), text=told.text)
@@ -178,7 +178,12 @@ def _history(letter: Letter, name: "_Names", earlier: Letter | None, voice: Voic
     return sorted(history, key=lambda happening: happening.at)
 
 
-_SENT = {Way.FORWARD: "已转{who}办理", Way.DIRECT: "由{who}直接办理", Way.SUBMIT_UP: "已呈报{who}协调"}
+_SENT = {
+    Way.ASSIGN: "已交{who}办理",
+    Way.FORWARD: "已转{who}办理",
+    Way.DIRECT: "由{who}直接办理",
+    Way.SUBMIT_UP: "已呈报{who}协调",
+}
 _DUE_CHANGED = {
     "extension": "经批准延期，答复期限延至{due}",
     "sent_back": "答复已退回重新办理，新的答复期限是{due}",
@@ -220,12 +225,17 @@ def _state(letter: Letter) -> str:
         return "已答复"
     if letter.stage is Stage.REGISTERED:
         return "办理中" if _in_hand(letter) else "已登记，拟办中"
-    return {
-        Stage.UNREAD: "已收到，待阅",
-        Stage.READ: "已阅，待登记",
-        Stage.DISCARDED: "不予受理",
-        Stage.NOTED: "已存档",
-    }[letter.stage]
+    return _AT[letter.stage]
+
+
+_AT = {
+    Stage.UNREAD: "已收到，待阅",
+    Stage.READ: "已阅，待登记",
+    Stage.DISCARDED: "不予受理",
+    Stage.NOTED: "已存档",
+}
+STATES = ("已答复", "办理中", "已登记，拟办中", *_AT.values())
+"""Every state that is told."""
 
 
 def _explanation(  # noqa: PLR0911 - one sentence for each state
