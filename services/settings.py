@@ -78,7 +78,7 @@ class Settings(BaseSettings):
     invalid_retention_days: Annotated[int, Field(ge=1, le=3650)] = 180
     """INVALID_RETENTION_DAYS: calendar days after which the text of a letter that was not accepted is erased (R3.7)."""
     portal_url: Annotated[str, Field(pattern=r"^(https?://[^\s{}]+\{mailbox\}[^\s{}]*)?$")] = ""
-    """PORTAL_URL: address of the portal's form for letters, with `{mailbox}` where a mailbox's code goes (R1.5). Empty: there is none."""
+    """PORTAL_URL: address of the portal's form for letters, with `{mailbox}` where a mailbox's code goes (R1.5). Empty: /write."""
     cors_origins: Annotated[
         tuple[Annotated[str, Field(pattern=r"^https?://[^\s/,*]+$")], ...], NoDecode, BeforeValidator(_words)
     ] = ()

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from lxml import html
+from lxml import html  # type: ignore[import-untyped]
 
 SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
 FILLED = {
@@ -104,7 +104,7 @@ class Visitor:
         typed: Mapping[str, str] | None = None,
         files: Sequence[tuple[str, bytes]] = (),
         form: Any = None,
-        **headers: str,
+        headers: Mapping[str, str] | None = None,
     ) -> Shown:
         """Fill in a form of a page and press the button with this value."""
         form = page.form() if form is None else form
@@ -121,7 +121,10 @@ class Visitor:
             chosen = [("files", (name, content)) for name, content in files] or [("files", ("", b""))]
             more["files"] = chosen
         answer = await self.client.post(
-            urlsplit(path)._replace(fragment="").geturl(), data=sent, headers={**self.headers, **headers}, **more
+            urlsplit(path)._replace(fragment="").geturl(),
+            data=sent,
+            headers={**self.headers, **(headers or {})},
+            **more,
         )
         return _shown(answer)
 

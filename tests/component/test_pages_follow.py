@@ -122,7 +122,7 @@ async def test_r8_3_another_site_cannot_ask_in_the_citizen_s_name_nor_make_their
     visitor = town.visitor()
     page = await visitor.open("/follow")
     for _ in range(10):
-        refused = await visitor.press(page, typed={"code": receipt("nobody")}, **{"Sec-Fetch-Site": "cross-site"})
+        refused = await visitor.press(page, typed={"code": receipt("nobody")}, headers={"Sec-Fetch-Site": "cross-site"})
         assert refused.status == 403
     stranger = Visitor(visitor.client)
     stranger.client.cookies.clear()

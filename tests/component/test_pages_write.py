@@ -248,10 +248,10 @@ async def test_r2_2_another_site_cannot_make_a_browser_send_a_letter(town: Town)
     citizen = town.visitor()
     check = await town.written(citizen)
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}):
-        refused = await citizen.press(check, "send", **headers)
+        refused = await citizen.press(check, "send", headers=headers)
         assert (refused.status, "别的网站" in refused.text) == (403, True)
     old = Visitor(citizen.client, {})
-    refused = await old.press(check, "send", Origin="https://evil.example")
+    refused = await old.press(check, "send", headers={"Origin": "https://evil.example"})
     assert refused.status == 403
     no_cookie = await town.visitor().press(check, "send")
     assert (no_cookie.status, no_cookie.values()["subject"]) == (403, FILLED["subject"])
@@ -262,7 +262,7 @@ async def test_r2_2_another_site_cannot_make_a_browser_send_a_letter(town: Town)
     follow = (await citizen.open("/follow")).values()["form"]
     assert (await citizen.press(check, "send", {"form": follow})).status == 403, "made for another purpose"
     for origin in ("http://city.test", "null"):
-        old_browser = await old.press(check, "send", Origin=origin)
+        old_browser = await old.press(check, "send", headers={"Origin": origin})
         assert old_browser.status == 200, "an old browser, that only sends an origin or hides it"
     assert len(await town.new_letters()) == 1
 

@@ -112,14 +112,17 @@
       event.preventDefault();
       summarise(form, wrong);
     });
-    // Once a field was found wrong, it says so until it is right; before, nobody is interrupted.
-    form.addEventListener("change", function (event) {
+    // A field that was left says what is wrong with it, and stops saying so when it is right. Not on the way to a button, which a message
+    // that comes or goes would move away from under the pointer, and which checks everything anyway.
+    const look = function (event) {
       const field = event.target.closest("[data-need], [data-max]");
-      if (!field || field === form) return;
-      if (complaint(field) === "" || length(field.value || "")) show(field, complaint(field));
+      const to = event.relatedTarget;
+      if (!field || field === form || (to && (to.matches("button") || field.contains(to)))) return;
+      if (field.hasAttribute("aria-invalid") || length(field.value || "")) show(field, complaint(field));
       const phone = one("#phone", form);
       if (phone && /^(email|address)$/.test(event.target.id) && phone.hasAttribute("aria-invalid")) show(phone, complaint(phone));
-    });
+    };
+    form.addEventListener("focusout", look);
   }
 
   // ── how much room is left ──────────────────────────────────────────────────────────────────────────────────────────
@@ -148,9 +151,9 @@
     const groups = all("optgroup", domain);
     const first = document.createElement("select");
     first.id = "domain-first";
-    first.setAttribute("aria-label", domain.dataset.first);
+    first.setAttribute("aria-label", domain.dataset.group);
     const empty = one("option", domain);
-    first.append(empty.cloneNode(true));
+    first.append(new Option(domain.dataset.first, ""));
     groups.forEach((group, at) => first.append(new Option(group.label, at)));
     domain.before(first);
     const narrow = function (keep) {
