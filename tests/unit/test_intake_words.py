@@ -24,7 +24,7 @@ def wanted() -> Iterator[str]:
     for page in sorted(FOLDER.glob("*.html")):
         found = extract("jinja2.ext:babel_extract", BytesIO(page.read_bytes()), options={"trimmed": "true"})
         for _, message, _, _ in found:
-            yield message if isinstance(message, str) else message[0]
+            yield message if isinstance(message, str) else next(iter(message or ()), "")
     for module in SPOKEN:
         source = BytesIO((HERE / f"{module}.py").read_bytes())
         for _, message, _, _ in extract("python", source, keywords={"say": None, "happened": (2,)}):

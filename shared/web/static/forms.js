@@ -170,6 +170,15 @@
     first.addEventListener("change", () => narrow(false));
   }
 
+  // ── the other language: the form's own button takes along what was typed ───────────────────────────────────────────
+  const language = one("[data-language]");
+  for (const link of language ? all("header a[hreflang]") : []) {
+    link.addEventListener("click", function (event) {
+      event.preventDefault();
+      language.form.requestSubmit(language);
+    });
+  }
+
   // ── sent once: a second press while the answer is on its way does nothing ──────────────────────────────────────────
   for (const form of all("form")) {
     let busy = false;
