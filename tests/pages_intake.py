@@ -8,7 +8,7 @@ from playwright.async_api import FilePayload, Page
 
 from services.intake.app import build
 from services.runtime import Service
-from tests.browser import LOOKS, Scene, Stage
+from tests.browser import FEW, Scene, Stage
 from tests.citizen_letters import STANDINGS, receipt, story
 from tests.citizen_pages import FILLED
 from tests.conftest import World, eventually
@@ -133,9 +133,9 @@ WRITE: Final = Stage(
     _nothing,
     (
         Scene("write-empty", "/write?to=water", "我要写信"),
-        Scene("write-nothing-typed", "/write", "需要改正", then=on_screen(_empty_sent)),
-        Scene("write-wrong", "/write", "需要改正", then=on_screen(_wrong)),
-        Scene("write-uploaded", "/write", "照片.png", then=on_screen(_uploaded)),
+        Scene("write-nothing-typed", "/write", "需要改正", then=on_screen(_empty_sent), looks=FEW),
+        Scene("write-wrong", "/write", "需要改正", then=on_screen(_wrong), looks=FEW),
+        Scene("write-uploaded", "/write", "照片.png", then=on_screen(_uploaded), looks=FEW),
         Scene("write-check", "/write", "核对来信", then=on_screen(_checked)),
         Scene("write-receipt", "/write", "您的查询码", then=on_screen(_sent)),
     ),
@@ -144,7 +144,7 @@ FLOOD: Final = Stage(
     "flood",
     lambda world: _intake(world, challenge="always", **OPEN),
     _nothing,
-    (Scene("write-hurdle", "/write", "还差一步", then=on_screen(_hurdle)),),
+    (Scene("write-hurdle", "/write", "还差一步", then=on_screen(_hurdle), looks=FEW),),
 )
 FOLLOW: Final = Stage(
     "follow",
@@ -152,11 +152,11 @@ FOLLOW: Final = Stage(
     _letters,
     (
         Scene("follow-empty", "/follow", "输入发信时得到的查询码"),
-        Scene("follow-late", "/follow", "已超过答复期限", then=on_screen(_look_up(receipt("letter-late")))),
+        Scene("follow-late", "/follow", "已超过答复期限", then=on_screen(_look_up(receipt("letter-late"))), looks=FEW),
         Scene(
             "follow-answered", "/follow", "路灯已于2月9日修复", then=on_screen(_look_up(receipt("letter-published")))
         ),
-        Scene("follow-refused", "/follow", "不予受理", then=on_screen(_look_up(receipt("letter-refused")))),
-        Scene("follow-nowhere", "/follow", "没有找到", then=on_screen(_look_up(receipt("nobody"))), looks=LOOKS[:4]),
+        Scene("follow-refused", "/follow", "不予受理", then=on_screen(_look_up(receipt("letter-refused"))), looks=FEW),
+        Scene("follow-nowhere", "/follow", "没有找到", then=on_screen(_look_up(receipt("nobody"))), looks=FEW),
     ),
 )
