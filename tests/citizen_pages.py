@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 import httpx
 from lxml import html  # type: ignore[import-untyped]
 
+PDF = b"%PDF-1.7\n" + b"x" * 2000
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 600
 SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
 FILLED = {
     "to": "mayor",

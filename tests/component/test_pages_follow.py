@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from deploy.engines import Engines
-from services.intake.app import build
 from shared.storage import StoreUnavailable
 from tests.citizen_letters import SECRET, STANDINGS, receipt, story
 from tests.citizen_pages import Visitor
-from tests.component.test_pages_write import Town
-from tests.conftest import eventually, new_world
+from tests.citizen_town import Town, opened
+from tests.conftest import eventually
 
 SHOWN = {
     "unread": ["已收到，待阅", "工作人员将在工作时间阅信"],
@@ -35,22 +34,17 @@ ENGLISH = {
 @pytest.fixture(scope="module")
 async def town(engines: Engines, keys: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
     """One town for the whole file, with a letter at each standing."""
-    with pytest.MonkeyPatch.context() as patch_environment:
-        patch_environment.setenv("JWKS_FILE", str(keys / "jwks.json"))
-        async with new_world(engines.urls(), keys, tmp_path_factory.mktemp("town")) as world:
-            seconds = [1_900_000_000.0]
-            service = build(world.kit(trusted_proxies=1), lambda: seconds[0])
-            async with world.running(service) as client:
-                stories = [story(one, f"letter-{one}", serial + 1) for serial, one in enumerate(STANDINGS)]
-                await world.publish(*(fact for facts in stories for fact in facts))
+    async with opened(engines, keys, tmp_path_factory.mktemp("town")) as town:
+        stories = [story(one, f"letter-{one}", serial + 1) for serial, one in enumerate(STANDINGS)]
+        await town.world.publish(*(fact for facts in stories for fact in facts))
 
-                async def all_there() -> bool:
-                    found = await service.letters.aggregates.get_many([facts[0].letter_id for facts in stories])
-                    seen = {key: sum(stored.seen.values()) for key, stored in found.items()}
-                    return seen == {facts[0].letter_id: len(facts) for facts in stories}
+        async def all_there() -> bool:
+            found = await town.service.letters.aggregates.get_many([facts[0].letter_id for facts in stories])
+            seen = {key: sum(stored.seen.values()) for key, stored in found.items()}
+            return seen == {facts[0].letter_id: len(facts) for facts in stories}
 
-                await eventually(all_there)
-                yield Town(world, client, service, seconds)
+        await eventually(all_there)
+        yield town
 
 
 @pytest.mark.parametrize("standing", STANDINGS)

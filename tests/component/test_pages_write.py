@@ -1,96 +1,32 @@
 """Citizens write letters on the page, with a browser that runs no scripts (R2.1, R2.2)."""
 
-import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
-from uuid import uuid4
 
-import httpx
 import pytest
-from altcha import solve_challenge
-from altcha.v2 import Challenge, Payload
 from lxml import html  # type: ignore[import-untyped]
 
 from deploy.engines import Engines
-from services.intake.app import build
-from services.runtime import Service
 from shared.messaging.kafka import KafkaError
 from shared.security.receipts import parse_receipt
-from tests.citizen_pages import FILLED, Shown, Visitor
-from tests.conftest import World, eventually, new_world
-from tests.intake_desk import LETTER
-
-PDF = b"%PDF-1.7\n" + b"x" * 2000
-PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 600
-DUTY = ("mayor-duty", "mayor", "duty_officer", "clerk")
-
-
-@dataclass
-class Town:
-    """Intake on a clock for floods that only tests move, and who visits it."""
-
-    world: World
-    client: httpx.AsyncClient
-    service: Service
-    seconds: list[float]
-    _homes: int = 0
-    seen: set[str] = field(default_factory=set)
-
-    def visitor(self) -> Visitor:
-        """A browser at an address of its own."""
-        self._homes += 1
-        client = httpx.AsyncClient(
-            transport=self.client._transport,
-            base_url="http://city.test",
-            headers={"X-Forwarded-For": f"10.1.{self._homes // 250}.{self._homes % 250 + 1}"},
-        )
-        return Visitor(client)
-
-    def later(self, seconds: float) -> None:
-        """Let real time pass."""
-        self.seconds[0] += seconds
-
-    async def written(self, visitor: Visitor, typed: dict[str, str] | None = None) -> Shown:
-        """A letter that is filled in as people do, who need longer than programs, and stands on the page where it is checked."""
-        empty = await visitor.open("/write")
-        self.later(60)
-        return await visitor.press(empty, "check", FILLED | (typed or {}))
-
-    async def new_letters(self, count: int = 1, mailbox: str = "mayor") -> list[dict[str, Any]]:
-        """The letters that came since this was asked last, once there are so many."""
-        staff = self.world.token(*DUTY)
-
-        async def enough() -> list[dict[str, Any]]:
-            found = []
-            for code in {mailbox, "mayor"}:
-                answer = await self.client.get(f"/intake/mailboxes/{code}/letters?limit=200", headers=staff)
-                found += answer.json()["items"]
-            new = [one for one in found if one["letter_id"] not in self.seen]
-            assert len(new) <= count, new
-            return new if len(new) == count else []
-
-        rows = await eventually(enough)
-        self.seen |= {row["letter_id"] for row in rows}
-        staff = self.world.token(*DUTY)
-        return [(await self.client.get(f"/intake/letters/{row['letter_id']}", headers=staff)).json() for row in rows]
+from tests.citizen_pages import FILLED, PDF, PNG, Shown, Visitor
+from tests.citizen_town import Town, opened
 
 
 @pytest.fixture(scope="module")
 async def town(engines: Engines, keys: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
-    """One town for the whole file; every story has its own visitors."""
-    with pytest.MonkeyPatch.context() as patch_environment:
-        patch_environment.setenv("JWKS_FILE", str(keys / "jwks.json"))
-        async with new_world(engines.urls(), keys, tmp_path_factory.mktemp("town")) as world:
-            seconds = [1_900_000_000.0]
-            limits = {"upload_limit": "10/3600", "form_limit": "40/600", "challenge_busy": "", "challenge_numbers": 500}
-            portals = {"portal_limit": "2/60", "portal_addresses": ("192.0.2.0/24",)}
-            kit = world.kit(trusted_proxies=1, attachment_max_bytes=50_000, **limits, **portals)
-            service = build(kit, lambda: seconds[0])
-            async with world.running(service) as client:
-                yield Town(world, client, service, seconds)
+    """One town for the whole file."""
+    async with opened(
+        engines,
+        keys,
+        tmp_path_factory.mktemp("town"),
+        attachment_max_bytes=50_000,
+        challenge_free="",
+        challenge_busy="",
+    ) as town:
+        yield town
 
 
 async def test_r2_1_r2_2_a_citizen_writes_checks_and_sends_a_letter_and_gets_a_receipt(town: Town) -> None:
@@ -330,72 +266,3 @@ async def test_r2_2_no_nonsense_that_is_posted_breaks_the_page(town: Town, body:
             answer = await town.visitor().client.post(path, content=body, headers={"Content-Type": kind})
             assert 400 <= answer.status_code < 500, (kind, path, answer.status_code)
             assert answer.headers["content-type"].startswith("text/html")
-
-
-async def test_r2_2_a_flood_from_one_address_has_to_wait_and_loses_nothing(town: Town) -> None:
-    neighbour, flooder = town.visitor(), town.visitor()
-    sent = [await flooder.press(await town.written(flooder, {"subject": f"第{n}封来信"}), "send") for n in range(3)]
-    assert [page.status for page in sent] == [200] * 3
-    hurdle = await flooder.press(await town.written(flooder, {"subject": "第四封来信"}), "send")
-    wait = int(hurdle.answer.headers["retry-after"])
-    assert (hurdle.status, wait) == (429, 20)
-    assert "请等候 20 秒，再按“发送”" in hurdle.text
-    assert "第四封来信" in hurdle.text
-    assert (await flooder.press(hurdle, "send")).status == 429, "not yet"
-    assert (await neighbour.press(await town.written(neighbour), "send")).status == 200, "nobody else waits"
-    town.later(wait)
-    assert (await flooder.press(hurdle, "send")).status == 200
-    assert len(await town.new_letters(5)) == 5
-
-
-async def test_r2_2_a_solved_challenge_lets_a_letter_through_at_once(town: Town) -> None:
-    citizen = town.visitor()
-    empty = await citizen.open("/write")
-    hurdle = await citizen.press(await citizen.press(empty, "check", FILLED), "send")
-    assert hurdle.status == 429, "sent quicker than people can"
-    (work,) = hurdle.root.xpath("//*[@data-challenge]")
-    challenge = Challenge.from_dict(json.loads(work.get("data-challenge")))
-    solution = solve_challenge(challenge)
-    assert solution is not None
-    proof = Payload(challenge, solution).to_base64()
-    assert (await citizen.press(hurdle, "send", {"solution": proof})).status == 200
-    assert len(await town.new_letters()) == 1
-    other = await citizen.press(
-        await citizen.press(await citizen.open("/write"), "check", FILLED), "send", {"solution": proof}
-    )
-    assert other.status == 429, "one solution, one letter"
-
-
-async def test_r2_2_uploads_and_forms_are_limited_too_and_say_when_to_go_on(town: Town) -> None:
-    citizen = town.visitor()
-    page = await citizen.open("/write")
-    for _ in range(2):
-        page = await citizen.press(page, "upload", FILLED, [(f"{n}.pdf", PDF) for n in range(5)])
-        assert (page.status, len(page.root.xpath("//ul[@class='files']/li"))) == (200, 5)
-        for _ in range(5):
-            page = await citizen.press(page, "remove:0")
-    page = await citizen.press(page, "upload", FILLED, [("一.pdf", PDF)])
-    assert (page.status, page.answer.headers["retry-after"]) == (429, "360")
-    assert "360 秒后再上传" in page.errors()["files"]
-    assert page.values()["subject"] == FILLED["subject"]
-    for _ in range(40):
-        answer = await citizen.client.post("/write", data={"do": "edit"}, headers=citizen.headers)
-        if answer.status_code == 429:
-            break
-    assert answer.status_code == 429
-    assert int(answer.headers["retry-after"]) >= 1
-    assert "刷新这一页" in answer.text
-
-
-async def test_r1_5_portals_are_limited_where_that_is_set_but_for_the_city_s_own(town: Town) -> None:
-    async def post(address: str) -> int:
-        headers = {"Idempotency-Key": str(uuid4()), "X-Forwarded-For": address}
-        answer = await town.client.post("/intake/letters", json=LETTER, headers=headers)
-        if answer.status_code == 429:
-            assert answer.headers["retry-after"] == "30"
-            assert answer.json()["rule"] == "R2.2"
-        return answer.status_code
-
-    assert [await post("203.0.113.5") for _ in range(3)] == [202, 202, 429]
-    assert [await post("192.0.2.8") for _ in range(3)] == [202] * 3
-    assert len(await town.new_letters(5)) == 5
