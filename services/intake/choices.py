@@ -3,24 +3,24 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from services.intake.drafts import Say
 from services.intake.forms import takes_letters
+from services.intake.voice import Say, marked
 from shared.contracts.types import Nature
 from shared.directory import Directory, Mailbox, MailboxKind, Region
 
 _HINTS = {
-    Nature.SUGGESTION: "对城市建设和公共服务的建议",
-    Nature.HELP: "生活中的困难，需要政府帮助解决",
-    Nature.COMPLAINT: "对服务质量、办事效率的不满",
-    Nature.REPORT: "反映单位或者工作人员的违纪违法和作风问题",
-    Nature.INQUIRY: "询问政策、法律和办事程序",
-    Nature.OTHER: "以上都不是",
+    Nature.SUGGESTION: marked("对城市建设和公共服务的建议"),
+    Nature.HELP: marked("生活中的困难，需要政府帮助解决"),
+    Nature.COMPLAINT: marked("对服务质量、办事效率的不满"),
+    Nature.REPORT: marked("反映单位或者工作人员的违纪违法和作风问题"),
+    Nature.INQUIRY: marked("询问政策、法律和办事程序"),
+    Nature.OTHER: marked("以上都不是"),
 }
 _KINDS = {
-    MailboxKind.MAYOR: "市长信箱",
-    MailboxKind.DISTRICT: "区县政府",
-    MailboxKind.GOVERNMENT_DEPARTMENT: "市级部门",
-    MailboxKind.PUBLIC_ENTERPRISE: "公用企业",
+    MailboxKind.MAYOR: marked("市长信箱"),
+    MailboxKind.DISTRICT: marked("区县政府"),
+    MailboxKind.GOVERNMENT_DEPARTMENT: marked("市级部门"),
+    MailboxKind.PUBLIC_ENTERPRISE: marked("公用企业"),
 }
 
 

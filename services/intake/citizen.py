@@ -4,55 +4,47 @@ It is the citizen's only view, so each state says what it means and what can be 
 a `Voice` says the same in another language, but for names and for what people wrote.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field
 
 from services.intake.domain import Handoff, Letter, Stage
+from services.intake.voice import CHINESE, Voice, marked
 from shared.calendar.zone import SHANGHAI
 from shared.contracts.types import Channel, InvalidReason, TurnTo, Way
 from shared.directory import Directory
-from shared.web.languages import Language, deadline, shanghai_date
+from shared.web.languages import deadline, shanghai_date
 
 LocalTime = Annotated[datetime, AfterValidator(lambda moment: moment.astimezone(SHANGHAI))]
 """A time as the citizen's clock shows it: +08:00."""
 
 TURN_TO: Mapping[TurnTo, str] = {
-    TurnTo.PARTY_COMMITTEE: "请向同级党委办公厅（室）反映；反映党员、干部违纪问题的，请向纪检监察机关（举报电话12388）反映",
-    TurnTo.PEOPLES_CONGRESS: "请向同级人大常委会的信访机构反映",
-    TurnTo.CPPCC: "请向同级政协办公厅（室）反映",
-    TurnTo.ARMED_FORCES: "请向有关部队或者当地人民武装部反映",
-    TurnTo.COURT: "请向受理案件的人民法院反映，或者拨打诉讼服务热线12368",
-    TurnTo.PROCURATORATE: "请向有关人民检察院反映，或者拨打检察服务热线12309",
+    TurnTo.PARTY_COMMITTEE: marked(
+        "请向同级党委办公厅（室）反映；反映党员、干部违纪问题的，请向纪检监察机关（举报电话12388）反映"
+    ),
+    TurnTo.PEOPLES_CONGRESS: marked("请向同级人大常委会的信访机构反映"),
+    TurnTo.CPPCC: marked("请向同级政协办公厅（室）反映"),
+    TurnTo.ARMED_FORCES: marked("请向有关部队或者当地人民武装部反映"),
+    TurnTo.COURT: marked("请向受理案件的人民法院反映，或者拨打诉讼服务热线12368"),
+    TurnTo.PROCURATORATE: marked("请向有关人民检察院反映，或者拨打检察服务热线12309"),
 }
 """Whose matter it is → whom the citizen is told to turn to (R3.0 (1))."""
 
 EXPLAINED: Mapping[InvalidReason, str] = {
-    InvalidReason.OUTSIDE_GOVERNMENT: "所反映的事项不属于政府的职权范围",
-    InvalidReason.OFFICIAL_DOCUMENT: "公文请按照公文办理的规定，报送主送机关的办公厅（室），政府信箱不接收公文",
-    InvalidReason.MALICIOUS: "来信含有恶意攻击的内容。如有具体诉求，请另写来信如实反映",
-    InvalidReason.REPEATED_OR_EMPTY: (
+    InvalidReason.OUTSIDE_GOVERNMENT: marked("所反映的事项不属于政府的职权范围"),
+    InvalidReason.OFFICIAL_DOCUMENT: marked("公文请按照公文办理的规定，报送主送机关的办公厅（室），政府信箱不接收公文"),
+    InvalidReason.MALICIOUS: marked("来信含有恶意攻击的内容。如有具体诉求，请另写来信如实反映"),
+    InvalidReason.REPEATED_OR_EMPTY: marked(
         "来信内容重复，或者没有可以办理的具体事项。如有具体诉求，请写明时间、地点和情况后重新来信"
     ),
-    InvalidReason.ADVERTISING: "来信属于广告，政府信箱不接收广告",
+    InvalidReason.ADVERTISING: marked("来信属于广告，政府信箱不接收广告"),
 }
 """Reason → what the citizen is told, where nothing more is known (R3.0)."""
 
-ANYWHERE = "请向主管该事项的党委、人大、政协、军队、法院或者检察院反映"
-ALREADY = "所反映的事项此前已有来信反映，不再重复受理。如有新的情况，请写明后重新来信"
-
-
-class Voice(NamedTuple):
-    """The language in which a letter's standing is told."""
-
-    language: Language
-    say: Callable[[str], str]
-    """Gives a Chinese text in it; `{…}` in the text stand for what is filled in."""
-
-
-CHINESE = Voice("zh", str)
+ANYWHERE = marked("请向主管该事项的党委、人大、政协、军队、法院或者检察院反映")
+ALREADY = marked("所反映的事项此前已有来信反映，不再重复受理。如有新的情况，请写明后重新来信")
 
 
 class Happening(BaseModel):
@@ -179,20 +171,20 @@ def _history(letter: Letter, name: "_Names", earlier: Letter | None, voice: Voic
 
 
 _SENT = {
-    Way.ASSIGN: "已交{who}办理",
-    Way.FORWARD: "已转{who}办理",
-    Way.DIRECT: "由{who}直接办理",
-    Way.SUBMIT_UP: "已呈报{who}协调",
+    Way.ASSIGN: marked("已交{who}办理"),
+    Way.FORWARD: marked("已转{who}办理"),
+    Way.DIRECT: marked("由{who}直接办理"),
+    Way.SUBMIT_UP: marked("已呈报{who}协调"),
 }
 _DUE_CHANGED = {
-    "extension": "经批准延期，答复期限延至{due}",
-    "sent_back": "答复已退回重新办理，新的答复期限是{due}",
-    "schedule": "因放假安排调整，答复期限改为{due}",
+    "extension": marked("经批准延期，答复期限延至{due}"),
+    "sent_back": marked("答复已退回重新办理，新的答复期限是{due}"),
+    "schedule": marked("因放假安排调整，答复期限改为{due}"),
 }
 _TOLD_BY = {
-    Channel.ONLINE: "{who}已告知您来信的去向：{text}",
-    Channel.PHONE: "{who}已告知您来信的去向（电话告知）",
-    Channel.EMAIL: "{who}已告知您来信的去向（电子邮件告知）",
+    Channel.ONLINE: marked("{who}已告知您来信的去向：{text}"),
+    Channel.PHONE: marked("{who}已告知您来信的去向（电话告知）"),
+    Channel.EMAIL: marked("{who}已告知您来信的去向（电子邮件告知）"),
 }
 
 
@@ -229,12 +221,12 @@ def _state(letter: Letter) -> str:
 
 
 _AT = {
-    Stage.UNREAD: "已收到，待阅",
-    Stage.READ: "已阅，待登记",
-    Stage.DISCARDED: "不予受理",
-    Stage.NOTED: "已存档",
+    Stage.UNREAD: marked("已收到，待阅"),
+    Stage.READ: marked("已阅，待登记"),
+    Stage.DISCARDED: marked("不予受理"),
+    Stage.NOTED: marked("已存档"),
 }
-STATES = ("已答复", "办理中", "已登记，拟办中", *_AT.values())
+STATES = (marked("已答复"), marked("办理中"), marked("已登记，拟办中"), *_AT.values())
 """Every state that is told."""
 
 

@@ -10,13 +10,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.datastructures import FormData
 
 from services.intake.forms import REPORTED, Submission
+from services.intake.voice import Say
 from shared.contracts.types import Attachment, Nature
 from shared.web.languages import Language
 from shared.web.problems import FieldError
 from shared.web.validation import field_errors
-
-Say = Callable[[str], str]
-"""Gives a Chinese text in the page's language."""
 
 FIELDS: Final = ("to", "nature", "domain", "region", "subject", "body", "name", "phone", "email", "address")
 """Inputs in the order of the page; then reported_mailbox, reported_names, files and may_publish."""

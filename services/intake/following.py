@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from services.intake.citizen import CHINESE, Standing, Voice, standing
+from services.intake.citizen import Standing, standing
 from services.intake.domain import Letter
 from services.intake.front_door import FrontDoor
 from services.intake.repository import find_by_receipt
+from services.intake.voice import CHINESE, Voice
 from shared.contracts.errors import NotFound
 from shared.directory import Directory
 from shared.messaging.letters import Letters

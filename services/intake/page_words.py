@@ -6,7 +6,7 @@ from pathlib import Path
 from starlette.responses import Response
 
 from services.intake.choices import Choices
-from services.intake.drafts import Say
+from services.intake.voice import Say
 from shared.directory import Directory
 from shared.web.languages import LANGUAGES, Language, catalogue
 from shared.web.templates import Pages

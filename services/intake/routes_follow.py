@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
 
-from services.intake.citizen import Voice
 from services.intake.drafts import Wrong
 from services.intake.floods import Floods, TooMany
 from services.intake.following import Following
 from services.intake.page_words import Words
 from services.intake.posted import Counter
+from services.intake.voice import OTHER, Voice
 from shared.contracts.errors import NotFound
 from shared.security.forms import Form, Forms
 from shared.security.receipts import parse_receipt
@@ -70,6 +70,7 @@ class FollowPages:
             form=form,
             code=parse_receipt(code),
             refused=letter.not_accepted,
+            other=OTHER[language],
         )
 
     def _refused(self, request: Request, language: Language, form: Form, code: str, why: Exception) -> Response:

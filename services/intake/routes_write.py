@@ -21,6 +21,7 @@ from services.intake.forms import ATTACHMENTS, Submission, takes_letters
 from services.intake.front_door import FrontDoor
 from services.intake.page_words import Words
 from services.intake.posted import Counter
+from services.intake.voice import OTHER
 from shared.calendar.working_days import WorkingCalendar
 from shared.contracts.errors import BadInput
 from shared.security.forms import Form, Forms
@@ -108,6 +109,7 @@ class WritePages:
             language=language,
             status=status,
             headers=headers or NEVER_KEPT,
+            other=OTHER[language],
             form=form,
             draft=draft,
             wrong=wrong or Wrong(),
@@ -232,7 +234,7 @@ class WritePages:
             "region": directory.region(letter.region).name,
             "subject": letter.subject,
             "body": letter.body,
-            "files": apart.join(f"{file.name}（{file.size_text}）" for file in files) or say("没有"),
+            "files": apart.join(f"{file.name} ({file.size_text})" for file in files) or say("没有"),
             "name": letter.sender.name,
             "phone": letter.sender.phone or none,
             "email": letter.sender.email or none,
@@ -247,6 +249,7 @@ class WritePages:
             language=written.language,
             status=status,
             headers={**NEVER_KEPT, **(headers or {})},
+            other=OTHER[written.language],
             shown=shown,
             kept=kept,
             **values,
