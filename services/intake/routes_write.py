@@ -26,7 +26,7 @@ from shared.calendar.working_days import WorkingCalendar
 from shared.contracts.errors import BadInput
 from shared.security.forms import Form, Forms
 from shared.storage import StoreUnavailable
-from shared.web.caller import host_asked, is_https
+from shared.web.caller import host_asked
 from shared.web.languages import Lang, Language, language_of, link
 from shared.web.problems import Problem, ServiceUnavailable
 from shared.web.templates import Pages
@@ -301,7 +301,7 @@ class WritePages:
 
         The receipt stands behind the `#`, which browsers send to no server, so that it is in no log.
         """
-        scheme = "https" if is_https(request, self.trusted_proxies) else "http"
+        scheme = "https" if self.forms.over_https(request) else "http"
         address = f"{scheme}://{host_asked(request, self.trusted_proxies)}{link('/follow', language)}#{receipt}"
         return str(segno.make(address, error="m").svg_data_uri(border=2, light="#fff"))
 

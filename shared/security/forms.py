@@ -50,13 +50,27 @@ class Forms:
         secret: at least 16 bytes, the same for all replicas.
         purpose: what the forms are for; those of one purpose are no good for another.
         seconds: real time since 1970.
+        always_https: browsers come over HTTPS only, whatever this process sees of it.
     """
 
-    def __init__(self, secret: bytes, purpose: str, seconds: Callable[[], float], trusted_proxies: int = 0) -> None:
+    def __init__(
+        self,
+        secret: bytes,
+        purpose: str,
+        seconds: Callable[[], float],
+        trusted_proxies: int = 0,
+        *,
+        always_https: bool = False,
+    ) -> None:
         self._secret = secret
         self._purpose = purpose
         self._seconds = seconds
         self._trusted_proxies = trusted_proxies
+        self._always_https = always_https
+
+    def over_https(self, request: Request) -> bool:
+        """Whether the browser came over HTTPS."""
+        return self._always_https or is_https(request, self._trusted_proxies)
 
     def new(self, request: Request) -> Form:
         """Return a fresh form for the browser that asks."""
@@ -93,9 +107,13 @@ class Forms:
     def keep(self, response: Response, request: Request, form: Form) -> Response:
         """Give the browser its cookie, if it has none. It lasts until the browser is closed and says nothing about anybody."""
         if self._cookie(request) != form.cookie:
-            https = is_https(request, self._trusted_proxies)
             response.set_cookie(
-                self._cookie_name(request), form.cookie, path="/", secure=https, httponly=True, samesite="lax"
+                self._cookie_name(request),
+                form.cookie,
+                path="/",
+                secure=self.over_https(request),
+                httponly=True,
+                samesite="lax",
             )
         return response
 
@@ -108,7 +126,7 @@ class Forms:
         return Form(fresh.key, fresh.shown_at, fresh.token, fresh.cookie, genuine=False)
 
     def _cookie_name(self, request: Request) -> str:
-        return "__Host-form" if is_https(request, self._trusted_proxies) else "form"
+        return "__Host-form" if self.over_https(request) else "form"
 
     def _cookie(self, request: Request) -> str | None:
         value = request.cookies.get(self._cookie_name(request), "")
