@@ -39,14 +39,13 @@ def wanted() -> Iterator[str]:
 
 
 def catalogue(folder: Path) -> dict[str, str]:
+    """Chinese text → English text, of which the plural counts."""
+
+    def last(text: object) -> str:
+        return str(text[-1]) if isinstance(text, tuple | list) else str(text)
+
     with (folder / "en.po").open("rb") as file:
-        return {
-            message.id if isinstance(message.id, str) else message.id[0]: message.string
-            if isinstance(message.string, str)
-            else message.string[-1]
-            for message in read_po(file)
-            if message.id
-        }
+        return {last(message.id): last(message.string) for message in read_po(file) if message.id}
 
 
 def test_every_text_of_the_citizens_pages_is_in_english_too_and_no_other_is_kept() -> None:
