@@ -1,12 +1,14 @@
 """Settings, all from the environment; a wrong one is refused at start with its name and what it may be."""
 
 from datetime import time
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+RATE = r"^([1-9]\d{0,5}/[1-9]\d{0,5})?$"
 SAMPLE = Path("deploy/sample/directory.yaml")
 TOPICS = Path("deploy/topics.yaml")
 REDACTION = Path("deploy/redaction.yaml")
@@ -24,6 +26,11 @@ def _numbers(value: Any) -> Any:
 def _words(value: Any) -> Any:
     """Read `a, b` as ("a", "b")."""
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _network(value: str) -> str:
+    """Read an address as the network of that address alone."""
+    return str(ip_network(value, strict=False))
 
 
 class Settings(BaseSettings):
@@ -74,7 +81,7 @@ class Settings(BaseSettings):
     invalid_retention_days: Annotated[int, Field(ge=1, le=3650)] = 180
     """INVALID_RETENTION_DAYS: calendar days after which the text of a letter that was not accepted is erased (R3.7)."""
     portal_url: Annotated[str, Field(pattern=r"^(https?://[^\s{}]+\{mailbox\}[^\s{}]*)?$")] = ""
-    """PORTAL_URL: address of the portal's form for letters, with `{mailbox}` where a mailbox's code goes (R1.5). Empty: there is none."""
+    """PORTAL_URL: address of the portal's form for letters, with `{mailbox}` where a mailbox's code goes (R1.5). Empty: /write."""
     cors_origins: Annotated[
         tuple[Annotated[str, Field(pattern=r"^https?://[^\s/,*]+$")], ...], NoDecode, BeforeValidator(_words)
     ] = ()
@@ -95,6 +102,28 @@ class Settings(BaseSettings):
         "CC BY 4.0 https://creativecommons.org/licenses/by/4.0/deed.zh-hans"
     )
     """OPEN_DATA_LICENCE: under what licence published letters may be used again: its name, then its address (R9.2)."""
+    challenge: Literal["always", "when_busy", "off"] = "when_busy"
+    """CHALLENGE: when a letter from the page costs some work of the browser, or waiting: always, when_busy or off."""
+    challenge_numbers: Annotated[int, Field(ge=1, le=100_000_000)] = 200_000
+    """CHALLENGE_NUMBERS: how many numbers a browser tries at the most, half of them on the average."""
+    challenge_free: Annotated[str, Field(pattern=RATE)] = "3/600"
+    """CHALLENGE_FREE: letters of one address in so many seconds that cost nothing when_busy; empty: any number."""
+    challenge_busy: Annotated[str, Field(pattern=RATE)] = "120/60"
+    """CHALLENGE_BUSY: letters of all addresses together in so many seconds, beyond which each costs something; empty: never."""
+    write_limit: Annotated[str, Field(pattern=RATE)] = "30/3600"
+    """WRITE_LIMIT: letters that one address may send from the page in so many seconds; empty: any number."""
+    form_limit: Annotated[str, Field(pattern=RATE)] = "240/600"
+    """FORM_LIMIT: how often one address may send the page's form in so many seconds, for whatever; empty: any number."""
+    upload_limit: Annotated[str, Field(pattern=RATE)] = "60/3600"
+    """UPLOAD_LIMIT: files that one address may upload from the page in so many seconds; empty: any number."""
+    follow_limit: Annotated[str, Field(pattern=RATE)] = "60/600"
+    """FOLLOW_LIMIT: how often one address may look letters up on the page in so many seconds; empty: any number."""
+    portal_limit: Annotated[str, Field(pattern=RATE)] = ""
+    """PORTAL_LIMIT: letters and files that one address may post as JSON in so many seconds; empty: any number."""
+    portal_addresses: Annotated[
+        tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, BeforeValidator(_words)
+    ] = ()
+    """PORTAL_ADDRESSES: addresses or networks of the city's own portals, separated by commas, which PORTAL_LIMIT spares."""
     trusted_proxies: Annotated[int, Field(ge=0, le=5)] = 0
     """TRUSTED_PROXIES: how many proxies of ours stand before the service and add to X-Forwarded-For."""
     hsts: bool = False

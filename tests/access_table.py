@@ -33,6 +33,10 @@ GET /intake/reasons                                      | none      | anybody
 GET /intake/domains                                      | none      | anybody
 GET /intake/regions                                      | none      | anybody
 POST /intake/attachments                                 | none      | anybody
+GET /write                                               | none      | anybody
+POST /write                                              | none      | anybody
+GET /follow                                              | none      | anybody
+POST /follow                                             | none      | anybody
 GET /intake/mailboxes/{code}/letters                     | unread    | named:chl duty:dC
 GET /intake/letters/{letter_id}                          | unread    | first:chl duty:dC
 GET /intake/letters/{letter_id}/earlier                  | unread    | first:chl duty:dC

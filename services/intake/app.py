@@ -6,7 +6,11 @@ clerk ───HTTP──▶ earlier? · read · classify · register (register:
 sweeps ────────▶ marks of new letters · lines that a crash left · erasure of invalid letters' texts
 """
 
+import time
+from collections.abc import Callable
 from functools import partial
+
+from fastapi import APIRouter
 
 from services.intake import domain, repository
 from services.intake.api import staff_router
@@ -16,22 +20,45 @@ from services.intake.domain import Letter, Stage
 from services.intake.earlier import Repeats
 from services.intake.entry import Entries
 from services.intake.erasure import Erasure
+from services.intake.floods import Floods
+from services.intake.following import Following
+from services.intake.forms import ATTACHMENTS
 from services.intake.front_door import FrontDoor
 from services.intake.handlers import SUBMISSIONS_AT_ONCE, Disclosure, Registrar, Submissions
+from services.intake.page_words import FOLDER, Words
+from services.intake.posted import Counter
 from services.intake.repository import Register
 from services.intake.routes_citizens import public_router
+from services.intake.routes_follow import FollowPages, follow_router
+from services.intake.routes_write import WritePages, write_router
 from services.runtime import Kit, Service
 from services.succession import Succession
 from shared.messaging.broker import subscribe
 from shared.messaging.letters import Domain, Letters
 from shared.observability import metrics
+from shared.security.forms import Forms
 from shared.security.guessing import GuessPenalty
+from shared.web.templates import Pages
 
 OPEN = (Stage.UNREAD, Stage.READ)
 
 
-def build(kit: Kit) -> Service:
-    """Build intake."""
+def citizen_pages(
+    kit: Kit, door: FrontDoor, following: Following, floods: Floods, seconds: Callable[[], float]
+) -> list[APIRouter]:
+    """Return the routes of the pages on which citizens write and follow letters."""
+    pages = Pages(FOLDER, now=kit.clock.now, rate=lambda: kit.clock.rate)
+    words, proxies, secret = Words(pages), kit.settings.trusted_proxies, kit.settings.secret()
+    to_write, to_follow = (Forms(secret, purpose, seconds, proxies) for purpose in ("write", "follow"))
+    counter = Counter("/write", to_write, floods, words, proxies)
+    days = kit.settings.reply_working_days
+    write = WritePages(pages, words, counter, door, floods, to_write, to_follow, kit.calendar, days, proxies)
+    counter = Counter("/follow", to_follow, floods, words, proxies)
+    return [write_router(write), follow_router(FollowPages(pages, words, counter, following, floods, to_follow))]
+
+
+def build(kit: Kit, seconds: Callable[[], float] = time.time) -> Service:
+    """Build intake. `seconds` is real time, by which floods are told; it does not follow the clock of demonstrations."""
     service = Service.new(repository.SERVICE, kit)
     secret = kit.settings.secret()
     aggregates = repository.letters(kit.store, secret, kit.directory)
@@ -72,15 +99,13 @@ def build(kit: Kit) -> Service:
     }
     service.measures += [count_open, attachments.remove_orphans]
     service.body_limits["/intake/attachments"] = kit.settings.attachment_max_bytes + 10_000
+    service.body_limits["/write"] = ATTACHMENTS * kit.settings.attachment_max_bytes + 500_000
+    proxies = kit.settings.trusted_proxies
+    floods = Floods(kit.settings, seconds)
+    following = Following(door, letters, kit.directory, GuessPenalty())
     service.routers += [
-        public_router(
-            door,
-            letters,
-            kit.directory,
-            Entries(kit.settings.portal_url),
-            GuessPenalty(),
-            kit.settings.trusted_proxies,
-        ),
+        public_router(door, following, floods, kit.directory, Entries(kit.settings.portal_url), proxies),
+        *citizen_pages(kit, door, following, floods, seconds),
         staff_router(
             letters,
             contacts,

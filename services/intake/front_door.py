@@ -11,6 +11,7 @@ from services.intake.attachments import Attachments
 from services.intake.forms import Submission, check_classification, check_mailbox
 from shared.contracts.envelope import event_id, pack
 from shared.contracts.submissions import SubmissionAccepted
+from shared.contracts.types import Attachment, Classification
 from shared.directory import Directory
 from shared.messaging.kafka import NOT_SENT, KafkaBroker
 from shared.observability.tracing import current_traceparent
@@ -41,12 +42,11 @@ class FrontDoor:
         """Whether this receipt was given out moments ago: its letter may not be stored yet, and asking for it is no guess."""
         return receipt in self._fresh
 
-    async def accept(self, submission: Submission, key: str) -> tuple[str, datetime]:
-        """Accept a letter; return its receipt code and the time.
+    def examine(self, submission: Submission) -> tuple[Classification, list[Attachment]]:
+        """Return what a letter is about and its files, looked up in the directory and by their signatures.
 
         Raises:
-            Problem: a field is wrong (422), or the key was used for another letter (422).
-            ServiceUnavailable: Kafka did not acknowledge; the same request may be sent again.
+            Problem: what a field names is not there (422).
         """
         classification = submission.classification(self.directory)
         wrong = check_mailbox(submission.mailbox, self.directory) + check_classification(classification, self.directory)
@@ -69,6 +69,16 @@ class FrontDoor:
                 slug="invalid-fields",
                 errors=wrong,
             )
+        return classification, [file for file in files if file is not None]
+
+    async def accept(self, submission: Submission, key: str) -> tuple[str, datetime]:
+        """Accept a letter; return its receipt code and the time.
+
+        Raises:
+            Problem: a field is wrong (422), or the key was used for another letter (422).
+            ServiceUnavailable: Kafka did not acknowledge; the same request may be sent again.
+        """
+        classification, files = self.examine(submission)
         unused = set() if submission.reported_names else {"reported_names"}
         fingerprint = fingerprint_of(submission.model_dump_json(exclude=unused).encode())
         if self._known.setdefault(key, fingerprint) != fingerprint:
@@ -90,7 +100,7 @@ class FrontDoor:
             contact=submission.sender.contact(),
             classification=classification,
             may_publish=submission.may_publish,
-            attachments=tuple({file.id: file for file in files if file is not None}.values()),
+            attachments=tuple({file.id: file for file in files}.values()),
         )
         await self._append(accepted)
         receipt = receipt_code(self.secret, new_id)

@@ -35,6 +35,12 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "GET /intake/domains": public("R3.4", "领域 / domains"),
     "GET /intake/regions": public("R3.5", "区县 / regions"),
     "POST /intake/attachments": public("R2.2", "上传附件 / upload an attachment"),
+    "GET /write": public("R2.1", "写信页面 / the page to write a letter"),
+    "POST /write": public("R2.2", "填写、核对、发送 / fill in, check and send", note="From the page itself only."),
+    "GET /follow": public("R8.3", "查询页面 / the page to follow a letter"),
+    "POST /follow": public(
+        "R8.3", "查询来信 / follow a letter", note="Needs its receipt code; from the page itself only."
+    ),
     "GET /intake/mailboxes/{code}/letters": LIST,
     "GET /intake/letters/{letter_id}": SHOW,
     "GET /intake/letters/{letter_id}/earlier": EARLIER,

@@ -9,19 +9,16 @@ from pydantic import BaseModel, Field
 from starlette.routing import Route
 
 from services.intake import citizen
-from services.intake.domain import Letter
 from services.intake.entry import Entries, Entry, MailboxCard, takes_letters
+from services.intake.floods import Floods
+from services.intake.following import Following
 from services.intake.forms import Submission
 from services.intake.front_door import FrontDoor
-from services.intake.repository import find_by_receipt
-from shared.contracts.errors import NotFound
 from shared.contracts.types import InvalidReason, TurnTo
 from shared.directory import Directory
-from shared.messaging.letters import Letters
-from shared.security.guessing import GuessPenalty
-from shared.security.receipts import MistypedReceipt, parse_receipt, receipt_key
 from shared.web.app import FastJSON
 from shared.web.body import json_body, read_model
+from shared.web.caller import caller_address
 from shared.web.problems import Problem
 
 IdempotencyKey = Annotated[
@@ -70,10 +67,10 @@ class Reason(BaseModel):
 
 def public_router(
     door: FrontDoor,
-    letters: Letters[Letter],
+    following: Following,
+    floods: Floods,
     directory: Directory,
     entries: Entries,
-    guesses: GuessPenalty,
     trusted_proxies: int,
 ) -> APIRouter:
     """Return the routes that need no account."""
@@ -105,42 +102,16 @@ def public_router(
                 slug="idempotency-key-missing",
                 rule="R2.2",
             )
+        if floods.limits_portals:
+            floods.portal(caller_address(request, trusted_proxies))
         receipt, at = await door.accept(await read_model(request, Submission), idempotency_key)
         url = f"/intake/receipts/{receipt}"
         return FastJSON({"receipt": receipt, "status_url": url, "received_at": at}, 202, {"Location": url})
 
-    async def repeated(letter: Letter) -> Letter | None:
-        """Return the letter that this one repeats, if it is the same citizen's: nobody learns of another's letter."""
-        discarded = letter.discarded
-        if discarded is None or discarded.earlier_letter is None or not discarded.same_sender:
-            return None
-        return (await letters.aggregates.get(discarded.earlier_letter)).state
-
     @router.get("/receipts/{code}", response_model=citizen.Standing, summary="查询来信 Where a letter stands (R8.3)")
     async def follow(code: Annotated[str, Path(max_length=100)], request: Request) -> citizen.Standing:
         """Needs only the receipt code. A typing error is told at once; wrong codes make the next try wait."""
-        try:
-            receipt = parse_receipt(code)
-        except MistypedReceipt as error:
-            raise Problem(
-                422,
-                "查询码有误 / The receipt code has a typing error",
-                f"{error.reason_zh} / {error.reason}",
-                slug="mistyped-receipt",
-                rule="R2.2",
-            ) from None
-        address = caller_address(request, trusted_proxies)
-        guesses.check(address)
-        stored = await find_by_receipt(letters.aggregates, receipt_key(door.secret, receipt))
-        if stored is None or stored.state is None:
-            if not door.just_given(receipt):
-                guesses.wrong(address)
-            raise NotFound(
-                "R2.2",
-                "没有找到这个查询码的来信；刚提交的来信请稍候几秒再查 / No letter has this receipt code; "
-                "a letter that was just sent may need a few seconds",
-            )
-        return citizen.standing(stored.state, directory, await repeated(stored.state))
+        return await following.standing(code, caller_address(request, trusted_proxies))
 
     @router.get("/mailboxes", response_model=list[Choice], summary="可选的信箱 Mailboxes to write to (R2.1)")
     async def mailboxes() -> Sequence[Choice]:
@@ -156,16 +127,20 @@ def public_router(
         "/mailboxes/{code}/entry",
         response_model=Entry,
         responses={
-            303: {"description": "去往来信页面 To the portal's form for this mailbox, where PORTAL_URL is set."}
+            303: {
+                "description": "去往来信页面 To the form for this mailbox: the portal's where PORTAL_URL is set, else our own."
+            }
         },
         summary="信箱入口 The entry that earlier mailboxes redirect to (R1.5)",
     )
-    async def entry(code: Code) -> Response:
-        """A link that stays; that of a closed mailbox leads to its successor. Without a portal it says how to post a letter."""
+    async def entry(code: Code, accept: Annotated[str, Header(include_in_schema=False)] = "") -> Response:
+        """A link that stays; that of a closed mailbox leads to its successor. Programs are told how to post a letter."""
         there = directory.get(directory.current(code))
         target = entries.form_of(there)
+        if target is None and "text/html" in accept:
+            target = f"/write?to={there.code}"
         if target is not None:
-            return Response(status_code=303, headers={"Location": target})
+            return Response(status_code=303, headers={"Location": target, "Vary": "Accept"})
         return FastJSON(entries.how_to_post(there).model_dump())
 
     @router.get("/reasons", response_model=list[Reason], summary="不予受理的理由 Reasons for not accepting (R3.0)")
@@ -196,19 +171,11 @@ def public_router(
 
     @router.post("/attachments", status_code=201, summary="上传附件 Upload an attachment (R2.2)")
     async def upload(
-        file: Annotated[UploadFile, File(description="pdf, picture, docx, xlsx, mp3 or mp4")],
+        request: Request, file: Annotated[UploadFile, File(description="pdf, picture, docx, xlsx, mp3 or mp4")]
     ) -> dict[str, Any]:
         """Answer: `attachment`, to be named in the submission within a day, and the file's size, kind and SHA-256."""
+        floods.portal(caller_address(request, trusted_proxies))
         attachment, signed = await door.attachments.upload(file)
         return {"attachment": signed, **attachment.model_dump(exclude={"id"})}
 
     return router
-
-
-def caller_address(request: Request, trusted_proxies: int) -> str:
-    """Return the address of whoever asks: the connection's, or what the outermost trusted proxy saw."""
-    if trusted_proxies:
-        hops = [hop.strip() for hop in request.headers.get("x-forwarded-for", "").split(",") if hop.strip()]
-        if len(hops) >= trusted_proxies:
-            return hops[-trusted_proxies]
-    return request.client.host if request.client else ""

@@ -41,6 +41,15 @@ class Stage(StrEnum):
     NOTED = "noted"
 
 
+class DueChange(Value):
+    """An answer's due date was moved (R6.1, R6.4, R7.3)."""
+
+    at: Moment
+    due_at: Moment
+    why: str
+    """`extension`, `sent_back` or `schedule`."""
+
+
 class Handoff(Value):
     """Who has the letter to answer it, as the citizen may know."""
 
@@ -52,6 +61,7 @@ class Handoff(Value):
     sent_at: Moment
     collected_at: Moment | None = None
     due_at: Moment | None = None
+    due_changes: tuple[DueChange, ...] = ()
     overdue: bool = False
     ended: bool = False
     """It was returned or withdrawn; the letter is with the sender again (R5.1)."""
@@ -107,7 +117,7 @@ class Letter(Value):
     """The last answer was sent back to be done again (R7.3), so another will come."""
     published_at: Moment | None = None
     withdrawn_at: Moment | None = None
-    """When its publication was last withdrawn (R9.1)."""
+    """When it was taken off the public site again (R9.1)."""
 
     @property
     def stage(self) -> Stage:
@@ -187,6 +197,12 @@ def _with_handoff(letter: Letter, handoff_id: str, **changes: Any) -> dict[str, 
     return handoffs
 
 
+def _due_changed(letter: Letter, fact: ReplyDueChanged) -> dict[str, Handoff]:
+    change = DueChange(at=fact.at, due_at=fact.due_at, why=fact.why)
+    before = letter.handoffs[fact.handoff_id].due_changes
+    return _with_handoff(letter, fact.handoff_id, due_at=fact.due_at, overdue=False, due_changes=(*before, change))
+
+
 def _erased(state: Letter | None, fact: LetterErased) -> Letter:
     """Everything that may hold the citizen's words goes, a clerk's remark on them too; the reason stays (R3.7)."""
     letter = known(state)
@@ -209,14 +225,14 @@ ON: Mapping[type[Fact], Callable[[Letter | None, Any], Letter | None]] = {
     SlipWithdrawn: _moved(handoffs=lambda s, f: _with_handoff(s, f.handoff_id, ended=True, ended_at=f.at)),
     CitizenTold: _moved(told=lambda s, f: (*s.told, Told(mailbox=f.mailbox, channel=f.channel, text=f.text, at=f.at))),
     ReplyDueSet: _moved(handoffs=lambda s, f: _with_handoff(s, f.handoff_id, due_at=f.due_at)),
-    ReplyDueChanged: _moved(handoffs=lambda s, f: _with_handoff(s, f.handoff_id, due_at=f.due_at, overdue=False)),
+    ReplyDueChanged: _moved(handoffs=_due_changed),
     ReplyOverdue: _moved(handoffs=lambda s, f: _with_handoff(s, f.handoff_id, overdue=True)),
     ReplySentBack: _moved(reopened=lambda s, _: bool(s.answers)),
     CitizenAnswered: _moved(
         answers=lambda s, f: (*s.answers, Answer(mailbox=f.mailbox, channel=f.channel, text=f.text, at=f.at)),
         reopened=lambda _s, _f: False,
     ),
-    LetterPublished: _moved(published_at=lambda _, f: f.at),
+    LetterPublished: _moved(published_at=lambda _, f: f.at, withdrawn_at=lambda _s, _f: None),
     PublicationWithdrawn: _moved(withdrawn_at=lambda _, f: f.at),
 }
 """Every fact that changes what intake knows of a letter."""

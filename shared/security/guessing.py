@@ -3,10 +3,10 @@
 import math
 import time
 from collections.abc import Callable
-from ipaddress import IPv6Address, ip_address
 
 from cachetools import TTLCache
 
+from shared.web.caller import network_of
 from shared.web.problems import Problem
 
 _FORGET_SECONDS = 24 * 3600.0
@@ -51,14 +51,14 @@ class GuessPenalty:
 
     def check(self, address: str) -> None:
         """Raise :class:`TooManyGuesses` while ``address`` has to wait. Call it before looking a code up."""
-        wrong, last = self._guessers.get(_network(address), (0, 0.0))
+        wrong, last = self._guessers.get(network_of(address), (0, 0.0))
         left = last + self._wait(wrong) - self._monotonic()
         if left > 0:
             raise TooManyGuesses(math.ceil(left))
 
     def wrong(self, address: str) -> None:
         """Count a wrong code from ``address``."""
-        network = _network(address)
+        network = network_of(address)
         now = self._monotonic()
         count, last = self._guessers.get(network, (0, now))
         quiet = max(0.0, now - last - self._wait(count))
@@ -68,15 +68,3 @@ class GuessPenalty:
     def _wait(self, wrong: int) -> float:
         beyond = wrong - self._free
         return float(min(self._longest, 2 ** min(beyond - 1, 30))) if beyond > 0 else 0.0
-
-
-def _network(address: str) -> str:
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address[:100]
-    if isinstance(parsed, IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return f"{int(parsed) >> 64:x}::/64"
-    return str(parsed)

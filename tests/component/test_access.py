@@ -23,6 +23,7 @@ from shared.contracts.facts import Fact
 from shared.contracts.mailbox import ActionDone, ActionRefused
 from tests.access_letters import Letter
 from tests.access_table import BODIES, MAILBOXES, QUERIES, ROLES, Row, actions, place, rows
+from tests.citizen_pages import FILLED, Visitor
 from tests.conftest import MONDAY, World, eventually
 from tests.unit.test_publication_cleaning import saved
 
@@ -106,6 +107,11 @@ class City:
         if row.key == "POST /publication/cases/{letter_id}/attachments":
             path = place(row, letter)
             return await self.client.post(path, files={"file": ("a.png", PICTURE, "image/png")}, headers=headers)
+        if row.key in {"POST /write", "POST /follow"}:
+            visitor = Visitor(self.client)
+            page = await visitor.open(path := place(row, letter, **known))
+            typed = {"code": known["receipt"]} if path == "/follow" else FILLED
+            return (await visitor.press(page, "check" if path == "/write" else "", typed)).answer
         if row.key == "POST /intake/letters":
             headers["Idempotency-Key"] = str(uuid4())
         path = place(row, letter, **known)
