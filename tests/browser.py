@@ -204,7 +204,10 @@ _REACHED = """() => {
 
 _CONTROLS = """() => Array.from(document.querySelectorAll(
     "a[href], button:not([disabled]), input:not([type=hidden]):not([disabled]), select, textarea, summary, [tabindex='0']"))
-  .filter((one) => one.checkVisibility({visibilityProperty: true})).map((one) => one.outerHTML.slice(0, 120))"""
+  .filter((one) => one.checkVisibility({visibilityProperty: true}))
+  .filter((one, _, all) => one.type !== "radio" || one === (all.find((other) => other.name === one.name && other.checked)
+    || all.find((other) => other.name === one.name)))  // one stop for a group, whose arrows do the rest
+  .map((one) => one.outerHTML.slice(0, 120))"""
 
 
 async def keyboard(page: Page) -> list[str]:

@@ -23,6 +23,7 @@ IN_CHINESE_ONLY = frozenset({"services/routing/pages/register.html", "services/r
 CHINESE = re.compile(r"[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
 _OPTIONS = {"newstyle_gettext": "true", "trimmed": "true", "silent": "false"}
 _KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2)}
+_IN_CODE = {"marked": None, "say": None, "happened": (2,)}
 _ENVIRONMENT = Environment(extensions=["jinja2.ext.i18n"])
 _ENVIRONMENT.policies["ext.i18n.trimmed"] = True
 
@@ -46,7 +47,7 @@ def used(folder: Path) -> set[str]:
                 found.add(message if isinstance(message, str) else message[0])
     for code in folder.parent.rglob("*.py"):
         with code.open("rb") as opened:
-            found |= {str(message) for _, message, _, _ in extract("python", opened, {"marked": None})}
+            found |= {str(message) for _, message, _, _ in extract("python", opened, _IN_CODE)}
     return found
 
 

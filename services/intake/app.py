@@ -38,7 +38,6 @@ from shared.messaging.letters import Domain, Letters
 from shared.observability import metrics
 from shared.security.forms import Forms
 from shared.security.guessing import GuessPenalty
-from shared.web.templates import Pages
 
 OPEN = (Stage.UNREAD, Stage.READ)
 
@@ -47,9 +46,11 @@ def citizen_pages(
     kit: Kit, door: FrontDoor, following: Following, floods: Floods, seconds: Callable[[], float]
 ) -> list[APIRouter]:
     """Return the routes of the pages on which citizens write and follow letters."""
-    pages = Pages(FOLDER, now=kit.clock.now, rate=lambda: kit.clock.rate)
+    pages, https = kit.pages(FOLDER), kit.settings.hsts
     words, proxies, secret = Words(pages), kit.settings.trusted_proxies, kit.settings.secret()
-    to_write, to_follow = (Forms(secret, purpose, seconds, proxies) for purpose in ("write", "follow"))
+    to_write, to_follow = (
+        Forms(secret, purpose, seconds, proxies, always_https=https) for purpose in ("write", "follow")
+    )
     counter = Counter("/write", to_write, floods, words, proxies)
     days = kit.settings.reply_working_days
     write = WritePages(pages, words, counter, door, floods, to_write, to_follow, kit.calendar, days, proxies)

@@ -6,7 +6,7 @@
 import pytest
 from playwright.async_api import Browser
 
-from tests import pages_publication
+from tests import pages_intake, pages_publication
 from tests.browser import Stage, findings, first_view, origin
 from tests.conftest import World
 
@@ -15,6 +15,9 @@ MOST_REQUESTS = 6
 STAGES = (
     pages_publication.EMPTY,
     pages_publication.FULL,
+    pages_intake.WRITE,
+    pages_intake.FLOOD,
+    pages_intake.FOLLOW,
 )
 """What is played; a service with pages adds its own."""
 
