@@ -155,7 +155,7 @@ def test_r9_1_a_citizen_reads_that_their_letter_was_published_and_that_it_was_wi
         remark=SECRET,
     )
     shown = seen(READ, REGISTERED, published, withdrawn)
-    assert [one.text for one in shown.history][-2:] == ["来信和答复已公开", "公开的来信和答复已撤回，不再公开"]
+    assert [one.text for one in shown.history][-2:] == ["来信和答复已公开", "公开的来信和答复已撤下"]
     assert SECRET not in shown.model_dump_json()
 
 
