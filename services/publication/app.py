@@ -9,11 +9,11 @@ staff ──files─▶ cleaning ─▶ attachments ──▶ the public, once a
 from functools import partial
 from pathlib import Path
 
-from services.publication import api, handlers, redaction, routes_attachments, routes_proposal, site
+from services.publication import api, handlers, routes_attachments, routes_proposal, site
 from services.publication.access import Access
 from services.publication.attachments import Files
 from services.publication.domain import ON, Status, follow
-from services.publication.redaction import marks_in
+from services.publication.redaction import redactor
 from services.publication.remaining import Remaining
 from services.publication.repository import REPORTED, SERVICE, PublicSite, cases, ranges
 from services.runtime import Kit, Service
@@ -39,7 +39,8 @@ def build(kit: Kit) -> Service:
     )
     access = Access(kit.directory)
     files = Files(kit.store, aggregates, kit.settings.attachment_max_bytes)
-    remaining = Remaining(marks_in)
+    redact = redactor(kit.settings.redaction_file)
+    remaining = Remaining(redact.marks)
     public = PublicSite(aggregates)
     pages = Pages(Path(__file__).parent / "pages", now=kit.clock.now, rate=lambda: kit.clock.rate)
 
@@ -57,9 +58,9 @@ def build(kit: Kit) -> Service:
     handlers.listen(service, letters)
     service.routers += [
         api.router(letters, access, files, remaining),
+        routes_proposal.router(letters, access, redact),
         routes_attachments.staff_router(letters, access, files, remaining),
         routes_attachments.public_router(public, files),
-        routes_proposal.router(letters, access, redaction.use(kit.settings.redaction_file)),
         site.router(public, kit.directory, kit.calendar, kit.clock, pages),
     ]
     return service
