@@ -12,7 +12,6 @@ from pathlib import Path
 from services.publication import (
     api,
     handlers,
-    redaction,
     routes_attachments,
     routes_board,
     routes_data,
@@ -28,7 +27,7 @@ from services.publication.attachments import Files
 from services.publication.domain import ON, Status, follow
 from services.publication.open_data import Licence
 from services.publication.past_notices import PastNotices
-from services.publication.redaction import marks_in
+from services.publication.redaction import redactor
 from services.publication.remaining import Remaining
 from services.publication.repository import REPORTED, SERVICE, PublicSite, cases, ranges
 from services.publication.search import Search
@@ -54,7 +53,8 @@ def build(kit: Kit) -> Service:
     )
     access = Access(kit.directory)
     files = Files(kit.store, aggregates, kit.settings.attachment_max_bytes)
-    remaining = Remaining(marks_in)
+    redact = redactor(kit.settings.redaction_file)
+    remaining = Remaining(redact.marks)
     public = PublicSite(aggregates)
     search = Search(public, kit.directory, kit.settings.search_folder)
     addresses = Addresses(kit.settings.site_url)
@@ -79,9 +79,9 @@ def build(kit: Kit) -> Service:
     handlers.listen(service, letters)
     service.routers += [
         api.router(letters, access, files, remaining),
+        routes_proposal.router(letters, access, redact),
         routes_attachments.staff_router(letters, access, files, remaining),
         routes_attachments.public_router(public, files),
-        routes_proposal.router(letters, access, redaction.use(kit.settings.redaction_file)),
         site.router(shown),
         routes_data.router(shown, Licence.read(kit.settings.open_data_licence), site.LASTS),
         routes_feed.router(shown, addresses, site.LASTS),

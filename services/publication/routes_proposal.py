@@ -14,7 +14,7 @@ from shared.security.tokens import Authenticated
 from shared.web.etag import etag_of
 
 
-class MarkView(BaseModel):
+class ProposedMark(BaseModel):
     """A piece of a text that should not become public as it is."""
 
     start: int = Field(
@@ -33,7 +33,7 @@ class TextProposal(BaseModel):
 
     original: str
     proposed: str = Field(description="The original with each mark's replacement in its place.")
-    marks: list[MarkView] = Field(description="In order, without overlaps.")
+    marks: list[ProposedMark] = Field(description="In order, without overlaps.")
 
 
 class LetterProposal(BaseModel):
@@ -82,7 +82,7 @@ def router(letters: Letters[Case], access: Access, redactor: Redactor) -> APIRou
 
 def _shown(proposal: Proposal) -> TextProposal:
     marks = [
-        MarkView(
+        ProposedMark(
             start=mark.start,
             end=mark.end,
             kind=mark.kind,

@@ -138,6 +138,8 @@ def test_of_overlapping_marks_nothing_that_was_found_is_left_uncovered() -> None
     c = Mark(4, 6, Kind.NAME, "", "某")
     d = Mark(8, 9, Kind.NAME, "", "某")
     assert [(m.start, m.end, m.kind) for m in merged([d, c, b, a])] == [(0, 8, Kind.PHONE), (8, 9, Kind.NAME)]
+    e, f = Mark(0, 5, Kind.PHONE, "", "[电话]"), Mark(3, 8, Kind.ADDRESS, "", "[地址]")
+    assert [(m.start, m.end, m.kind) for m in merged([f, e])] == [(0, 8, Kind.PHONE)]
 
 
 PIECES = [

@@ -10,16 +10,13 @@ same for a file of rules, and proposals for the texts of a whole letter.
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
 
 from services.publication.redaction.marks import Kind, Mark
 from services.publication.redaction.proposal import Proposal, Redactor
 from services.publication.redaction.rules import Rules, WrongRules, load_rules
 from services.settings import REDACTION
 
-__all__ = ["Kind", "Mark", "Proposal", "Redactor", "Rules", "WrongRules", "load_rules", "marks_in", "redactor", "use"]
-
-_in_use: Final = {"file": REDACTION}
+__all__ = ["Kind", "Mark", "Proposal", "Redactor", "Rules", "WrongRules", "load_rules", "marks_in", "redactor"]
 
 
 @lru_cache(maxsize=8)
@@ -32,13 +29,6 @@ def redactor(file: Path) -> Redactor:
     return Redactor(load_rules(file))
 
 
-def use(file: Path) -> Redactor:
-    """Let `marks_in` go by this file (setting `REDACTION_FILE`) from now on; raises as `redactor`."""
-    made = redactor(file)
-    _in_use["file"] = file
-    return made
-
-
 def marks_in(text: str) -> list[Mark]:
-    """Return the personal data that is, or still is, in a text, in order and without overlaps (R9.1)."""
-    return redactor(_in_use["file"]).marks(text)
+    """Return the personal data that is, or still is, in a text, by the rules that come with the project (R9.1)."""
+    return redactor(REDACTION).marks(text)
