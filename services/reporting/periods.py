@@ -51,11 +51,11 @@ def period(first_day: date, end_day: date) -> Period:
             "The period has no day: `to` is the first day that is no longer counted, so give a later one than `from`.",
             "query:to",
         )
-    if first_day.year < FIRST_YEAR or (end_day - first_day).days > LONGEST_DAYS:
+    if first_day.year < FIRST_YEAR or end_day.year >= LAST_YEAR or (end_day - first_day).days > LONGEST_DAYS:
         raise BadInput(
             "R10.4",
-            f"统计时段须在{FIRST_YEAR}年之后且不超过{LONGEST_DAYS}天 / "
-            f"Ask for at most {LONGEST_DAYS} days, none before {FIRST_YEAR}.",
+            f"统计时段须在{FIRST_YEAR}年至{LAST_YEAR - 1}年之间且不超过{LONGEST_DAYS}天 / "
+            f"Ask for at most {LONGEST_DAYS} days, none before {FIRST_YEAR} or after {LAST_YEAR - 1}.",
             "query:from",
         )
     return Period(first_day, end_day)
@@ -93,6 +93,27 @@ def parse_week(text: str) -> Period:
         "There is no such week; write year and week after ISO 8601, e.g. 2026-W07 (weeks are W01 to W52 or W53).",
         "path:week",
     )
+
+
+def next_month(day: date) -> date:
+    """Return the first day of the month after a day's."""
+    return (day.replace(day=1) + timedelta(days=31)).replace(day=1)
+
+
+def month(day: date) -> Period:
+    """Return the month that a day belongs to."""
+    return Period(day.replace(day=1), next_month(day))
+
+
+def quarter(day: date) -> Period:
+    """Return the quarter that a day belongs to."""
+    first = date(day.year, (day.month - 1) // 3 * 3 + 1, 1)
+    return Period(first, next_month(first + timedelta(days=62)))
+
+
+def year(number: int) -> Period:
+    """Return a calendar year."""
+    return Period(date(number, 1, 1), date(number + 1, 1, 1))
 
 
 def week_before(current: Period) -> Period:

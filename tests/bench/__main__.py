@@ -16,6 +16,7 @@ from types import FrameType
 from deploy.engines import EngineError, Engines
 from tests.bench import (
     accept,
+    bulletin,
     clerks,
     clocks,
     delay,
@@ -39,6 +40,7 @@ MEASUREMENTS: dict[str, Callable[[Town], Awaitable[list[Result]]]] = {
     "clerks": clerks.measure,
     "clocks": clocks.measure,
     "public": public_site.measure,
+    "bulletin": bulletin.measure,
     "rebuild": rebuild.measure,
     "redaction": redaction.measure,
     "memory": resources.memory,
