@@ -13,6 +13,7 @@ from pydantic import Field
 
 from shared.contracts.facts import (
     CitizenAnswered,
+    ExtensionDecided,
     Fact,
     HandoffCollected,
     HandoffReturned,
@@ -35,7 +36,7 @@ from shared.contracts.facts import (
     UrgingSent,
 )
 from shared.contracts.reports import Units, hidden_from, is_about_somebody, keeper
-from shared.contracts.types import Classification, InvalidReason, Moment, Nature, Value, Way
+from shared.contracts.types import Classification, ExtensionOutcome, InvalidReason, Moment, Nature, Value, Way
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +93,25 @@ class Handoff(Value):
     """The due moments that were declared to have passed without a reply."""
     urged: tuple[Moment, ...] = ()
     """When each urging slip went out (R7.1)."""
+    extended: tuple[Moment, ...] = ()
+    """When an application for more time was granted, in whole or in part (R6.4)."""
+    returned_at: Moment | None = None
+    """When the assignee returned it (R5.1)."""
+    withdrawn_at: Moment | None = None
+    """When the assigner took it back before it was collected."""
     void: bool = False
     """Returned or withdrawn: it was sent in error, so it cannot be late (R5.1)."""
     unseen_by: frozenset[str] = frozenset()
     """The ends in whose figures it does not count; never stored, see `apart`."""
+
+    def is_open(self, moment: datetime) -> bool:
+        """Whether its reply was still owed at a moment."""
+        if self.sent_at is None or self.sent_at >= moment:
+            return False
+        if any(at is not None and at < moment for at in (self.returned_at, self.withdrawn_at)):
+            return False
+        replies = sum(at < moment for at in self.replied)
+        return replies == sum(at < moment for at in self.sent_back)
 
     @property
     def rounds(self) -> tuple[Round, ...]:
@@ -139,6 +155,22 @@ class Row(Value):
     """When the citizen got an answer (R8.3)."""
     published_at: Moment | None = None
     withheld_at: Moment | None = None
+
+    @property
+    def finished_at(self) -> datetime | None:
+        """When nothing was left to be done for the citizen: answered (R8.3), not accepted (R3.0) or archived (R3.7), whichever came first."""
+        return min((at for at in (self.answered_at, self.discarded_at, self.noted_at) if at), default=None)
+
+    @property
+    def open_since(self) -> datetime | None:
+        """When it was registered, of a letter whose citizen waits for an answer; of others none."""
+        return self.registered_at if self.finished_at is None else None
+
+    def held_by(self, moment: datetime) -> tuple[str, Handoff | None]:
+        """Return who had the letter at a moment, and the hand-off by which: the last one sent whose reply was still owed."""
+        under_way = [one for one in self.handoffs.values() if one.receiver and one.is_open(moment)]
+        last = max(under_way, key=lambda one: one.sent_at or moment, default=None)
+        return (last.receiver, last) if last is not None else (self.mailbox, None)
 
     @property
     def unread_since(self) -> datetime | None:
@@ -224,9 +256,21 @@ def handoff_sent(row: Row | None, fact: HandoffSent) -> Row:
     return _handoff(row, fact.handoff_id, lambda _: sent)
 
 
-def handoff_void(row: Row | None, fact: HandoffReturned | SlipWithdrawn) -> Row:
-    """It was returned, or taken back before anybody collected it (R5.1)."""
-    return _handoff(row, fact.handoff_id, lambda _: {"void": True})
+def handoff_returned(row: Row | None, fact: HandoffReturned) -> Row:
+    """It was sent in error and came back (R5.1)."""
+    return _handoff(row, fact.handoff_id, lambda _: {"void": True, "returned_at": fact.at})
+
+
+def slip_withdrawn(row: Row | None, fact: SlipWithdrawn) -> Row:
+    """It was taken back before anybody collected it."""
+    return _handoff(row, fact.handoff_id, lambda _: {"void": True, "withdrawn_at": fact.at})
+
+
+def extension_decided(row: Row | None, fact: ExtensionDecided) -> Row:
+    """More time was granted, in whole or in part (R6.4); a refusal changes nothing."""
+    if fact.outcome is ExtensionOutcome.REFUSED:
+        return row or Row()
+    return _handoff(row, fact.handoff_id, lambda h: {"extended": (*h.extended, fact.at)})
 
 
 def handoff_collected(row: Row | None, fact: HandoffCollected) -> Row:
@@ -316,8 +360,9 @@ ON: Final[dict[type[Fact], Callable[[Row | None, Any], Row | None]]] = {
     ReadingOverdue: reading_overdue,
     HandoffSent: handoff_sent,
     HandoffCollected: handoff_collected,
-    SlipWithdrawn: handoff_void,
-    HandoffReturned: handoff_void,
+    SlipWithdrawn: slip_withdrawn,
+    HandoffReturned: handoff_returned,
+    ExtensionDecided: extension_decided,
     ReplyDueSet: reply_due_set,
     ReplyDueChanged: reply_due_changed,
     ReplyOverdue: reply_overdue,

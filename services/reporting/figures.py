@@ -12,18 +12,16 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final, NamedTuple, Self, TypeAlias
 
-from pydantic import Field
-
 from services.reporting.domain import Handoff, Row
 from shared.calendar.zone import business_date
-from shared.contracts.types import InvalidReason, Nature, Value, Way
+from shared.contracts.types import Way
 
 
 class Side(StrEnum):
     """From which side a cell counts: what its mailbox received, what it handed out, what was handed to it."""
 
     LETTERS = "letters"
-    """Letters that citizens wrote to the mailbox, whoever handles them (R3.8)."""
+    """Letters that citizens wrote to the mailbox, whoever handles them (R3.8); of dispositions, those that it made."""
     ASSIGNED = "assigned"
     """Assignments that the mailbox sent; counted per assignee."""
     UNDERTAKEN = "undertaken"
@@ -31,65 +29,213 @@ class Side(StrEnum):
 
 
 class Figure(StrEnum):
-    """What is counted, under its Chinese name, and by which moment it falls into a period."""
+    """What is counted, under its Chinese name, and by which moment it falls into a period, in Chinese and in English.
+
+    A period is whole days in Asia/Shanghai, a week from Monday 00:00 to Sunday 24:00 (R10.4). Figures of letters are for the mailbox that
+    received them first, whoever handles them; those of assignments for both ends. A report (举报) counts nowhere in the figures of the unit
+    that it is about, but in those of the mailbox above it (see `domain.apart`).
+    """
 
     label: str
     meaning: str
+    """The definition in Chinese, as pages and bulletins print it."""
+    english: str
+    """The same in English."""
 
-    def __new__(cls, value: str, label: str, meaning: str) -> Self:
-        """Make a member from its code, its Chinese name and its definition."""
+    def __new__(cls, value: str, label: str, meaning: str, english: str) -> Self:
+        """Make a member from its code, its Chinese name and its definition in two languages."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.label = label
         member.meaning = meaning
+        member.english = english
         return member
 
-    # Of letters. All count the letters of the mailbox that received them first.
-    RECEIVED = "received", "收到来信", "市民写给本信箱的来信，按收到时间计入"
-    """Letters received, by the moment of receipt."""
-    NATURE = "nature", "按性质", "收到来信按性质分类，以工作人员校正后的分类为准，按收到时间计入"
-    """Of those received, how many of each nature, as corrected by staff (R3.2)."""
-    DOMAIN = "domain", "按领域", "收到来信按领域分类，以工作人员校正后的分类为准，按收到时间计入"
-    """Of those received, how many of each domain, as corrected by staff (R3.2)."""
-    REGION = "region", "按地区", "收到来信按所涉区县分类，以工作人员校正后的分类为准，按收到时间计入"
-    """Of those received, how many about each region, as corrected by staff (R3.2)."""
-    READ_LATE = "read_late", "未按时阅看", "到阅看期限（日积日清）仍未阅看的来信，按期限的最后一日计入"
-    """Letters unread at the end of their reading day (R3.1), by that day."""
-    REGISTERED = "registered", "登记", "受理并登记编号的来信，按登记时间计入"
-    """Letters registered (R3.6), by the moment of registration."""
-    DISCARDED = "discarded", "不予受理", "不属受理范围的来信，按处理时间计入，并按五类原因分列"
-    """Letters not accepted, per reason (R3.0), by the moment of that decision."""
-    NOTED = "noted", "掌握", "存档掌握、不编号的来信，按处理时间计入"
-    """Letters archived for reference (R3.7), by the moment of that decision."""
-    ANSWERED = "answered", "答复来信人", "来信人已得到答复的来信，按首次答复时间计入"
-    """Letters whose citizen has an answer (R8.3), by the moment of the first one."""
-    PUBLISHED = "published", "公示", "已在网上公示的来信，按首次公示时间计入"
-    """Letters published (R9.1), by the moment of the first publication."""
-    WITHHELD = "withheld", "不予公示", "经审核不予公示（含来信人不同意公示）的来信，按决定时间计入"
-    """Letters withheld from publication (R9.1, or without consent: R2.2), by the moment of the first such decision."""
+    # ── of letters ───────────────────────────────────────────────────────────────────────────────────────────────────
+    RECEIVED = (
+        "received",
+        "收到来信",
+        "市民写给本信箱的来信，按收到时间计入",
+        "Letters received, by the moment of receipt.",
+    )
+    NATURE = (
+        "nature",
+        "按性质",
+        "收到来信按性质分类，以工作人员校正后的分类为准，按收到时间计入",
+        "Of those received, how many of each nature, as corrected by staff (R3.2).",
+    )
+    DOMAIN = (
+        "domain",
+        "按领域",
+        "收到来信按领域分类，以工作人员校正后的分类为准，按收到时间计入",
+        "Of those received, how many of each domain, as corrected by staff (R3.2).",
+    )
+    REGION = (
+        "region",
+        "按地区",
+        "收到来信按所涉区县分类，以工作人员校正后的分类为准，按收到时间计入",
+        "Of those received, how many about each region, as corrected by staff (R3.2).",
+    )
+    READ_LATE = (
+        "read_late",
+        "未按时阅看",
+        "到阅看期限（日积日清）仍未阅看的来信，按期限的最后一日计入",
+        "Letters unread at the end of their reading day (R3.1), by that day.",
+    )
+    REGISTERED = (
+        "registered",
+        "登记",
+        "受理并登记编号的来信，按登记时间计入",
+        "Letters registered (R3.6), by the moment of registration.",
+    )
+    DISCARDED = (
+        "discarded",
+        "不予受理",
+        "不属受理范围的来信，按处理时间计入，并按五类原因分列",
+        "Letters not accepted, per reason (R3.0), by the moment of that decision.",
+    )
+    NOTED = (
+        "noted",
+        "掌握",
+        "存档掌握、不编号的来信，按处理时间计入",
+        "Letters archived for reference (R3.7), by the moment of that decision.",
+    )
+    DISPOSED = (
+        "disposed",
+        "立项处理",
+        "本信箱经批准发出的处理单、交办单、转阅单、呈办单，按发出时间计入，并按方式分列；同一来信可有多张；退回或撤回的也计入",
+        "Slips that this mailbox sent after approval, per way (R4.1-R4.4), by the moment of sending; a letter may have several, and those "
+        "that were returned or withdrawn count too.",
+    )
+    ANSWERED = (
+        "answered",
+        "答复来信人",
+        "来信人已得到答复的来信，按首次答复时间计入",
+        "Letters whose citizen has an answer (R8.3), by the moment of the first one.",
+    )
+    FINISHED = (
+        "finished",
+        "办结",
+        "已答复来信人、不予受理或存档掌握的来信，按其中最早的时间计入",
+        "Letters answered, not accepted or noted, by the first of these moments.",
+    )
+    OPEN_LETTERS = (
+        "open_letters",
+        "期末未办结",
+        "期末时已收到而尚未办结的来信，不论何时收到",
+        "Letters received and not finished at the end of the period, whenever they were received.",
+    )
+    ANSWER_DAYS = (
+        "answer_days",
+        "答复用时",
+        "从收到来信到首次答复来信人的工作日数（收到当日不计），按首次答复时间计入，列平均数和中位数",
+        "Working days from receipt, the day of which is not counted, to the citizen's first answer, by the moment of the answer; as mean "
+        "and median.",
+    )
+    PUBLISHED = (
+        "published",
+        "公示",
+        "已在网上公示的来信，按首次公示时间计入",
+        "Letters published (R9.1), by the moment of the first publication.",
+    )
+    WITHHELD = (
+        "withheld",
+        "不予公示",
+        "经审核不予公示（含来信人不同意公示）的来信，按决定时间计入",
+        "Letters withheld from publication (R9.1, or without consent: R2.2), by the moment of the first such decision.",
+    )
 
-    # Of assignments. Counted on both sides: for the assigner per assignee, for the assignee per assigner.
-    ASSIGNED = "assigned", "交办", "经批准发出的交办件，按发出时间计入"
-    """Assignments sent (R4.2), by the moment of sending."""
-    COLLECTED = "collected", "签收", "承办单位已签收的交办件，按签收时间计入"
-    """Assignments signed for (R6.3), by the moment of signing."""
+    # ── of assignments ───────────────────────────────────────────────────────────────────────────────────────────────
+    ASSIGNED = (
+        "assigned",
+        "交办",
+        "经批准发出的交办件，按发出时间计入",
+        "Assignments sent (R4.2), by the moment of sending.",
+    )
+    COLLECTED = (
+        "collected",
+        "签收",
+        "承办单位已签收的交办件，按签收时间计入",
+        "Assignments signed for (R6.3), by the moment of signing.",
+    )
     ANSWERED_IN_TIME = (
         "answered_in_time",
         "按时回复",
         "在期限最后一日24时之前回复（经承办单位负责人批准）的交办件，按回复时间计入；退办后重新回复的另计",
+        "Replies approved before 24:00 of the last day (R6.1), by the moment of approval; a redo counts once more (R7.3).",
     )
-    """Replies approved before 24:00 of the last day (R6.1), by the moment of approval; a redo counts once more (R7.3)."""
-    ANSWERED_LATE = "answered_late", "逾期回复", "超过期限后才回复的交办件，按回复时间计入；退办后重新回复的另计"
-    """Replies approved later than that, by the moment of approval; a redo counts once more (R7.3)."""
-    BECAME_OVERDUE = "became_overdue", "新增逾期", "到期限仍未回复的交办件，按期限的最后一日计入；已退回或撤回的不计"
-    """Limits that passed without a reply, by their last day; not of what was returned or withdrawn (R5.1)."""
-    URGED = "urged", "催办次数", "发出的催办单，按发出时间计入；同一件可多次催办"
-    """Urging slips sent (R7.1), by the moment of sending; one assignment may have several."""
-    OVERDUE = "overdue", "期末逾期未复", "期末时期限已过而尚未回复的交办件"
-    """Assignments whose limit had passed and which had no reply at the end of the period, whenever they were sent."""
+    ANSWERED_LATE = (
+        "answered_late",
+        "逾期回复",
+        "超过期限后才回复的交办件，按回复时间计入；退办后重新回复的另计",
+        "Replies approved later than that, by the moment of approval; a redo counts once more (R7.3).",
+    )
+    BECAME_OVERDUE = (
+        "became_overdue",
+        "新增逾期",
+        "到期限仍未回复的交办件，按期限的最后一日计入；已退回或撤回的不计",
+        "Limits that passed without a reply, by their last day; not of what was returned or withdrawn (R5.1).",
+    )
+    EXTENDED = (
+        "extended",
+        "延期",
+        "同意（含部分同意）延期的申请，按决定时间计入；同一件可多次延期",
+        "Applications for more time that were granted, in whole or in part (R6.4), by the moment of that decision.",
+    )
+    URGED = (
+        "urged",
+        "催办次数",
+        "发出的催办单，按发出时间计入；同一件可多次催办",
+        "Urging slips sent (R7.1), by the moment of sending; one assignment may have several.",
+    )
+    SENT_BACK = (
+        "sent_back",
+        "退办次数",
+        "回复不符合要求而退办的次数，按退办时间计入；同一件可多次退办",
+        "Replies sent back to be done again (R7.3), by that moment; one assignment may have several.",
+    )
+    RETURNED = (
+        "returned",
+        "退件",
+        "承办单位认为不属其职责而退回的交办件，按退回时间计入",
+        "Assignments returned by the assignee (R5.1), by that moment.",
+    )
+    WITHDRAWN = (
+        "withdrawn",
+        "撤回",
+        "签收前由交办单位撤回的交办件，按撤回时间计入",
+        "Assignments taken back by the assigner before they were collected, by that moment.",
+    )
+    REPLY_DAYS = (
+        "reply_days",
+        "回复用时",
+        "从发出交办件到首次回复的工作日数（发出当日不计），按首次回复时间计入，列平均数和中位数",
+        "Working days from sending, the day of which is not counted, to the first reply, by the moment of the reply; as mean and median.",
+    )
+    OPEN = (
+        "open",
+        "期末在办",
+        "期末时已发出（或退办）而尚未回复的交办件，不含已退回或撤回的，不论何时发出",
+        "Assignments that were sent or sent back and had no reply at the end of the period, without those returned or withdrawn.",
+    )
+    OVERDUE = (
+        "overdue",
+        "期末逾期未复",
+        "期末时期限已过而尚未回复的交办件",
+        "Assignments whose limit had passed and which had no reply at the end of the period, whenever they were sent.",
+    )
+    TIMELINESS = (
+        "timeliness",
+        "按时率",
+        "按时回复占应回复的比例：按时回复÷（按时回复＋新增逾期）；单位按此排名，比例相同的并列，没有应回复的不排名",
+        "Share answered in time of all that fell due: answered in time / (answered in time + became overdue). Units are ranked by it; equal "
+        "shares share a rank; where nothing fell due there is no rank.",
+    )
 
 
 BY_CODE: Final = {figure.value: figure for figure in Figure}
+TAKEN: Final = frozenset({Figure.ANSWER_DAYS, Figure.REPLY_DAYS})
+"""Times taken: a cell keeps the day on which each began; how many working days that makes is counted when figures are read."""
 
 
 class Tally(NamedTuple):
@@ -99,7 +245,7 @@ class Tally(NamedTuple):
     side: Side
     figure: Figure
     key: str = ""
-    """Nature, domain, region, reason, or the mailbox at the other end; empty where a figure is not broken down."""
+    """Nature, domain, region, reason, way, or the mailbox at the other end; of a time taken, the day on which it began; else empty."""
 
 
 Count: TypeAlias = tuple[Side, Figure, str]
@@ -122,13 +268,19 @@ def _on(mailbox: str, moment: datetime) -> str:
     return _in_hour(mailbox, int(moment.timestamp() // 3600))
 
 
+def _day(moment: datetime) -> str:
+    return _in_hour("", int(moment.timestamp() // 3600))[1:]
+
+
 def _until(mailbox: str, due: datetime) -> str:
     """Return the cell of a limit's last day: a due moment is 24:00 of that day, which is 0:00 of the next."""
     return _on(mailbox, due - timedelta(milliseconds=1))
 
 
 def tallies(row: Row) -> list[Tally]:
-    """Return where a letter counts, and as what. This is the definition of every figure but `Figure.OVERDUE`, which follows from two."""
+    """Return where a letter counts, and as what: every figure's definition in code, but for those that follow from others at the end of
+    a period (`OPEN`, `OPEN_LETTERS`, `OVERDUE`) or are a share of others (`TIMELINESS`), see `summing.py`.
+    """
     found = list(_of_letter(row)) if row.mailbox else []
     for handoff in row.handoffs.values():
         found.extend(_of_handoff(handoff))
@@ -151,14 +303,19 @@ def _of_letter(row: Row) -> Iterator[Tally]:
         (row.registered_at, Figure.REGISTERED),
         (row.noted_at, Figure.NOTED),
         (row.answered_at, Figure.ANSWERED),
+        (row.finished_at, Figure.FINISHED),
         (row.published_at, Figure.PUBLISHED),
         (row.withheld_at, Figure.WITHHELD),
     ):
-        if moment:
+        if moment and (figure is not Figure.FINISHED or row.received_at):
             yield Tally(_on(mailbox, moment), side, figure)
+    if row.answered_at and row.received_at:
+        yield Tally(_on(mailbox, row.answered_at), side, Figure.ANSWER_DAYS, _day(row.received_at))
 
 
 def _of_handoff(handoff: Handoff) -> Iterator[Tally]:
+    if handoff.sent_at and handoff.sender and handoff.sender not in handoff.unseen_by:
+        yield Tally(_on(handoff.sender, handoff.sent_at), Side.LETTERS, Figure.DISPOSED, handoff.way.value)
     rounds = handoff.rounds
     for mailbox, side, other in _ends(handoff):
         if handoff.sent_at:
@@ -172,8 +329,18 @@ def _of_handoff(handoff: Handoff) -> Iterator[Tally]:
                 yield Tally(_on(mailbox, part.replied_at), side, figure, other)
             if late:
                 yield Tally(_until(mailbox, late), side, Figure.BECAME_OVERDUE, other)
-        for moment in handoff.urged:
-            yield Tally(_on(mailbox, moment), side, Figure.URGED, other)
+        for figure, moments in (
+            (Figure.URGED, handoff.urged),
+            (Figure.EXTENDED, handoff.extended),
+            (Figure.SENT_BACK, handoff.sent_back),
+            (Figure.RETURNED, (handoff.returned_at,)),
+            (Figure.WITHDRAWN, (handoff.withdrawn_at,)),
+        ):
+            for moment in moments:
+                if moment:
+                    yield Tally(_on(mailbox, moment), side, figure, other)
+        if handoff.sent_at and rounds[0].replied_at:
+            yield Tally(_on(mailbox, rounds[0].replied_at), side, Figure.REPLY_DAYS, _day(handoff.sent_at))
 
 
 def _ends(handoff: Handoff) -> tuple[tuple[str, Side, str], ...]:
@@ -224,100 +391,3 @@ def cell_of(mailbox: str, day: date, rows: Iterable[Row]) -> Counts:
     counts: Counts = Counter()
     count(rows, {cell_key(mailbox, day): counts})
     return counts
-
-
-class Handling(Value):
-    """How assignments between two mailboxes went; the fields are the figures of the same names."""
-
-    assigned: int = 0
-    collected: int = 0
-    answered_in_time: int = 0
-    answered_late: int = 0
-    became_overdue: int = 0
-    urged: int = 0
-    overdue: int = 0
-
-
-class Figures(Value):
-    """The figures of one period; each field is the figure of the same name. Breakdowns leave out what is zero."""
-
-    received: int = 0
-    natures: dict[Nature, int] = Field(default_factory=dict)
-    domains: dict[str, int] = Field(default_factory=dict)
-    regions: dict[str, int] = Field(default_factory=dict)
-    read_late: int = 0
-    registered: int = 0
-    discarded: int = 0
-    discard_reasons: dict[InvalidReason, int] = Field(default_factory=dict)
-    noted: int = 0
-    answered: int = 0
-    published: int = 0
-    withheld: int = 0
-    assigned: dict[str, Handling] = Field(default_factory=dict)
-    """Assignee → how it handled what was assigned to it."""
-    undertaken: dict[str, Handling] = Field(default_factory=dict)
-    """Assigner → how this mailbox handled what it was assigned."""
-
-    @property
-    def all_assigned(self) -> Handling:
-        """All assignees together."""
-        return total(self.assigned.values())
-
-    @property
-    def all_undertaken(self) -> Handling:
-        """All assigners together."""
-        return total(self.undertaken.values())
-
-
-def total(handlings: Iterable[Handling]) -> Handling:
-    """Add up."""
-    listed = list(handlings)
-    return Handling(**{name: sum(getattr(h, name) for h in listed) for name in Handling.model_fields})
-
-
-def still_overdue(until_the_end: Counts) -> Counts:
-    """Return the stock of overdue assignments, given the sum of all cells up to the end of the period.
-
-    What ever became overdue and was not answered late is still open: a late answer always follows a limit that passed.
-    """
-    stock: Counts = Counter()
-    for (side, figure, key), number in until_the_end.items():
-        if figure is Figure.BECAME_OVERDUE:
-            stock[side, Figure.OVERDUE, key] += number
-        elif figure is Figure.ANSWERED_LATE:
-            stock[side, Figure.OVERDUE, key] -= number
-    return stock
-
-
-def figures_of(period: Counts, before: Counts) -> Figures:
-    """Return the figures of a period, given the sum of its cells and the sum of all cells before it."""
-    counts = period + still_overdue(before + period)
-
-    def of(figure: Figure) -> dict[str, int]:
-        return {key: n for (_, what, key), n in sorted(counts.items()) if what is figure}
-
-    def handled(side: Side) -> dict[str, Handling]:
-        ends: dict[str, dict[str, int]] = {}
-        for (where, figure, other), number in sorted(counts.items()):
-            if where is side:
-                ends.setdefault(other, {})[figure.value] = number
-        return {other: Handling(**numbers) for other, numbers in ends.items()}
-
-    single = {
-        figure.value: of(figure).get("", 0)
-        for figure in Figure
-        if figure.value in Figures.model_fields and figure not in (Figure.DISCARDED, Figure.ASSIGNED)
-    }
-    reasons = of(Figure.DISCARDED)
-    return Figures.model_validate(
-        {
-            **single,
-            "natures": of(Figure.NATURE),
-            "domains": of(Figure.DOMAIN),
-            "regions": of(Figure.REGION),
-            "discarded": sum(reasons.values()),
-            "discard_reasons": reasons,
-            "assigned": handled(Side.ASSIGNED),
-            "undertaken": handled(Side.UNDERTAKEN),
-        }
-    )

@@ -95,6 +95,27 @@ def parse_week(text: str) -> Period:
     )
 
 
+def next_month(day: date) -> date:
+    """Return the first day of the month after a day's."""
+    return (day.replace(day=1) + timedelta(days=31)).replace(day=1)
+
+
+def month(day: date) -> Period:
+    """Return the month that a day belongs to."""
+    return Period(day.replace(day=1), next_month(day))
+
+
+def quarter(day: date) -> Period:
+    """Return the quarter that a day belongs to."""
+    first = date(day.year, (day.month - 1) // 3 * 3 + 1, 1)
+    return Period(first, next_month(first + timedelta(days=62)))
+
+
+def year(number: int) -> Period:
+    """Return a calendar year."""
+    return Period(date(number, 1, 1), date(number + 1, 1, 1))
+
+
 def week_before(current: Period) -> Period:
     """Return the week before a week."""
     return week(current.first_day - _WEEK)

@@ -3,19 +3,23 @@
 A cell document also says whether it is *dirty*, that is, whether rows may have changed since it was counted. Each mark has a new stamp; a
 recount reads the stamp before the rows and takes the mark off only if the stamp is still the same. A recount of which another one was
 faster is thrown away, so an older count never replaces a newer one.
+
+What is made of cells hears of a recount in this order: `Hears.will_change` before a cell is written with another content, `Hears.recounted`
+after it is written and before its mark is taken off. So a crash at any instant leaves the cell dirty, and both happen again.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from secrets import token_hex
-from typing import Any
+from typing import Any, Protocol
 
 from services.reporting.domain import Row, apart
-from services.reporting.figures import BY_CODE, Counts, Figure, Side, cells_of, count
+from services.reporting.figures import BY_CODE, TAKEN, Counts, Side, cells_of, count
 from services.reporting.periods import Period
-from shared.contracts.reports import Units
+from shared.calendar.working_days import WorkingCalendar
+from shared.contracts.reports import Units, is_about_somebody
 from shared.storage import Aggregates, Index, Store, UpdateOne, translated
 
 NAME = "reporting"
@@ -23,8 +27,8 @@ _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 _WAITS = {"$gt": _BEGINNING}
 """What the mark of a dirty cell is: closed below, so that the store reads the partial index in its order."""
 ROWS_AT_ONCE = 500
-_STOCK = (Figure.BECAME_OVERDUE, Figure.ANSWERED_LATE)
-"""The two figures whose sum from the beginning gives the stock of overdue assignments."""
+OPEN_BELOW = "~"
+"""Sorts behind every moment in `open`."""
 
 
 def dump(row: Row) -> dict[str, Any]:
@@ -40,9 +44,23 @@ def make_rows(store: Store, units: Units) -> Aggregates[Row]:
         name="rows",
         dump=dump,
         load=Row.model_validate,
-        fields=lambda row: {"cells": sorted({*cells_of(row), *cells_of(apart(row, units))}) or None},
-        indexes=[Index([("cells", 1)])],
+        fields=lambda row: {
+            "cells": sorted({*cells_of(row), *cells_of(apart(row, units))}) or None,
+            "open": open_key(row),
+        },
+        indexes=[Index([("cells", 1)]), Index([("open", 1)], only_where={"open": {"$exists": True}})],
     )
+
+
+def open_key(row: Row) -> str | None:
+    """Return `<mailbox>|<moment of registration>|<number>` of a letter whose citizen waits for an answer: the longest wait comes first.
+
+    Reports about somebody are left out: a list of them would tell those whom they are about (R3.3).
+    """
+    since = row.open_since
+    if since is None or not row.mailbox or is_about_somebody(row):
+        return None
+    return f"{row.mailbox}|{since.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}|{row.number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +76,14 @@ class Dirty:
     """Of the last count."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sum:
-    """Cells added up."""
+class Hears(Protocol):
+    """What is made of cells."""
 
-    counts: Counts
-    fresh: bool
-    """Whether none of the cells waits to be recounted."""
+    async def will_change(self, keys: Sequence[str]) -> None:
+        """Cells are about to be written with another content than they have."""
+
+    async def recounted(self, keys: Sequence[str]) -> None:
+        """Cells were written; their marks are still on."""
 
 
 @dataclass(slots=True)
@@ -74,6 +93,9 @@ class Cells:
     store: Store
     units: Units
     """The directory: it says in whose figures a report counts."""
+    calendar: WorkingCalendar = field(default_factory=WorkingCalendar)
+    """It says how many working days a time took; cells hold only when it began, so a schedule that arrives later counts."""
+    hear: list[Hears] = field(default_factory=list)
 
     @property
     def collection(self) -> Any:
@@ -129,43 +151,86 @@ class Cells:
         began = datetime.now(UTC)
         counts: dict[str, Counts] = {cell.key: Counter() for cell in cells}
         with translated():
+            earlier = self.collection.find({"_id": {"$in": list(counts)}}, {"counts": 1})
+            before = {document["_id"]: document.get("counts", {}) async for document in earlier}
             found = rows.collection.find({"cells": {"$in": list(counts)}}, {"_id": 0, "state": 1})
             async for document in found.batch_size(ROWS_AT_ONCE):
                 count([apart(rows.load(document["state"]), self.units)], counts)
         tallies = {key: counted.total() for key, counted in counts.items()}
         made = token_hex(8)
+        stored = {key: dump_counts(counted) for key, counted in counts.items()}
+        keys = sorted(stored)  # in the order of `mark`
+        changed = [key for key in keys if stored[key] != before.get(key, {})]
+        for listener in self.hear if changed else ():
+            await listener.will_change(changed)
+        by_key = {cell.key: cell for cell in cells}
         writes: list[Any] = []
         clears: list[Any] = []
-        for cell in sorted(cells, key=lambda cell: cell.key):  # in the order of `mark`
-            stored = {"counts": _dump(counts[cell.key]), "tallies": tallies[cell.key], "made": made}
-            writes.append(UpdateOne({"_id": cell.key, "made": cell.made}, {"$set": stored}))
-            mine = {"_id": cell.key, "made": made}
+        for key in keys:
+            cell = by_key[key]
+            content = {"counts": stored[key], "tallies": tallies[key], "made": made}
+            writes.append(UpdateOne({"_id": key, "made": cell.made}, {"$set": content}))
+            mine = {"_id": key, "made": made}
             clears.append(UpdateOne({**mine, "stamp": cell.stamp}, {"$unset": {"dirty": ""}}))
             # What was marked before the rows were read is counted: from now on the cell has waited only since then.
             clears.append(UpdateOne({**mine, "stamp": {"$ne": cell.stamp}}, {"$set": {"dirty": began}}))
         with translated():
             await self.collection.bulk_write(writes, ordered=False)
+        for listener in self.hear:
+            await listener.recounted(keys)
+        with translated():
             await self.collection.bulk_write(clears, ordered=False)
         return tallies
 
-    async def sum(self, mailbox: str | None, period: Period) -> Sum:
-        """Add up the cells of a mailbox (none: of all) in a period."""
-        first, end = period.first_day.isoformat(), period.end_day.isoformat()
-        return await self._sum(_of(mailbox, {"$gte": first, "$lt": end}), {"counts": 1, "dirty": 1})
-
-    async def stock(self, mailbox: str | None, day: date) -> Sum:
-        """Add up what makes the stock of overdue assignments at the beginning of a day: all days before it."""
-        stored = {f"counts.{side}.{figure}": 1 for side in Side for figure in _STOCK}
-        return await self._sum(_of(mailbox, {"$lt": day.isoformat()}), {**stored, "dirty": 1})
-
-    async def _sum(self, query: Mapping[str, Any], fields: Mapping[str, int]) -> Sum:
+    async def sum(self, mailbox: str | None, period: Period) -> Counts:
+        """Add up the cells of a mailbox (none: of all) in a period, day by day; see `Totals.sum` for long ones."""
         counts: Counts = Counter()
-        fresh = True
+        async for day, stored in self.read(mailbox, period, {"counts": 1}):
+            self.add(stored, day, counts)
+        return counts
+
+    async def read(
+        self, mailbox: str | None, period: Period, fields: Mapping[str, int]
+    ) -> AsyncIterator[tuple[date, Mapping[str, Any]]]:
+        """Go through the cells of a mailbox (none: of all) in a period: (day, what is stored of `fields`)."""
+        days = {"$gte": period.first_day.isoformat(), "$lt": period.end_day.isoformat()}
         with translated():
-            async for document in self.collection.find(dict(query), dict(fields)):
-                fresh = fresh and "dirty" not in document
-                _add(document.get("counts", {}), counts)
-        return Sum(counts, fresh)
+            cursor = self.collection.find(_of(mailbox, days), {**fields, "day": 1})
+            async for document in cursor.batch_size(ROWS_AT_ONCE):
+                yield date.fromisoformat(document["day"]), document.get("counts", {})
+
+    def add(self, stored: Mapping[str, Any], day: date, into: Counts) -> None:
+        """Add the stored content of one cell; of a time taken, the key becomes the working days up to the cell's day."""
+        for side, figures in stored.items():
+            for figure, pairs in figures.items():
+                what = BY_CODE[figure]
+                for key, number in pairs:
+                    if what in TAKEN:
+                        key = str(self.calendar.working_days_between(date.fromisoformat(key), day))
+                    into[Side(side), what, key] += number
+
+    async def fresh(self, mailbox: str | None, end_day: date) -> bool:
+        """Whether no cell before a day waits to be recounted. Ask before you read them."""
+        with translated():
+            waits = await self.collection.find_one(
+                {"dirty": _WAITS, **_of(mailbox, {"$lt": end_day.isoformat()})}, {"_id": 1}
+            )
+        return waits is None
+
+    async def first_day(self, mailbox: str | None, limit: int = 40) -> date | None:
+        """Return the first day on which a mailbox (none: any) has a figure."""
+        first: str = ""
+        while True:
+            query = _of(mailbox, {"$gt": first, "$lt": "9"})
+            with translated():
+                cursor = self.collection.find(query, {"day": 1, "tallies": 1}).sort([("day", 1)]).limit(limit)
+                found = await cursor.to_list(limit)
+            counted = [document["day"] for document in found if document.get("tallies")]
+            if counted:
+                return date.fromisoformat(counted[0])
+            if not found:
+                return None
+            first = found[-1]["day"]
 
     async def by_day(self, mailbox: str, since: date) -> dict[date, Counts]:
         """Return the counts of each day since `since` on which a mailbox has any."""
@@ -176,7 +241,8 @@ class Cells:
                 {"day": 1, "counts.letters.received": 1, "counts.assigned.assigned": 1, "tallies": 1},
             ):
                 if document.get("tallies"):
-                    _add(document["counts"], found.setdefault(date.fromisoformat(document["day"]), Counter()))
+                    day = date.fromisoformat(document["day"])
+                    self.add(document["counts"], day, found.setdefault(day, Counter()))
         return found
 
     async def waiting(self) -> tuple[int, float]:
@@ -194,16 +260,9 @@ def _of(mailbox: str | None, days: Mapping[str, str]) -> dict[str, Any]:
     return query
 
 
-def _dump(counts: Counts) -> dict[str, dict[str, list[list[Any]]]]:
+def dump_counts(counts: Counts) -> dict[str, dict[str, list[list[Any]]]]:
     """Return counts as stored: side → figure → pairs of key and number; keys are values, since codes may be anything."""
     stored: dict[str, dict[str, list[list[Any]]]] = {}
     for (side, figure, key), number in sorted(counts.items()):
         stored.setdefault(side.value, {}).setdefault(figure.value, []).append([key, number])
     return stored
-
-
-def _add(stored: Mapping[str, Mapping[str, Sequence[Sequence[Any]]]], into: Counts) -> None:
-    for side, figures in stored.items():
-        for figure, pairs in figures.items():
-            for key, number in pairs:
-                into[Side(side), BY_CODE[figure], key] += number
