@@ -1,6 +1,6 @@
 """Settings, all from the environment; a wrong one is refused at start with its name and what it may be."""
 
-from datetime import time
+from datetime import time, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -78,6 +78,10 @@ class Settings(BaseSettings):
     """CORS_ORIGINS: sites whose pages may post letters from the browser (R1.5), separated by commas, such as `https://www.example.gov.cn`."""
     bulletin_public: bool = True
     """BULLETIN_PUBLIC: whether anybody may read the weekly bulletin (R11.2), which holds figures only; false: staff alone."""
+    bulletin_after: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "01:00"
+    """BULLETIN_AFTER: at what time of the first day after its period a bulletin is issued, Asia/Shanghai (R11.2), e.g. `01:00`."""
+    bulletin_list_file: Path = Path("deploy/sample/bulletins.yaml")
+    """BULLETIN_LIST_FILE: to whom bulletins go (主送, 抄送), by series (YAML; R11.2, R11.3)."""
     fonts_folder: Path = Path(".local/fonts")
     """FONTS_FOLDER: a folder with NotoSerifCJK-Regular.ttc and -Bold.ttc, and further fonts for what these lack; else the system's."""
     letter_url: Annotated[str, Field(pattern=r"^https?://\S*\{letter_id\}\S*$", max_length=500)] = (
@@ -97,6 +101,11 @@ class Settings(BaseSettings):
         if not opening < closing:
             raise ValueError(f"WORKING_HOURS {self.working_hours} end before they begin")
         return opening, closing
+
+    def bulletin_delay(self) -> timedelta:
+        """Return how long after the end of its period a bulletin is issued."""
+        hours, minutes = self.bulletin_after.split(":")
+        return timedelta(hours=int(hours), minutes=int(minutes))
 
     def secret(self) -> bytes:
         """Return the receipt secret.

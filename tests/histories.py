@@ -6,8 +6,11 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+from chinese_calendar import is_workday
+
 from shared.contracts.facts import (
     CitizenAnswered,
+    ExtensionDecided,
     Fact,
     HandoffCollected,
     HandoffReturned,
@@ -28,9 +31,20 @@ from shared.contracts.facts import (
     ReplySentBack,
     ReplySubmitted,
     SlipPrepared,
+    SlipWithdrawn,
     UrgingSent,
 )
-from shared.contracts.types import Actor, AnswerBy, Channel, Classification, InvalidReason, Nature, Number, Way
+from shared.contracts.types import (
+    Actor,
+    AnswerBy,
+    Channel,
+    Classification,
+    ExtensionOutcome,
+    InvalidReason,
+    Nature,
+    Number,
+    Way,
+)
 
 MILLISECOND = timedelta(milliseconds=1)
 DAY = timedelta(days=1)
@@ -121,7 +135,8 @@ def history(random: Random, letter_id: str, start: datetime, days: int = 35) -> 
         }
         add(SlipPrepared, slip_id=handoff_id, sender=mailbox, receiver=receiver, **common)
         if random.random() < 0.1:  # a letter that is forwarded is owed nothing
-            add(HandoffSent, prepared_by=actor, number=number, way=Way.FORWARD, **ends, **common)
+            way = random.choice((Way.FORWARD, Way.DIRECT, Way.SUBMIT_UP))
+            add(HandoffSent, prepared_by=actor, number=number, way=way, **ends, **common)
             add(HandoffCollected, handoff_id=handoff_id, receiver=receiver)
             continue
         add(HandoffSent, prepared_by=actor, number=number, **ends, **common)
@@ -132,6 +147,12 @@ def history(random: Random, letter_id: str, start: datetime, days: int = 35) -> 
             add(ReplyDueSet, at=now, handoff_id=handoff_id, receiver=receiver, due_at=due, working_days=10)
         if random.random() < 0.9:
             add(HandoffCollected, handoff_id=handoff_id, receiver=receiver)
+        elif random.random() < 0.3:
+            add(SlipWithdrawn, reason="误发", **ends)
+            continue
+        if random.random() < 0.2:
+            outcome = random.choice(list(ExtensionOutcome))
+            add(ExtensionDecided, at=now, extension_id="e1", outcome=outcome, **ends)
         reply: dict[str, Any] = {
             "reply_id": f"{handoff_id}-r1",
             "text": "已修复。",
@@ -156,6 +177,7 @@ def history(random: Random, letter_id: str, start: datetime, days: int = 35) -> 
             if ending < 0.75 or ending >= 0.9:  # some late replies come before anybody declared the lateness
                 now = max(now, due)
                 add(ReplyApproved, at=random.choice((now, due, now + 3 * DAY)), **ends, **reply)
+                now = max(now, facts[-1].at)
             elif random.random() < 0.3:
                 now = max(now, due)
                 add(HandoffReturned, reason="不属本单位职责", count=1, flagged=False, **ends)
@@ -220,7 +242,32 @@ def recount(letters: Iterable[Sequence[Fact]], mailbox: str | None, start: datet
                 found.update(f"assigned/{sent.receiver}/{name}" for name in names)
             if ours(sent.receiver):
                 found.update(f"undertaken/{sent.sender}/{name}" for name in names)
-    return found
+            if ours(sent.sender) and inside(sent.at):
+                found[f"way {sent.way.value}"] += 1
+            taken = _first_reply(own)
+            if taken and inside(taken):
+                days = working_days(sent.at, taken)
+                found[f"assigned_days {days}"] += ours(sent.sender)
+                found[f"undertaken_days {days}"] += ours(sent.receiver)
+    return +found
+
+
+def working_days(start: datetime, end: datetime) -> int:
+    """How many working days follow the day of `start`, up to and including that of `end`, in Chongqing."""
+    first, last = ((moment + timedelta(hours=8)).date() for moment in (start.astimezone(UTC), end.astimezone(UTC)))
+    return sum(is_workday(first + timedelta(days=number + 1)) for number in range((last - first).days))
+
+
+def _first_reply(facts: Sequence[Fact]) -> datetime | None:
+    """When an assignment was first answered."""
+    if any(isinstance(fact, HandoffSent) and fact.way is not Way.ASSIGN for fact in facts):
+        return None
+    for fact in facts:
+        if isinstance(fact, HandoffReturned | SlipWithdrawn):
+            return None
+        if isinstance(fact, ReplyApproved | CitizenAnswered):
+            return fact.at
+    return None
 
 
 def _of_letter(
@@ -251,6 +298,14 @@ def _of_letter(
         moments = [fact.at for fact in facts if isinstance(fact, kind)]
         if moments and inside(moments[0]):
             yield name
+    ended = [fact.at for fact in facts if isinstance(fact, CitizenAnswered | LetterDiscarded | LetterNoted)]
+    if ended and inside(min(ended)):
+        yield "finished"
+    if received.at < end and not (ended and min(ended) < end):
+        yield "open_letters"
+    answers = [fact.at for fact in facts if isinstance(fact, CitizenAnswered)]
+    if answers and inside(answers[0]):
+        yield f"answer_days {working_days(received.at, answers[0])}"
     for fact in facts:
         if isinstance(fact, LetterDiscarded) and inside(fact.at):
             yield f"reason {fact.reason.value}"
@@ -267,17 +322,33 @@ def _of_handoff(facts: Sequence[Fact], start: datetime, end: datetime) -> Iterat
                 yield "collected"
             elif isinstance(fact, UrgingSent):
                 yield "urged"
+            elif isinstance(fact, ExtensionDecided):
+                if fact.outcome is not ExtensionOutcome.REFUSED:
+                    yield "extended"
+            elif isinstance(fact, ReplySentBack):
+                yield "sent_back"
+            elif isinstance(fact, HandoffReturned):
+                yield "returned"
+            elif isinstance(fact, SlipWithdrawn):
+                yield "withdrawn"
+    waits = False
+    for fact in sorted((fact for fact in facts if fact.at < end), key=lambda fact: fact.at):
+        waits = isinstance(fact, HandoffSent | ReplySentBack) or (
+            waits and not isinstance(fact, ReplyApproved | CitizenAnswered | HandoffReturned | SlipWithdrawn)
+        )
+    if waits:
+        yield "open"
     replies: list[datetime] = []
     awaited = True
     for fact in facts:
         if awaited and isinstance(fact, ReplyApproved | CitizenAnswered):
             replies.append(fact.at)
         awaited = isinstance(fact, ReplySentBack) or (
-            awaited and not isinstance(fact, ReplyApproved | CitizenAnswered | HandoffReturned)
+            awaited and not isinstance(fact, ReplyApproved | CitizenAnswered | HandoffReturned | SlipWithdrawn)
         )
     dues = [[fact.due_at for fact in facts if isinstance(fact, ReplyDueSet)][-1]]
     dues += [fact.due_at for fact in facts if isinstance(fact, ReplyDueChanged)]
-    returned = any(isinstance(fact, HandoffReturned) for fact in facts)
+    returned = any(isinstance(fact, HandoffReturned | SlipWithdrawn) for fact in facts)
     for turn, due in enumerate(dues):
         declared = any(isinstance(fact, ReplyOverdue) and fact.due_at == due for fact in facts)
         replied = replies[turn] if turn < len(replies) else None
@@ -293,13 +364,22 @@ def _of_handoff(facts: Sequence[Fact], start: datetime, end: datetime) -> Iterat
 def flat(figures: Any) -> Counter[str]:
     """`Figures` in the form of `recount`."""
     found: Counter[str] = Counter()
-    for name in ("received", "read_late", "registered", "discarded", "noted", "answered", "published", "withheld"):
+    for name in ("received", "read_late", "registered", "discarded", "noted", "answered", "finished", "open_letters"):
         found[name] = getattr(figures, name)
+    for name in ("published", "withheld"):
+        found[name] = getattr(figures, name)
+    for name, days in (
+        ("answer_days", figures.answer_days),
+        ("assigned_days", figures.reply_days),
+        ("undertaken_days", figures.undertaken_days),
+    ):
+        found.update({f"{name} {number}": letters for number, letters in days.items()})
     for word, parts in (
         ("nature", figures.natures),
         ("domain", figures.domains),
         ("region", figures.regions),
         ("reason", figures.discard_reasons),
+        ("way", figures.ways),
     ):
         found.update({f"{word} {getattr(code, 'value', code)}": number for code, number in parts.items()})
     for side in ("assigned", "undertaken"):

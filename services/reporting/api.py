@@ -7,11 +7,15 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import HTMLResponse
 
-from services.reporting import rights
+from services.reporting import rights, routes_issues
 from services.reporting.figures import Figure
+from services.reporting.issue_store import Issues
+from services.reporting.issue_view import Series
+from services.reporting.issues import Run
 from services.reporting.periods import parse_week, period, week_before, week_id, week_of
 from services.reporting.reports import Reports
-from services.reporting.views import HANDLING, SINGLE, Bulletin, FiguresView, Weeks, first_level
+from services.reporting.summing import SINGLE
+from services.reporting.views import HANDLING, Bulletin, FiguresView, Weeks, first_level
 from shared.calendar.clock import Clock
 from shared.contracts.errors import NotFound
 from shared.directory import UnknownMailbox
@@ -35,7 +39,9 @@ def _reader(public: bool) -> Callable[[Request], Awaitable[None]]:
     return may_read
 
 
-def router(reports: Reports, clock: Clock, pages: Pages, *, public: bool) -> APIRouter:
+def router(
+    reports: Reports, issues: Issues, reading: routes_issues.Reading, clock: Clock, pages: Pages, *, public: bool
+) -> APIRouter:
     """Return the service's routes; `public`: the bulletin needs no token."""
     routes = APIRouter(prefix="/reporting", tags=["reporting"])
     reader = [Depends(_reader(public))]
@@ -46,9 +52,16 @@ def router(reports: Reports, clock: Clock, pages: Pages, *, public: bool) -> API
     ) -> Weeks:
         return await reports.weeks(limit, clock.now())
 
-    @routes.get("/weeks/{week}", summary="《市长信箱工作周报》 of a week as data (R11.2)", dependencies=reader)
+    @routes.get(
+        "/weeks/{week}",
+        summary="The figures of a week as they are now, with the id of the number that was issued of it (R11.2)",
+        dependencies=reader,
+    )
     async def bulletin(week: Week) -> Bulletin:
-        return await reports.bulletin(parse_week(week), clock.now())
+        wanted = parse_week(week)
+        made = await reports.bulletin(wanted, clock.now())
+        named = Run(Series.WEEKLY, reports.directory.mayor.code).id_of(wanted)
+        return made.model_copy(update={"issue": named if await issues.exists(named) else None})
 
     @routes.get(
         "/weeks/{week}/page",
@@ -86,4 +99,5 @@ def router(reports: Reports, clock: Clock, pages: Pages, *, public: bool) -> API
         rights.CITY.check(caller, {})
         return await reports.figures(None, period(first, to))
 
+    routes_issues.add(routes, reading, issues)
     return routes

@@ -1,27 +1,41 @@
 """Reporting, put together.
 
-letters ──▶ handlers ──▶ domain: a row per letter ──▶ marks on (mailbox, day) cells ──▶ recounting ──▶ cells
+letters ──▶ handlers ──▶ domain: a row per letter ──▶ marks on (mailbox, day) cells ──▶ recounting ──▶ cells ──▶ totals
                                                                                                         │
-leaders, units, duty office ◀──HTTP── api: weekly bulletin, figures of a period ◀── reports ◀───────────┘
+leaders, units, duty office ◀──HTTP── api: figures of a period ◀── reports ◀────────────────────────────┤
+                            ◀──HTTP── routes_issues ◀── issue_store ◀── issuing ◀── composing ◀─────────┘
 """
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from services.reporting import api
+from services.reporting.composing import Composing
+from services.reporting.distribution import load_distribution
 from services.reporting.domain import ON
 from services.reporting.handlers import Recounting, Rows
+from services.reporting.issue_store import Issues, Revisions
+from services.reporting.issuing import Counted, Issuing
 from services.reporting.reports import Reports
 from services.reporting.repository import NAME, Cells, make_rows
+from services.reporting.routes_issues import Reading
+from services.reporting.running_week import RunningWeek
+from services.reporting.totals import Totals
 from services.runtime import Kit, Service
-from shared.messaging.broker import subscribe
+from shared.messaging.broker import committed_of, ends_of, subscribe
 from shared.messaging.letters import Domain
 from shared.web.templates import Pages
 
 
 def build(kit: Kit) -> Service:
-    """Build the service; it starts later."""
+    """Build the service; it starts later.
+
+    Raises:
+        DistributionError: the list of who gets bulletins cannot be used.
+    """
     service = Service.new(NAME, kit)
-    cells = Cells(kit.store, kit.directory)
+    settings = kit.settings
+    cells = Cells(kit.store, kit.directory, kit.calendar)
     rows = Rows(
         domain=Domain(NAME, ON),
         aggregates=make_rows(kit.store, kit.directory),
@@ -32,12 +46,26 @@ def build(kit: Kit) -> Service:
         cells=cells,
     )
     recounting = Recounting(rows, cells)
+    totals = Totals(cells)
+    reports = Reports(totals, kit.directory)
+    issues, revisions = Issues(kit.store), Revisions(kit.store)
+    issuing = Issuing(
+        issues=issues,
+        revisions=revisions,
+        composing=Composing(reports, rows.aggregates, load_distribution(settings.bulletin_list_file)),
+        counted=_counted(service),
+        clock=kit.clock,
+        after=settings.bulletin_delay(),
+        again_seconds=10 * settings.sweep_seconds,
+    )
+    cells.hear += [issuing, totals]
+    reading = Reading(issues, issuing, kit.directory, kit.clock, public=settings.bulletin_public)
     pages = Pages(Path(__file__).parent / "pages", now=kit.clock.now, rate=lambda: kit.clock.rate)
 
     service.letters = rows
-    service.derived = ["rows", "cells"]
+    service.derived = ["rows", "cells", "totals"]
     service.rebuilt.append(recounting.sweep)
-    service.prepare += [rows.aggregates.ensure, cells.ensure]
+    service.prepare += [rows.aggregates.ensure, cells.ensure, issues.ensure, revisions.ensure]
     service.subscribers.append(
         subscribe(
             service.broker,
@@ -47,9 +75,19 @@ def build(kit: Kit) -> Service:
             title="reporting: facts about letters",
         )
     )
-    service.sweeps["cells"] = recounting.sweep
-    service.measures.append(recounting.measure)
-    service.routers.append(
-        api.router(Reports(cells, kit.directory), kit.clock, pages, public=kit.settings.bulletin_public)
-    )
+    service.sweeps |= {"cells": recounting.sweep, "issues": issuing.sweep}
+    service.measures += [recounting.measure, issuing.measure, RunningWeek(reports, kit.clock).measure]
+    service.routers.append(api.router(reports, issues, reading, kit.clock, pages, public=settings.bulletin_public))
     return service
+
+
+def _counted(service: Service) -> Counted:
+    topic = service.kit.namespace + "letters"
+
+    def of(read: Callable[..., Awaitable[dict[int, int]]]) -> Callable[[], Awaitable[dict[int, int]]]:
+        async def offsets() -> dict[int, int]:
+            return await read(service.subscribers[0], topic)
+
+        return offsets
+
+    return Counted(ends=of(ends_of), committed=of(committed_of))

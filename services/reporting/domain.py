@@ -158,7 +158,7 @@ class Row(Value):
 
     @property
     def finished_at(self) -> datetime | None:
-        """When nothing was left to be done for the citizen: answered (R8.3), not accepted (R3.0) or archived (R3.7), whichever came first."""
+        """When nothing was left to be done for the citizen: the first of answered (R8.3), not accepted (R3.0), archived (R3.7)."""
         return min((at for at in (self.answered_at, self.discarded_at, self.noted_at) if at), default=None)
 
     @property

@@ -104,8 +104,7 @@ class Figure(StrEnum):
         "disposed",
         "立项处理",
         "本信箱经批准发出的处理单、交办单、转阅单、呈办单，按发出时间计入，并按方式分列；同一来信可有多张；退回或撤回的也计入",
-        "Slips that this mailbox sent after approval, per way (R4.1-R4.4), by the moment of sending; a letter may have several, and those "
-        "that were returned or withdrawn count too.",
+        "Slips that this mailbox sent after approval, per way (R4.1-R4.4), by the moment of sending; those returned or withdrawn too.",
     )
     ANSWERED = (
         "answered",
@@ -129,8 +128,7 @@ class Figure(StrEnum):
         "answer_days",
         "答复用时",
         "从收到来信到首次答复来信人的工作日数（收到当日不计），按首次答复时间计入，列平均数和中位数",
-        "Working days from receipt, the day of which is not counted, to the citizen's first answer, by the moment of the answer; as mean "
-        "and median.",
+        "Working days from the day of receipt (not counted) to the citizen's first answer, by the moment of that; as mean and median.",
     )
     PUBLISHED = (
         "published",
@@ -228,8 +226,7 @@ class Figure(StrEnum):
         "timeliness",
         "按时率",
         "按时回复占应回复的比例：按时回复÷（按时回复＋新增逾期）；单位按此排名，比例相同的并列，没有应回复的不排名",
-        "Share answered in time of all that fell due: answered in time / (answered in time + became overdue). Units are ranked by it; equal "
-        "shares share a rank; where nothing fell due there is no rank.",
+        "Answered in time / (answered in time + became overdue). Units are ranked by it; equal ones share a rank; nothing due: no rank.",
     )
 
 

@@ -107,6 +107,7 @@ class Correction(View):
         str | None,
         Field(description="What it is broken down by: a unit, nature, domain, region or way; null: the whole."),
     ]
+    of_code: Annotated[str | None, Field(description="The code of that.")] = None
     was: int
     now: int
 
@@ -152,6 +153,14 @@ class IssueView(View):
     """抄送."""
     definitions: dict[str, str]
     """Code of a figure → what it counts, in words."""
+    definitions_en: Annotated[dict[str, str], Field(description="The same in English.", default_factory=dict)]
+    undertaken: Annotated[
+        bool,
+        Field(
+            description="True: comparisons and curve show how this mailbox handled what it was assigned (R11.3); "
+            "false: how units handled what it assigned (R11.2)."
+        ),
+    ] = False
 
     @property
     def number_text(self) -> str:

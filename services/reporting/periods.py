@@ -51,11 +51,11 @@ def period(first_day: date, end_day: date) -> Period:
             "The period has no day: `to` is the first day that is no longer counted, so give a later one than `from`.",
             "query:to",
         )
-    if first_day.year < FIRST_YEAR or (end_day - first_day).days > LONGEST_DAYS:
+    if first_day.year < FIRST_YEAR or end_day.year >= LAST_YEAR or (end_day - first_day).days > LONGEST_DAYS:
         raise BadInput(
             "R10.4",
-            f"统计时段须在{FIRST_YEAR}年之后且不超过{LONGEST_DAYS}天 / "
-            f"Ask for at most {LONGEST_DAYS} days, none before {FIRST_YEAR}.",
+            f"统计时段须在{FIRST_YEAR}年至{LAST_YEAR - 1}年之间且不超过{LONGEST_DAYS}天 / "
+            f"Ask for at most {LONGEST_DAYS} days, none before {FIRST_YEAR} or after {LAST_YEAR - 1}.",
             "query:from",
         )
     return Period(first_day, end_day)

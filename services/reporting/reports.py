@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.reporting.figures import Figure, Side, figures_of
+from services.reporting.figures import Figure, Side
 from services.reporting.periods import Period, week_before, week_id, week_of
-from services.reporting.repository import Cells
+from services.reporting.summing import Figures, figures_of
+from services.reporting.totals import Totals
 from services.reporting.views import TITLE, Bulletin, FiguresView, Weeks, WeekView, changes, figures_view
 from shared.calendar.zone import business_date, week_start
 from shared.contracts.errors import NotFound
@@ -16,18 +17,22 @@ from shared.directory import Directory
 class Reports:
     """Answers from the cells."""
 
-    cells: Cells
+    totals: Totals
     directory: Directory
 
-    async def figures(self, mailbox: str | None, period: Period) -> FiguresView:
+    async def count(self, mailbox: str | None, period: Period) -> Figures:
         """Return the figures of a mailbox (none: the whole city) in a period."""
-        history = await self.cells.stock(mailbox, period.first_day)
-        cells = await self.cells.sum(mailbox, period)
-        figures = figures_of(cells.counts, history.counts)
-        return figures_view(figures, mailbox, period, self.directory, up_to_date=history.fresh and cells.fresh)
+        history = await self.totals.before(mailbox, period.first_day)
+        return figures_of(await self.totals.sum(mailbox, period), history)
+
+    async def figures(self, mailbox: str | None, period: Period) -> FiguresView:
+        """Return the same with names, and whether facts are being counted at this moment."""
+        fresh = await self.totals.cells.fresh(mailbox, period.end_day)
+        figures = await self.count(mailbox, period)
+        return figures_view(figures, mailbox, period, self.directory, up_to_date=fresh)
 
     async def bulletin(self, week: Period, now: datetime) -> Bulletin:
-        """Return the bulletin of a week (R11.2), compared with the week before.
+        """Return the bulletin of a week (R11.2) as the figures are now, compared with the week before.
 
         Raises:
             NotFound: the week has not begun.
@@ -39,13 +44,12 @@ class Reports:
                 f"This week has not begun; the current one is {week_id(week_of(business_date(now)))}.",
             )
         mayor, last = self.directory.mayor.code, week_before(week)
-        history = await self.cells.stock(mayor, last.first_day)
-        of_last = await self.cells.sum(mayor, last)
-        of_week = await self.cells.sum(mayor, week)
-        before = figures_of(of_last.counts, history.counts)
-        figures = figures_of(of_week.counts, history.counts + of_last.counts)
-        before_fresh = history.fresh and of_last.fresh
-        fresh = before_fresh and of_week.fresh
+        before_fresh = await self.totals.cells.fresh(mayor, last.end_day)
+        fresh = before_fresh and await self.totals.cells.fresh(mayor, week.end_day)
+        history = await self.totals.before(mayor, last.first_day)
+        of_last = await self.totals.sum(mayor, last)
+        before = figures_of(of_last, history)
+        figures = figures_of(await self.totals.sum(mayor, week), history + of_last)
         return Bulletin(
             week=week_id(week),
             title=TITLE,
@@ -62,7 +66,7 @@ class Reports:
         since = week_start(today) - timedelta(weeks=limit - 1)
         received: dict[Period, int] = {}
         assigned: dict[Period, int] = {}
-        for day, counts in (await self.cells.by_day(self.directory.mayor.code, since)).items():
+        for day, counts in (await self.totals.cells.by_day(self.directory.mayor.code, since)).items():
             week = week_of(day)
             if week.starts_at <= now:
                 received[week] = received.get(week, 0) + counts[Side.LETTERS, Figure.RECEIVED, ""]

@@ -205,9 +205,10 @@ class Cells:
             for figure, pairs in figures.items():
                 what = BY_CODE[figure]
                 for key, number in pairs:
-                    if what in TAKEN:
-                        key = str(self.calendar.working_days_between(date.fromisoformat(key), day))
-                    into[Side(side), what, key] += number
+                    into[Side(side), what, self._taken(key, day) if what in TAKEN else key] += number
+
+    def _taken(self, began: str, day: date) -> str:
+        return str(max(0, self.calendar.working_days_between(date.fromisoformat(began), day)))
 
     async def fresh(self, mailbox: str | None, end_day: date) -> bool:
         """Whether no cell before a day waits to be recounted. Ask before you read them."""

@@ -12,11 +12,20 @@ FIGURES_ONLY: Final = "Figures only, no letter. With BULLETIN_PUBLIC=false it ne
 
 FIGURES: Final = right("R10.4", "信箱统计 / figures of a mailbox", (READERS, (Relation.NAMED, Relation.DUTY)))
 CITY: Final = right("R10.4", "全市统计 / figures of the whole city", ((Role.DUTY_OFFICER,), Relation.DUTY))
+ISSUES: Final = (
+    "Weekly and yearly: figures only; with BULLETIN_PUBLIC=false they need a token, of any role and mailbox. Monthly and quarterly: "
+    "staff of the unit and of its departments, and the duty office; without a token the list has none of them."
+)
+
+UNIT_REPORT: Final = right("R11.3", "单位月报、季报 / a unit's reports", (READERS, (Relation.NAMED, Relation.DUTY)))
 
 RIGHTS: Final[Mapping[str, Right]] = {
     "GET /reporting/weeks": public("R11.2", "周报目录 / weeks with figures", note=FIGURES_ONLY),
     "GET /reporting/weeks/{week}": public("R11.2", "周报 / the weekly bulletin, as data", note=FIGURES_ONLY),
     "GET /reporting/weeks/{week}/page": public("R11.2", "周报 / the weekly bulletin, a page", note=FIGURES_ONLY),
+    "GET /reporting/issues": public("R11.2", "已印发的周报、月报、季报、年报 / issued bulletins", note=ISSUES),
+    "GET /reporting/issues/{id}": public("R11.2", "一期的数据 / a bulletin, as data", note=ISSUES),
+    "GET /reporting/issues/{id}/verification": public("R11.2", "核对一期 / whether it is as issued", note=ISSUES),
     "GET /reporting/mailboxes/{code}/figures": FIGURES,
     "GET /reporting/city/figures": CITY,
 }

@@ -11,7 +11,6 @@ from services.reporting.figures import Counts, Figure, Side
 from shared.contracts.types import InvalidReason, Nature, Value, Way
 
 
-
 class Handling(Value):
     """How assignments between two mailboxes went; the fields are the figures of the same names."""
 

@@ -1,8 +1,8 @@
 """Totals of whole months and years, so that what a period costs follows its length and not how long the system has run.
 
-A total is the sum of its cells, kept once it was asked for. It is thrown away whenever one of its cells is recounted, and added up anew when
-it is next asked for: it is never counted on. Each total has a stamp, new whenever it is thrown away; who adds up reads the stamp first and
-writes only if it is still the same, so a sum of older cells never stays.
+A total is the sum of its cells, kept once it was asked for. It is thrown away whenever one of its cells is recounted, and added up anew
+when it is next asked for: it is never counted on. Each total has a stamp, new whenever it is thrown away; who adds up reads the stamp first
+and writes only if it is still the same, so a sum of older cells never stays.
 """
 
 from collections import Counter

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.reporting.figures import BY_CODE, Figure, Figures, Handling
+from services.reporting.figures import BY_CODE, Figure
 from services.reporting.periods import Period
-from shared.contracts.types import InvalidReason, Labelled, Moment, Nature
+from services.reporting.summing import SINGLE, Figures, Handling, mean, median
+from shared.contracts.types import InvalidReason, Labelled, Moment, Nature, Way
 from shared.directory import Directory, UnknownEntry
 
 TITLE = "市长信箱工作周报"
@@ -36,8 +37,14 @@ class HandlingView(View):
     answered_in_time: Annotated[int, Field(description=Figure.ANSWERED_IN_TIME.meaning)]
     answered_late: Annotated[int, Field(description=Figure.ANSWERED_LATE.meaning)]
     became_overdue: Annotated[int, Field(description=Figure.BECAME_OVERDUE.meaning)]
+    extended: Annotated[int, Field(description=Figure.EXTENDED.meaning)]
     urged: Annotated[int, Field(description=Figure.URGED.meaning)]
+    sent_back: Annotated[int, Field(description=Figure.SENT_BACK.meaning)]
+    returned: Annotated[int, Field(description=Figure.RETURNED.meaning)]
+    withdrawn: Annotated[int, Field(description=Figure.WITHDRAWN.meaning)]
+    open: Annotated[int, Field(description=Figure.OPEN.meaning)]
     overdue: Annotated[int, Field(description=Figure.OVERDUE.meaning)]
+    timeliness: Annotated[float | None, Field(description=Figure.TIMELINESS.meaning + "；0 至 1")]
 
 
 class UnitView(HandlingView):
@@ -47,11 +54,19 @@ class UnitView(HandlingView):
     name: str
 
 
+class TakenView(View):
+    """How long something took, in working days; null where nothing was done."""
+
+    mean: Annotated[float | None, Field(description="To a tenth.")]
+    median: float | None
+
+
 class Assignments(View):
     """Assignments per mailbox at the other end, in the directory's order, and all together."""
 
     units: list[UnitView]
     total: HandlingView
+    reply_days: Annotated[TakenView, Field(description=Figure.REPLY_DAYS.meaning)]
 
 
 class FiguresView(View):
@@ -75,25 +90,17 @@ class FiguresView(View):
     discarded: Annotated[int, Field(description=Figure.DISCARDED.meaning)]
     discard_reasons: list[Part]
     noted: Annotated[int, Field(description=Figure.NOTED.meaning)]
-    dispositions: Annotated[list[Part], Field(description="立项处理方式；" + Figure.ASSIGNED.meaning)]
+    dispositions: Annotated[list[Part], Field(description=f"{Figure.DISPOSED.meaning}；“掌握”：{Figure.NOTED.meaning}")]
     answered: Annotated[int, Field(description=Figure.ANSWERED.meaning)]
+    finished: Annotated[int, Field(description=Figure.FINISHED.meaning)]
+    open_letters: Annotated[int, Field(description=Figure.OPEN_LETTERS.meaning)]
+    answer_days: Annotated[TakenView, Field(description=Figure.ANSWER_DAYS.meaning)]
     published: Annotated[int, Field(description=Figure.PUBLISHED.meaning)]
     withheld: Annotated[int, Field(description=Figure.WITHHELD.meaning)]
     assigned: Annotated[Assignments, Field(description="What this mailbox assigned, per assignee.")]
     undertaken: Annotated[Assignments, Field(description="What this mailbox was assigned, per assigner.")]
 
 
-SINGLE = (
-    Figure.RECEIVED,
-    Figure.READ_LATE,
-    Figure.REGISTERED,
-    Figure.DISCARDED,
-    Figure.NOTED,
-    Figure.ANSWERED,
-    Figure.PUBLISHED,
-    Figure.WITHHELD,
-)
-"""The figures of letters that are one number each."""
 HANDLING = tuple(BY_CODE[name] for name in Handling.model_fields)
 """The figures of assignments."""
 
@@ -104,6 +111,10 @@ class Bulletin(View):
     week: Annotated[str, Field(description="ISO 8601 week.", examples=["2026-W07"])]
     title: str
     ended: Annotated[bool, Field(description="False: the week is not over; its figures still grow.")]
+    issue: Annotated[
+        str | None,
+        Field(description="Id of the number that was issued of this week; null: a preview, which is not issued yet."),
+    ] = None
     figures: FiguresView
     before: Annotated[FiguresView, Field(description="The week before.")]
     before_week: Annotated[str, Field(examples=["2026-W06"])]
@@ -144,10 +155,18 @@ def figures_view(
         domains=_named(figures.domains, lambda code: directory.domain(code).label),
         regions=_named(figures.regions, lambda code: directory.region(code).name),
         discard_reasons=_listed(InvalidReason, figures.discard_reasons),
-        dispositions=[Part(code="assign", label="交办", count=figures.all_assigned.assigned)],
-        assigned=_assignments(figures.assigned, figures.all_assigned, directory),
-        undertaken=_assignments(figures.undertaken, figures.all_undertaken, directory),
+        dispositions=[
+            *_listed(Way, figures.ways),
+            Part(code=Figure.NOTED.value, label=Figure.NOTED.label, count=figures.noted),
+        ],
+        answer_days=_taken(figures.answer_days),
+        assigned=_assignments(figures.assigned, figures.all_assigned, figures.reply_days, directory),
+        undertaken=_assignments(figures.undertaken, figures.all_undertaken, figures.undertaken_days, directory),
     )
+
+
+def _taken(days: Mapping[int, int]) -> TakenView:
+    return TakenView(mean=mean(days), median=median(days))
 
 
 def changes(now: Figures, before: Figures) -> dict[str, int]:
@@ -170,7 +189,9 @@ def first_level(domains: Iterable[Part], directory: Directory) -> list[Part]:
     return _named(counts, lambda code: directory.domain(code).name)
 
 
-def _listed(kinds: type[Labelled], counts: Mapping[Nature, int] | Mapping[InvalidReason, int]) -> list[Part]:
+def _listed(
+    kinds: type[Labelled], counts: Mapping[Nature, int] | Mapping[InvalidReason, int] | Mapping[Way, int]
+) -> list[Part]:
     known: dict[str, int] = {str(kind): number for kind, number in counts.items()}
     return [Part(code=kind.value, label=kind.label, count=known.get(kind.value, 0)) for kind in kinds]
 
@@ -187,10 +208,17 @@ def _known(name: Callable[[str], str], code: str) -> str:
         return code
 
 
-def _assignments(handled: Mapping[str, Handling], all_of_them: Handling, directory: Directory) -> Assignments:
+def _assignments(
+    handled: Mapping[str, Handling], all_of_them: Handling, days: Mapping[int, int], directory: Directory
+) -> Assignments:
     order = {mailbox.code: position for position, mailbox in enumerate(directory.mailboxes())}
     units = [
-        UnitView(mailbox=code, name=_known(lambda c: directory.get(c).name, code), **handled[code].model_dump())
+        UnitView(mailbox=code, name=_known(lambda c: directory.get(c).name, code), **_handling(handled[code]))
         for code in sorted(handled, key=lambda code: (order.get(code, len(order)), code))
     ]
-    return Assignments(units=units, total=HandlingView(**all_of_them.model_dump()))
+    return Assignments(units=units, total=HandlingView(**_handling(all_of_them)), reply_days=_taken(days))
+
+
+def _handling(handling: Handling) -> dict[str, Any]:
+    share = handling.timeliness
+    return {**handling.model_dump(), "timeliness": None if share is None else round(float(share), 4)}

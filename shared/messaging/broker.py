@@ -155,4 +155,36 @@ async def lag_of(subscriber: Any) -> dict[tuple[str, int], int]:
     return behind
 
 
-__all__ = ["BatchHandler", "Record", "TopicPartition", "lag_of", "look_for_topics", "make_broker", "subscribe"]
+async def ends_of(subscriber: Any, topic: str) -> dict[int, int]:
+    """Return where each partition of a topic ends now; nothing while the subscriber has not started."""
+    partitions = _partitions(subscriber, topic)
+    if not partitions:
+        return {}
+    ends = await subscriber.consumer.end_offsets(partitions)
+    return {partition.partition: end for partition, end in ends.items()}
+
+
+async def committed_of(subscriber: Any, topic: str) -> dict[int, int]:
+    """Return how far a subscriber's group has committed each partition of a topic, whichever replica has it."""
+    committed = {}
+    for partition in _partitions(subscriber, topic):
+        committed[partition.partition] = await subscriber.consumer.committed(partition) or 0
+    return committed
+
+
+def _partitions(subscriber: Any, topic: str) -> list[TopicPartition]:
+    known = subscriber.consumer.partitions_for_topic(topic) if subscriber.consumer is not None else None
+    return [TopicPartition(topic, number) for number in sorted(known or ())]
+
+
+__all__ = [
+    "BatchHandler",
+    "Record",
+    "TopicPartition",
+    "committed_of",
+    "ends_of",
+    "lag_of",
+    "look_for_topics",
+    "make_broker",
+    "subscribe",
+]

@@ -61,6 +61,19 @@ dirty_cells = Gauge("xinxiang_dirty_cells", "Cells (mailbox, day) that wait to b
 dirty_cells_oldest_seconds = Gauge(
     "xinxiang_dirty_cells_oldest_seconds", "How long the oldest of them has waited.", ["service"]
 )
+bulletins_issued_total = Counter(
+    "xinxiang_bulletins_issued_total", "Bulletins issued by this process, by series.", ["service", "series"]
+)
+bulletin_missing_seconds = Gauge(
+    "xinxiang_bulletin_missing_seconds",
+    "How long the oldest bulletin that is due has been missing; 0: none is (R11.2).",
+    ["service"],
+)
+week_figure = Gauge(
+    "xinxiang_week_figure",
+    "A figure of the running week (R10.4), by its code; of assignments all units together.",
+    ["service", "mailbox", "figure"],
+)
 letters = Gauge("xinxiang_letters", "Letters by state.", ["service", "state"])
 mailbox_clocks = Gauge(
     "xinxiang_mailbox_clocks",

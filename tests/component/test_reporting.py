@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from services.reporting.app import build
-from services.reporting.figures import Figures, figures_of
 from services.reporting.handlers import Recounting
 from services.reporting.periods import Period, parse_week
+from services.reporting.reports import Reports
 from services.reporting.repository import Cells, make_rows
+from services.reporting.summing import Figures
+from services.reporting.totals import Totals
 from services.runtime import Service
 from shared.calendar.zone import SHANGHAI
 from shared.contracts.envelope import Outgoing, event_id, pack
@@ -102,8 +104,14 @@ async def stored(service: Service) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 async def counted(service: Service, mailbox: str | None, period: Period) -> Figures:
-    cells = Cells(service.kit.store, service.kit.directory)
-    return figures_of((await cells.sum(mailbox, period)).counts, (await cells.stock(mailbox, period.first_day)).counts)
+    return await Reports(Totals(cells_of(service)), service.kit.directory).count(mailbox, period)
+
+
+def cells_of(service: Service) -> Cells:
+    """The cells as the service's own loop recounts them, with everything that hears of it."""
+    recounting = service.sweeps["cells"].__self__  # type: ignore[attr-defined]
+    assert isinstance(recounting, Recounting)
+    return recounting.cells
 
 
 async def test_figures_equal_a_plain_recount_also_when_facts_come_twice_and_from_0_again(world: World) -> None:
