@@ -111,6 +111,11 @@ GET /public/board.json                                   | none      | anybody
 GET /reporting/weeks                                     | none      | anybody
 GET /reporting/weeks/{week}                              | none      | anybody
 GET /reporting/weeks/{week}/page                         | none      | anybody
+GET /reporting/issues                                    | none      | anybody
+GET /reporting/issues?unit                               | none      | named:chlu receiver:chlu duty:dC
+GET /reporting/issues/{id}                               | none      | anybody
+GET /reporting/issues/{id}?unit                          | none      | named:chlu receiver:chlu duty:dC
+GET /reporting/issues/{id}/verification?unit             | none      | named:chlu receiver:chlu duty:dC
 GET /reporting/mailboxes/{code}/figures                  | none      | named:chlu duty:dC
 GET /reporting/city/figures                              | none      | duty:dC
 """
@@ -265,6 +270,7 @@ BODIES: Final[Mapping[str, Any]] = {
 
 QUERIES: Final[Mapping[str, Mapping[str, str]]] = {
     "GET /routing/mailboxes/{code}/letters?list=flagged": {"list": "flagged"},
+    "GET /reporting/issues?unit": {"mailbox": RELATIONS["named"]},
     "GET /reporting/mailboxes/{code}/figures": {"from": "2026-03-02", "to": "2026-03-09"},
     "GET /reporting/city/figures": {"from": "2026-03-02", "to": "2026-03-09"},
 }
@@ -280,6 +286,7 @@ def place(row: Row, letter: Letter, **known: str) -> str:
         "code": code,
         "number": letter.number.ascii,
         "week": "2026-W10",
+        "id": "monthly-education-2026-03" if row.case == "unit" else "weekly-mayor-2026-W10",
         "kind": "html",
         "count": "1",
     }

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from services.reporting.figures import BY_CODE, Figure
 from services.reporting.issue_view import Correction, Hot, IssueView, Series, UnitLine
-from services.reporting.periods import Period, month, parse_week, quarter, week_id, week_of, year
+from services.reporting.periods import FIRST_YEAR, LAST_YEAR, Period, month, parse_week, quarter, week_id, week_of, year
 from services.reporting.summing import SINGLE
 from services.reporting.views import HANDLING, Assignments, FiguresView, Part, UnitView
 from shared.contracts.errors import NotFound, RuleBroken
@@ -129,7 +129,8 @@ def parse_id(id: str) -> tuple[Run, Period]:
             if series is Series.WEEKLY
             else period_of(series, date(int(text[:4]), _month_of(series, text), 1))
         )
-        if mailbox and Run(series, mailbox).id_of(period) == id:
+        in_reach = FIRST_YEAR <= period.last_day.year < LAST_YEAR
+        if mailbox and in_reach and Run(series, mailbox).id_of(period) == id:
             return Run(series, mailbox), period
     raise NotFound(
         "R11.2",

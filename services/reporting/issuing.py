@@ -191,9 +191,13 @@ class Issuing:
 
     async def measure(self) -> None:
         """Set the gauge of how long the oldest missing number has been due."""
-        now = self.clock.now()
-        late = [(now - due_at(period, self.after)).total_seconds() for period, _ in self._next.values()]
-        metrics.bulletin_missing_seconds.labels(self.service).set(max([0.0, *late]))
+        now, longest = self.clock.now(), 0.0
+        for run, seen in list(self._next.items()):
+            if now >= due_at(seen[0], self.after) and (
+                upcoming := await self._look(run)
+            ):  # another replica may have made it
+                longest = max(longest, (now - due_at(upcoming[0], self.after)).total_seconds())
+        metrics.bulletin_missing_seconds.labels(self.service).set(longest)
 
     async def preview(self, series: Series, mailbox: str, period: Period) -> IssueView:
         """Return the number about a period as it would be now, marked as not issued: without serial, moment and hash."""

@@ -42,7 +42,9 @@ from shared.contracts.facts import (
 from shared.contracts.types import Actor, AnswerBy, Channel, Classification, Nature, Number, Way
 from tests.histories import MAILBOXES, flat, histories, midnight, recount
 
-CELLS: Any = Cells(None, None)  # type: ignore[arg-type] - adding up needs no store
+_NOTHING: Any = None
+CELLS = Cells(_NOTHING, _NOTHING)
+"""To add cells up; that needs no store."""
 START = datetime(2026, 1, 19, tzinfo=SHANGHAI)
 WEEKS = [f"2026-W{number:02}" for number in range(4, 17)]
 
