@@ -117,6 +117,9 @@ class Handoff(Value):
     def rounds(self) -> tuple[Round, ...]:
         """The limits and replies that belong together."""
         number = max(len(self.limits), len(self.replied), 1)
+        if number == 1:
+            limits, replied = self.limits[0] if self.limits else (), self.replied[0] if self.replied else None
+            return (Round(limits, self.passed, replied),)
         known = {limit for limits in self.limits for limit in limits}
         astray = tuple(moment for moment in self.passed if moment not in known)
         rounds = []

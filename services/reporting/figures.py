@@ -256,17 +256,19 @@ def cell_key(mailbox: str, day: date) -> str:
 
 
 @lru_cache(maxsize=8192)
-def _in_hour(mailbox: str, hour: int) -> str:
-    return cell_key(mailbox, business_date(datetime.fromtimestamp(hour * 3600, UTC)))
-
-
-def _on(mailbox: str, moment: datetime) -> str:
-    # Days begin on the hour in Asia/Shanghai, so a moment's hour says its day; working out a date each time costs more.
-    return _in_hour(mailbox, int(moment.timestamp() // 3600))
+def _day_of_hour(year: int, month: int, day: int, hour: int) -> str:
+    return business_date(datetime(year, month, day, hour, tzinfo=UTC)).isoformat()
 
 
 def _day(moment: datetime) -> str:
-    return _in_hour("", int(moment.timestamp() // 3600))[1:]
+    """Return the day on which a moment falls; days begin on the hour, so its hour in UTC says it, and costs less than a conversion."""
+    if moment.utcoffset():
+        moment = moment.astimezone(UTC)
+    return _day_of_hour(moment.year, moment.month, moment.day, moment.hour)
+
+
+def _on(mailbox: str, moment: datetime) -> str:
+    return f"{mailbox}|{_day(moment)}"
 
 
 def _until(mailbox: str, due: datetime) -> str:
@@ -313,31 +315,38 @@ def _of_letter(row: Row) -> Iterator[Tally]:
 def _of_handoff(handoff: Handoff) -> Iterator[Tally]:
     if handoff.sent_at and handoff.sender and handoff.sender not in handoff.unseen_by:
         yield Tally(_on(handoff.sender, handoff.sent_at), Side.LETTERS, Figure.DISPOSED, handoff.way.value)
-    rounds = handoff.rounds
-    for mailbox, side, other in _ends(handoff):
-        if handoff.sent_at:
-            yield Tally(_on(mailbox, handoff.sent_at), side, Figure.ASSIGNED, other)
-        if handoff.collected_at:
-            yield Tally(_on(mailbox, handoff.collected_at), side, Figure.COLLECTED, other)
-        for part in rounds:
-            late = None if handoff.void else part.late_since
-            if part.replied_at:
-                figure = Figure.ANSWERED_LATE if late else Figure.ANSWERED_IN_TIME
-                yield Tally(_on(mailbox, part.replied_at), side, figure, other)
-            if late:
-                yield Tally(_until(mailbox, late), side, Figure.BECAME_OVERDUE, other)
-        for figure, moments in (
-            (Figure.URGED, handoff.urged),
-            (Figure.EXTENDED, handoff.extended),
-            (Figure.SENT_BACK, handoff.sent_back),
-            (Figure.RETURNED, (handoff.returned_at,)),
-            (Figure.WITHDRAWN, (handoff.withdrawn_at,)),
-        ):
-            for moment in moments:
-                if moment:
-                    yield Tally(_on(mailbox, moment), side, figure, other)
-        if handoff.sent_at and rounds[0].replied_at:
-            yield Tally(_on(mailbox, rounds[0].replied_at), side, Figure.REPLY_DAYS, _day(handoff.sent_at))
+    ends = _ends(handoff)
+    events = list(_events(handoff)) if ends else []
+    for mailbox, side, other in ends:
+        for day, figure in events:
+            yield Tally(f"{mailbox}|{day}", side, figure, other)
+        if handoff.sent_at and handoff.replied:
+            yield Tally(_on(mailbox, handoff.replied[0]), side, Figure.REPLY_DAYS, _day(handoff.sent_at))
+
+
+def _events(handoff: Handoff) -> Iterator[tuple[str, Figure]]:
+    """Return what counts of an assignment at both of its ends: (day, figure)."""
+    if handoff.sent_at:
+        yield _day(handoff.sent_at), Figure.ASSIGNED
+    if handoff.collected_at:
+        yield _day(handoff.collected_at), Figure.COLLECTED
+    for part in handoff.rounds:
+        late = None if handoff.void else part.late_since
+        if part.replied_at:
+            yield _day(part.replied_at), Figure.ANSWERED_LATE if late else Figure.ANSWERED_IN_TIME
+        if late:
+            yield _day(late - timedelta(milliseconds=1)), Figure.BECAME_OVERDUE
+    for figure, moments in (
+        (Figure.URGED, handoff.urged),
+        (Figure.EXTENDED, handoff.extended),
+        (Figure.SENT_BACK, handoff.sent_back),
+    ):
+        for moment in moments:
+            yield _day(moment), figure
+    if handoff.returned_at:
+        yield _day(handoff.returned_at), Figure.RETURNED
+    if handoff.withdrawn_at:
+        yield _day(handoff.withdrawn_at), Figure.WITHDRAWN
 
 
 def _ends(handoff: Handoff) -> tuple[tuple[str, Side, str], ...]:

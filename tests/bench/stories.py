@@ -109,15 +109,19 @@ def _ground() -> tuple[deadline.Rules, list[dict[str, Any]]]:
     return rules_of(WorkingCalendar(()), Settings()), samples()
 
 
-def one_story(letter_id: str, start: datetime, position: int, before: type[Fact] | None = None) -> Sequence[Fact]:
+def one_story(
+    letter_id: str, start: datetime, position: int, before: type[Fact] | None = None, days: int = 0
+) -> Sequence[Fact]:
     """Make the story of one letter to the mayor that begins at `start`, up to the fact before the first of a kind; none: all of it.
+
+    The unit replies after so many days.
 
     Its serial is its `position`, which also decides on text and unit.
     """
     rules, letters = _ground()
     story = Story(letter_id, start, rules)
     _received(story, letters[position % len(letters)])
-    _handled(story, position, UNITS[position % len(UNITS)], 0)
+    _handled(story, position, UNITS[position % len(UNITS)], days)
     kinds = [type(fact) for fact in story.facts]
     return story.facts if before is None else story.facts[: kinds.index(before)]
 
