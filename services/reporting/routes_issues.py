@@ -35,9 +35,9 @@ class Verification(View):
     """Whether a number's content still has the hash that it was issued with."""
 
     id: str
-    issued_hash: Annotated[str, Field(description="As it was written at its issue.")]
-    content_hash: Annotated[str, Field(description="SHA-256 (hex) of the content as it is kept now.")]
-    intact: bool
+    issued_hash: Annotated[str | None, Field(description="As it was written at its issue; null: it is not issued yet.")]
+    content_hash: Annotated[str | None, Field(description="SHA-256 (hex) of the content as it is kept now.")]
+    intact: Annotated[bool | None, Field(description="Whether they are equal; null: it is not issued yet.")]
 
 
 class Reading:
@@ -80,20 +80,6 @@ class Reading:
                 "There is no such number: its period has not begun, or this mailbox has no such series.",
             )
         return await self._issuing.preview(run.series, run.mailbox, period)
-
-    async def issued(self, request: Request, id: str) -> Issue:
-        """Return an issued number.
-
-        Raises:
-            NotFound: it is not issued.
-            Problem: 401 or 403, it is not for this caller.
-        """
-        run, _ = parse_id(id)
-        await self._check(request, run)
-        issue = await self._issues.get(id)
-        if issue is None:
-            raise NotFound("R11.2", f"这一期尚未印发：{id[:80]} / This number is not issued yet.")
-        return issue
 
     async def _check(self, request: Request, run: Run) -> None:
         if run.mailbox == self._directory.mayor.code:
@@ -167,6 +153,8 @@ def add(routes: APIRouter, reading: Reading, issues: Issues) -> None:
 
     @routes.get("/issues/{id}/verification", summary="Whether a bulletin still is what was issued (R11.2)")
     async def verification(request: Request, id: Id) -> Verification:
-        found = await reading.issued(request, id)
+        found = await reading.read(request, id)
+        if isinstance(found, IssueView):
+            return Verification(id=id, issued_hash=None, content_hash=None, intact=None)
         now = digest(found.content)
         return Verification(id=id, issued_hash=found.hash, content_hash=now, intact=now == found.hash)

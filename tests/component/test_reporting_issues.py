@@ -135,6 +135,8 @@ async def test_r11_2_missed_mondays_are_made_up_once_each_in_order_by_two_replic
         preview = (await client.get("/reporting/issues/weekly-mayor-2026-W07")).json()
         assert (preview["serial"], preview["hash"], preview["issued_at"]) == (None, None, None)
         assert preview["figures"]["received"] == running["figures"]["received"]
+        unissued = (await client.get("/reporting/issues/weekly-mayor-2026-W07/verification")).json()
+        assert (unissued["intact"], unissued["issued_hash"]) == (None, None)
 
         # A late fact: the letter of W05 was a complaint. W05 stays; W07 says so; W08 does not say it again.
         await world.publish(corrected(late, at("2026-02-12T10:00"), Nature.COMPLAINT))
@@ -318,7 +320,7 @@ async def test_r11_3_a_unit_reads_its_own_reports_the_duty_office_all_and_everyb
         for path, status in (
             ("/reporting/issues/weekly-mayor-2026-W40", 404),
             ("/reporting/issues/weekly-mayor-2026-W54", 404),
-            ("/reporting/issues/weekly-mayor-2026-W10/verification", 404),
+            ("/reporting/issues/weekly-mayor-2026-W40/verification", 404),
             ("/reporting/issues?series=daily", 422),
             ("/reporting/issues?year=1", 422),
             ("/reporting/issues?cursor=x", 400),
