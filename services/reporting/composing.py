@@ -22,6 +22,8 @@ from shared.storage import Aggregates, translated
 
 LONGEST = 10
 """So many of the longest-open letters are shown."""
+LOOK_BACK = timedelta(days=35)
+"""Of a period that ended longer ago when its number is made up for, the list is left out: it would read all rows since."""
 ROWS_AT_ONCE = 500
 _CURVE = {Side.LETTERS: (Figure.RECEIVED, Figure.ANSWERED)}
 _HANDLED = (Figure.ASSIGNED, Figure.ANSWERED_IN_TIME, Figure.ANSWERED_LATE)
@@ -42,6 +44,7 @@ class Composing:
         series, mailbox = run.series, run.mailbox
         name = name_of(mailbox, directory)
         undertaken = series in (Series.MONTHLY, Series.QUARTERLY)
+        known = now - period.ends_at <= LOOK_BACK
         figures = await self.reports.figures(mailbox, period)
         since = await self.reports.totals.cells.first_day(mailbox)
         earlier = await self._known(mailbox, before(series, period), since)
@@ -68,7 +71,8 @@ class Composing:
             hot_regions=hot(figures.regions, earlier.regions if earlier else None),
             ways=figures.dispositions,
             units=ranked(figures.assigned),
-            longest_open=await self._longest_open(mailbox, period, now),
+            longest_open=await self._longest_open(mailbox, period, now) if known else [],
+            longest_open_known=known,
             curve=await self._curve(run, period, since, Side.UNDERTAKEN if undertaken else Side.ASSIGNED),
             corrections=[],
             main_recipients=main,
@@ -125,8 +129,11 @@ class Composing:
         days = (business_date(now) - period.end_day).days + 1
         if days > 0:
             cells = [cell_key(mailbox, period.end_day + timedelta(days=number)) for number in range(days)]
+            # The store leaves out what came later, roughly: moments are stored as text, of whatever zone.
+            latest = f"{at + timedelta(hours=9):%Y-%m-%dT%H:%M:%S}"
             with translated():
-                cursor = self.rows.collection.find({"cells": {"$in": cells}}, {"_id": 0, "state": 1})
+                query = {"cells": {"$in": cells}, "state.registered_at": {"$lt": latest}}
+                cursor = self.rows.collection.find(query, {"_id": 0, "state": 1})
                 async for document in cursor.batch_size(ROWS_AT_ONCE):
                     row = self.rows.load(document["state"])
                     finished = row.finished_at

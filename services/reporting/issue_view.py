@@ -154,6 +154,10 @@ class IssueView(View):
     definitions: dict[str, str]
     """Code of a figure → what it counts, in words."""
     definitions_en: Annotated[dict[str, str], Field(description="The same in English.", default_factory=dict)]
+    longest_open_known: Annotated[
+        bool,
+        Field(description="False: it was made up for so late that `longest_open` was not looked for any more."),
+    ] = True
     undertaken: Annotated[
         bool,
         Field(

@@ -15,8 +15,10 @@ from datetime import UTC, date, datetime
 from secrets import token_hex
 from typing import Any, Protocol
 
+from cachetools import LRUCache
+
 from services.reporting.domain import Row, apart
-from services.reporting.figures import BY_CODE, TAKEN, Counts, Side, cells_of, count
+from services.reporting.figures import BY_CODE, TAKEN, Counts, Side, Tally, cells_of, tallies
 from services.reporting.periods import Period
 from shared.calendar.working_days import WorkingCalendar
 from shared.contracts.reports import Units, is_about_somebody
@@ -27,6 +29,10 @@ _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 _WAITS = {"$gt": _BEGINNING}
 """What the mark of a dirty cell is: closed below, so that the store reads the partial index in its order."""
 ROWS_AT_ONCE = 500
+REMEMBER_FROM = 500
+"""Tallies of the cells recounted together from which on rows are remembered."""
+REMEMBERED = 10_000
+"""Rows whose tallies are remembered: some 2 kB each."""
 OPEN_BELOW = "~"
 """Sorts behind every moment in `open`."""
 
@@ -96,6 +102,9 @@ class Cells:
     calendar: WorkingCalendar = field(default_factory=WorkingCalendar)
     """It says how many working days a time took; cells hold only when it began, so a schedule that arrives later counts."""
     hear: list[Hears] = field(default_factory=list)
+    _remembered: "LRUCache[tuple[str, int, int], tuple[Tally, ...]]" = field(
+        default_factory=lambda: LRUCache(maxsize=REMEMBERED)
+    )
 
     @property
     def collection(self) -> Any:
@@ -153,10 +162,12 @@ class Cells:
         with translated():
             earlier = self.collection.find({"_id": {"$in": list(counts)}}, {"counts": 1})
             before = {document["_id"]: document.get("counts", {}) async for document in earlier}
-            found = rows.collection.find({"cells": {"$in": list(counts)}}, {"_id": 0, "state": 1})
-            async for document in found.batch_size(ROWS_AT_ONCE):
-                count([apart(rows.load(document["state"]), self.units)], counts)
-        tallies = {key: counted.total() for key, counted in counts.items()}
+        async for row_tallies in self._tallies(cells, rows):
+            for tally in row_tallies:
+                counted = counts.get(tally.cell)
+                if counted is not None:
+                    counted[tally[1:]] += 1
+        numbers = {key: counted.total() for key, counted in counts.items()}
         made = token_hex(8)
         stored = {key: dump_counts(counted) for key, counted in counts.items()}
         keys = sorted(stored)  # in the order of `mark`
@@ -168,7 +179,7 @@ class Cells:
         clears: list[Any] = []
         for key in keys:
             cell = by_key[key]
-            content = {"counts": stored[key], "tallies": tallies[key], "made": made}
+            content = {"counts": stored[key], "tallies": numbers[key], "made": made}
             writes.append(UpdateOne({"_id": key, "made": cell.made}, {"$set": content}))
             mine = {"_id": key, "made": made}
             clears.append(UpdateOne({**mine, "stamp": cell.stamp}, {"$unset": {"dirty": ""}}))
@@ -180,7 +191,33 @@ class Cells:
             await listener.recounted(keys)
         with translated():
             await self.collection.bulk_write(clears, ordered=False)
-        return tallies
+        return numbers
+
+    async def _tallies(self, cells: Sequence[Dirty], rows: Aggregates[Row]) -> AsyncIterator[Sequence[Tally]]:
+        """Go through the rows that list any of these cells: where each counts, and as what.
+
+        A large cell that was counted before is most likely counted again soon, and most of its rows have not moved since: of those that
+        have the version they had then, only id and version are read.
+        """
+        wanted = {"cells": {"$in": [cell.key for cell in cells]}}
+        if sum(cell.tallies for cell in cells) < REMEMBER_FROM:
+            async for document in _each(rows.collection.find(wanted, {"_id": 0, "state": 1})):
+                yield tallies(apart(rows.load(document["state"]), self.units))
+            return
+        directory = getattr(self.units, "version", 0)  # it says in whose figures a report counts
+        moved = []
+        async for document in _each(rows.collection.find(wanted, {"version": 1})):
+            known = self._remembered.get((document["_id"], document["version"], directory))
+            if known is None:
+                moved.append(document["_id"])
+            else:
+                yield known
+        for first in range(0, len(moved), ROWS_AT_ONCE):
+            query = {"_id": {"$in": moved[first : first + ROWS_AT_ONCE]}}
+            async for document in _each(rows.collection.find(query, {"version": 1, "state": 1})):
+                found = tuple(tallies(apart(rows.load(document["state"]), self.units)))
+                self._remembered[document["_id"], document["version"], directory] = found
+                yield found
 
     async def sum(self, mailbox: str | None, period: Period) -> Counts:
         """Add up the cells of a mailbox (none: of all) in a period, day by day; see `Totals.sum` for long ones."""
@@ -218,20 +255,13 @@ class Cells:
             )
         return waits is None
 
-    async def first_day(self, mailbox: str | None, limit: int = 40) -> date | None:
+    async def first_day(self, mailbox: str | None) -> date | None:
         """Return the first day on which a mailbox (none: any) has a figure."""
-        first: str = ""
-        while True:
-            query = _of(mailbox, {"$gt": first, "$lt": "9"})
-            with translated():
-                cursor = self.collection.find(query, {"day": 1, "tallies": 1}).sort([("day", 1)]).limit(limit)
-                found = await cursor.to_list(limit)
-            counted = [document["day"] for document in found if document.get("tallies")]
-            if counted:
-                return date.fromisoformat(counted[0])
-            if not found:
-                return None
-            first = found[-1]["day"]
+        query = {**_of(mailbox, {"$gt": "", "$lt": "9"}), "tallies": {"$gt": 0}}
+        with translated():
+            cursor = self.collection.find(query, {"day": 1}).sort([("day", 1)]).limit(1)
+            found = await cursor.to_list(1)
+        return date.fromisoformat(found[0]["day"]) if found else None
 
     async def by_day(self, mailbox: str, since: date) -> dict[date, Counts]:
         """Return the counts of each day since `since` on which a mailbox has any."""
@@ -252,6 +282,15 @@ class Cells:
             number = await self.collection.count_documents({"dirty": _WAITS})
             oldest = await self.collection.find_one({"dirty": _WAITS}, {"dirty": 1}, sort=[("dirty", 1)])
         return number, (datetime.now(UTC) - oldest["dirty"]).total_seconds() if oldest else 0.0
+
+
+async def _each(cursor: Any) -> AsyncIterator[dict[str, Any]]:
+    """Go through a cursor by portions: document by document costs more than the documents."""
+    cursor = cursor.batch_size(ROWS_AT_ONCE)
+    with translated():
+        while documents := await cursor.to_list(ROWS_AT_ONCE):
+            for document in documents:
+                yield document
 
 
 def _of(mailbox: str | None, days: Mapping[str, str]) -> dict[str, Any]:

@@ -19,11 +19,11 @@ from services.reporting.issue_view import IssueView
 from services.reporting.issuing import Issuing
 from services.reporting.periods import parse_week
 from services.reporting.repository import Cells
-from shared.contracts.facts import LetterReceived, LetterReclassified
-from shared.contracts.types import Classification, Nature
+from shared.contracts.facts import CitizenAnswered, LetterReceived, LetterReclassified, LetterRegistered
+from shared.contracts.types import Actor, Channel, Classification, Nature, Number
 from tests.component.test_reporting import START, packed, send
 from tests.conftest import World, eventually
-from tests.histories import histories, recount
+from tests.histories import histories, recount, working_days
 
 DUTY = ("mayor-duty", "mayor", "duty_officer")
 WEEKLY = ["weekly-mayor-2026-W04", "weekly-mayor-2026-W05", "weekly-mayor-2026-W06"]
@@ -342,6 +342,56 @@ async def test_r11_3_a_unit_reads_its_own_reports_the_duty_office_all_and_everyb
             refused = await client.get(path, headers=duty)
             assert (refused.status_code, refused.headers["content-type"]) == (status, "application/problem+json"), path
         assert (await client.get("/reporting/issues/monthly-nowhere-2026-01", headers=duty)).status_code == 404
+
+
+async def test_r11_2_the_longest_open_letters_are_those_of_the_period_s_end_without_reports_about_somebody(
+    world: World,
+) -> None:
+    world.move_clock(at("2026-03-11T09:00"))
+    about = {"reported_mailbox": "education"}
+    names = ("oldest", "answered-in-time", "answered-since", "report", "newest")
+    arrived = {name: letter(name, at(f"2026-02-{17 + place:02}T10:00")) for place, name in enumerate(names)}
+    classification = arrived["report"].classification.model_copy(update={**about, "nature": Nature.REPORT})
+    arrived["report"] = arrived["report"].model_copy(update={"classification": classification})
+    service = build(world.kit())
+    async with world.running(service) as client:
+        for place, fact in enumerate(arrived.values(), start=1):
+            number = Number(mailbox="mayor", prefix="渝府信", ascii_prefix="YFX", year=2026, serial=place)
+            moment = fact.at + timedelta(hours=1)
+            await world.publish(fact, LetterRegistered(letter_id=fact.letter_id, at=moment, number=number))
+        await world.publish(
+            answer("answered-in-time", at("2026-03-06T10:00")), answer("answered-since", at("2026-03-10T10:00"))
+        )
+        ids = [f"weekly-mayor-2026-W{number:02}" for number in (8, 9, 10)]
+        await until_issued(client, ids, series="weekly")
+        week_10 = (await client.get(f"/reporting/issues/{ids[2]}")).json()
+        assert [line["number_text"] for line in week_10["longest_open"]] == [
+            "渝府信〔2026〕1号",
+            "渝府信〔2026〕3号",
+            "渝府信〔2026〕5号",
+        ]
+        first = week_10["longest_open"][0]
+        assert (first["since"], first["mailbox"], first["overdue"]) == ("2026-02-17", "mayor", False)
+        assert first["working_days"] == working_days(at("2026-02-17T11:00"), at("2026-03-08T23:59"))
+        week_9 = (await client.get(f"/reporting/issues/{ids[1]}")).json()
+        assert [line["number"] for line in week_9["longest_open"]] == [
+            "YFX-2026-1",
+            "YFX-2026-2",
+            "YFX-2026-3",
+            "YFX-2026-5",
+        ]
+        world.move_clock(at("2026-05-01T09:00"))
+        late = [f"weekly-mayor-2026-W{number:02}" for number in range(11, 18)]
+        await until_issued(client, [*ids, *late], series="weekly")
+        known = [(await client.get(f"/reporting/issues/{name}")).json()["longest_open_known"] for name in late]
+        assert known == [False, False, True, True, True, True, True]
+
+
+def answer(name: str, moment: datetime) -> CitizenAnswered:
+    author = Actor(subject="mayor-clerk", mailbox="mayor")
+    return CitizenAnswered(
+        letter_id=name, at=moment, mailbox="mayor", channel=Channel.ONLINE, text="已修复。", author=author
+    )
 
 
 async def test_r10_4_page_data_bulletin_and_gauges_show_the_same_numbers(world: World) -> None:

@@ -3,6 +3,9 @@
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import pytest
+
+from services.reporting import repository
 from services.reporting.app import build
 from services.reporting.figures import Counts, Figure
 from services.reporting.periods import Period, month, parse_week, year
@@ -96,3 +99,36 @@ async def test_r10_4_a_total_of_cells_that_are_recounted_meanwhile_is_not_kept(w
         assert "counts" not in await totals.collection.find_one({"_id": name}), "a sum of older cells was kept"
         assert await totals.sum("mayor", whole) == first
         assert "counts" in await totals.collection.find_one({"_id": name})
+
+
+async def test_r10_4_a_large_cell_is_counted_again_from_the_rows_that_moved_and_those_remembered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repository, "REMEMBER_FROM", 0)
+    letters = histories(25, 40, START)
+    service = build(world.kit())
+    read = 0
+    load = service.letters.aggregates.load
+
+    def watched(state: dict[str, Any]) -> Any:
+        nonlocal read
+        read += 1
+        return load(state)
+
+    async with world.running(service):
+        await send(service, packed(letters))
+        await caught_up(service)
+        period = Period(date(2025, 12, 1), date(2026, 3, 1))
+        for mailbox in ("mayor", "education", None):
+            expected = recount(letters, mailbox, period.starts_at, period.ends_at)
+            assert flat(await counted(service, mailbox, period)) == expected
+        cells = cells_of(service)
+        keys = [d["_id"] async for d in cells.collection.find({}, {"_id": 1})]
+        monkeypatch.setattr(service.letters.aggregates, "load", watched)
+        was = {d["_id"]: d["counts"] async for d in cells.collection.find({}, {"counts": 1})}
+        for _ in range(2):  # some rows moved after they were last counted, without another count
+            read = 0
+            await cells.mark(keys)
+            await caught_up(service)
+        assert {d["_id"]: d["counts"] async for d in cells.collection.find({}, {"counts": 1})} == was
+        assert read == 0, "rows that have not moved were read again"
