@@ -8,7 +8,7 @@ from statistics import median as plain_median
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.reporting.figures import cells_of, changed_cells
@@ -172,6 +172,7 @@ def test_r11_2_a_redo_does_not_count_as_a_time_to_reply_again() -> None:
     assert of(*facts).reply_days == {0: 1}
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 40), max_size=30))
 def test_r11_2_mean_and_median_of_counted_days_are_those_of_the_days(days: list[int]) -> None:
     counted = Counter(days)
@@ -203,6 +204,7 @@ def test_r10_2_who_has_a_letter_is_the_last_one_to_whom_it_was_sent_and_who_stil
 # ── periods ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@settings(deadline=None)
 @given(st.dates(date(2001, 1, 1), date(2040, 12, 31)), st.integers(1, 1_500))
 def test_r10_4_a_period_is_cut_into_whole_years_months_and_days_that_follow_each_other(first: date, days: int) -> None:
     period = Period(first, first + timedelta(days=days))
