@@ -9,6 +9,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 SAMPLE = Path("deploy/sample/directory.yaml")
 TOPICS = Path("deploy/topics.yaml")
+CHECKLIST = Path("deploy/sample/checklist.yaml")
+ASSESSMENT = Path("deploy/sample/assessment.yaml")
 
 
 def _numbers(value: Any) -> Any:
@@ -42,6 +44,10 @@ class Settings(BaseSettings):
     """TOPICS_FILE: the declaration of topics; routing makes those of a mailbox that is added while it runs."""
     schedules_folder: Path | None = None
     """SCHEDULES_FOLDER: State Council schedules of years that the calendar library does not know (one YAML file a year)."""
+    checklist_file: Path = CHECKLIST
+    """CHECKLIST_FILE: the list against which spot-checked letters are checked (YAML, R11.1)."""
+    assessment_file: Path = ASSESSMENT
+    """ASSESSMENT_FILE: indicators, weights and bounds of the assessment (YAML, R11.4)."""
     clock_file: Path | None = None
     """CLOCK_FILE: lets the clock start elsewhere and run fast, for demonstrations and tests only."""
     receipt_secret: SecretStr = SecretStr("for demonstrations only: set RECEIPT_SECRET")
