@@ -1,7 +1,7 @@
 -- Every figure once more, from the words of its definition and from the facts alone: no rows, no cells, no days of rows.
 --
 -- `facts` holds every fact of every letter in its order `n`; `directory` the mailboxes with their unit and the mailbox above it; `people`
--- who works where; `periods` (id, starts, ends) half-open spans of time; `today` one moment after all of them.
+-- who works where; `working` the working days; `periods` (id, starts, ends) half-open spans of time; `today` one moment after all of them.
 -- What comes out is `events`: one line for each thing that counts, with the mailbox, side, figure and key that it counts under and the span
 -- of the moment by which it counts: `moment` counts where starts <= moment < ends; `until`, the end of a limit's last day, where starts < until <= ends.
 
@@ -47,6 +47,28 @@ WHERE o.fact = 'ReadingOverdue' AND NOT EXISTS (
     SELECT 1 FROM facts r WHERE r.letter_id = o.letter_id AND r.moment < o.due_at
     AND r.fact IN ('LetterRead', 'LetterRegistered', 'LetterDiscarded', 'LetterNoted'));
 
+-- finished: answered, not accepted or noted, by the first of these moments; open_letters: received and not finished at the end of the period.
+CREATE TABLE finished AS
+SELECT letter_id, min(moment) AS moment FROM facts
+WHERE fact IN ('CitizenAnswered', 'LetterDiscarded', 'LetterNoted') GROUP BY letter_id;
+INSERT INTO events
+SELECT letter_id, l.mailbox, 'letters', 'finished', '', f.moment, NULL, NULL FROM finished f JOIN letters l USING (letter_id);
+INSERT INTO events
+SELECT letter_id, l.mailbox, 'letters', 'open_letters', '', l.moment, NULL, f.moment
+FROM letters l LEFT JOIN finished f USING (letter_id);
+
+-- answer_days: working days after the day of receipt, up to and including that of the first answer.
+CREATE MACRO chongqing(t) AS CAST(t + INTERVAL 8 HOUR AS DATE);
+CREATE TABLE answers AS
+SELECT letter_id, min(moment) AS moment FROM facts WHERE fact = 'CitizenAnswered' GROUP BY letter_id;
+CREATE TABLE taken AS
+SELECT letter_id, '' AS handoff_id, l.moment AS began, a.moment AS done FROM letters l JOIN answers a USING (letter_id);
+INSERT INTO events
+SELECT t.letter_id, any_value(l.mailbox), 'letters', 'answer_days', CAST(count(w.day) AS VARCHAR), any_value(t.done), NULL, NULL
+FROM taken t JOIN letters l USING (letter_id)
+LEFT JOIN working w ON w.day > chongqing(t.began) AND w.day <= chongqing(t.done)
+GROUP BY t.letter_id;
+
 -- registered, noted, discarded per reason: by the moment of that decision; answered, published, withheld: by the first time.
 INSERT INTO events
 SELECT f.letter_id, any_value(l.mailbox), 'letters', w.figure, '', min(f.moment), NULL, NULL
@@ -75,12 +97,12 @@ SELECT e.* FROM (
 JOIN directory d ON d.code = e.mailbox
 WHERE NOT EXISTS (SELECT 1 FROM hidden h WHERE h.letter_id = e.letter_id AND h.unit = d.unit);
 
--- assigned, collected, urged, sent back, returned, extensions granted in whole or in part: each by its own moment.
+-- assigned, collected, urged, sent back, returned, withdrawn, extensions granted in whole or in part: each by its own moment.
 INSERT INTO events
 SELECT e.letter_id, e.mailbox, e.side, w.figure, e.other, f.moment, NULL, NULL
 FROM facts f
 JOIN (VALUES ('HandoffSent', 'assigned'), ('HandoffCollected', 'collected'), ('UrgingSent', 'urged'),
-             ('ReplySentBack', 'sent_back'), ('HandoffReturned', 'returned'), ('ExtensionDecided', 'extended')) w(fact, figure)
+             ('ReplySentBack', 'sent_back'), ('HandoffReturned', 'returned'), ('SlipWithdrawn', 'withdrawn'), ('ExtensionDecided', 'extended')) w(fact, figure)
   ON w.fact = f.fact
 JOIN ends e ON e.letter_id = f.letter_id AND e.handoff_id = f.handoff_id
 WHERE e.way = 'assign' AND (f.fact <> 'ExtensionDecided' OR f.outcome IN ('granted', 'partly'));
@@ -126,12 +148,31 @@ FROM limits l LEFT JOIN replies r USING (letter_id, handoff_id, round)
 JOIN handoffs h USING (letter_id, handoff_id) JOIN ends e USING (letter_id, handoff_id)
 WHERE h.void_n IS NULL AND l.due_at <= (SELECT moment FROM today) AND (r.moment IS NULL OR r.moment >= l.due_at);
 
+-- open: sent, or sent back, and no reply yet at the end of the period, nor returned or withdrawn.
+INSERT INTO events
+SELECT e.letter_id, e.mailbox, e.side, 'open', e.other, b.moment, NULL, least(r.moment, v.moment)
+FROM (SELECT letter_id, handoff_id, 0 AS round, moment FROM handoffs WHERE way = 'assign'
+      UNION ALL SELECT letter_id, handoff_id, round, moment FROM steps WHERE fact = 'ReplySentBack') b
+JOIN ends e USING (letter_id, handoff_id) JOIN handoffs h USING (letter_id, handoff_id)
+LEFT JOIN replies r ON r.letter_id = b.letter_id AND r.handoff_id = b.handoff_id AND r.round = b.round
+LEFT JOIN facts v ON v.letter_id = b.letter_id AND v.n = h.void_n;
+
+-- reply_days: working days after the day of sending, up to and including that of the first reply.
+CREATE TABLE first_replies AS
+SELECT r.letter_id, r.handoff_id, any_value(r.moment) AS done, CAST(count(w.day) AS VARCHAR) AS days
+FROM replies r JOIN handoffs h USING (letter_id, handoff_id)
+LEFT JOIN working w ON w.day > chongqing(h.moment) AND w.day <= chongqing(r.moment)
+WHERE r.round = 0 GROUP BY r.letter_id, r.handoff_id;
+INSERT INTO events
+SELECT e.letter_id, e.mailbox, e.side, 'reply_days', f.days, f.done, NULL, NULL
+FROM first_replies f JOIN ends e USING (letter_id, handoff_id);
+
 -- ── in periods ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 CREATE TABLE counted AS
 SELECT p.id AS period, e.mailbox, e.side, e.figure, e.key, count(*) AS number
-FROM periods p JOIN events e
-  ON (e.figure <> 'overdue' AND e.moment >= p.starts AND e.moment < p.ends)
-  OR (e.figure <> 'overdue' AND e.until > p.starts AND e.until <= p.ends)
-  OR (e.figure = 'overdue' AND e.until <= p.ends AND (e.gone IS NULL OR e.gone >= p.ends))
+FROM periods p JOIN events e ON CASE
+  WHEN e.figure IN ('overdue', 'open', 'open_letters')  -- what is there at the end, however long
+  THEN (e.until <= p.ends OR e.moment < p.ends) AND (e.gone IS NULL OR e.gone >= p.ends)
+  ELSE (e.moment >= p.starts AND e.moment < p.ends) OR (e.until > p.starts AND e.until <= p.ends) END
 GROUP BY ALL;

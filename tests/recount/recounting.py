@@ -8,12 +8,16 @@ from random import Random
 from typing import TypeAlias
 
 import duckdb
+from chinese_calendar import is_workday
 
 from services.reporting.domain import ON, Row, apart
-from services.reporting.figures import Counts, Figure, count, still_overdue, tallies
+from services.reporting.figures import Counts, Figure, count, tallies
 from services.reporting.periods import Period
+from services.reporting.repository import Cells, dump_counts
+from services.reporting.summing import stocks
 from shared.contracts.facts import Fact
 from shared.directory import Directory
+from shared.storage import Store
 from tests.recount.lives import DAYS, FIRST, HORIZON
 
 SQL = Path(__file__).with_name("recount.sql")
@@ -37,6 +41,8 @@ COLUMNS = {
 Numbers: TypeAlias = "Counter[tuple[str, str, str, str]]"
 """(mailbox, side, figure, key) → how many."""
 KNOWN = frozenset(figure.value for figure in Figure)
+SHARES = frozenset({Figure.TIMELINESS})
+"""Divisions of figures, which are compared where they are served."""
 CITY = "*"
 """Stands for all mailboxes together."""
 
@@ -70,6 +76,9 @@ def recounted(file: Path, periods: Sequence[Period], directory: Directory) -> du
         for person in (*one.staff, *((one.leader,) if one.leader else ()))
     ]
     database.executemany("INSERT INTO people VALUES (?, ?)", people)
+    database.execute("CREATE TABLE working (day DATE)")
+    days = [FIRST.date() + timedelta(days=n) for n in range((HORIZON - FIRST).days)]
+    database.executemany("INSERT INTO working VALUES (?)", [(day,) for day in days if is_workday(day)])
     database.execute("CREATE TABLE periods (id INTEGER, starts TIMESTAMPTZ, ends TIMESTAMPTZ)")
     # Days begin at 00:00 in Chongqing, which is UTC+8 the whole year.
     spans = [(n, f"{one.first_day}T00:00:00+08", f"{one.end_day}T00:00:00+08") for n, one in enumerate(periods)]
@@ -113,10 +122,13 @@ class Counted:
         rows = [apart(row, directory) for facts in letters if (row := row_of(facts)) is not None]
         cells: dict[str, Counts] = {tally.cell: Counter() for row in rows for tally in tallies(row)}
         count(rows, cells)
+        added = Cells(Store("mongodb://unused"), directory)
         self._days: dict[str, dict[date, Counts]] = defaultdict(dict)
         for key, counts in cells.items():
             mailbox, _, day = key.rpartition("|")
-            self._days[mailbox][date.fromisoformat(day)] = counts
+            content: Counts = Counter()
+            added.add(dump_counts(counts), date.fromisoformat(day), content)
+            self._days[mailbox][date.fromisoformat(day)] = content
 
     def numbers(self, period: Period) -> Numbers:
         """Return the figures of a period, for each mailbox and for all together."""
@@ -134,7 +146,7 @@ class Counted:
 
 
 def _put(found: Numbers, mailbox: str, inside: Counts, before: Counts) -> None:
-    for (side, figure, key), number in (inside + still_overdue(before + inside)).items():
+    for (side, figure, key), number in (inside + stocks(before + inside)).items():
         for where in (mailbox, CITY):
             found[where, side.value, figure.value, key] += number
 
