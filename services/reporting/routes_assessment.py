@@ -218,10 +218,13 @@ def router(scores: Scores, clock: Clock, press: Press) -> APIRouter:  # noqa: PL
     @routes.post(
         "/assessments/{period}/issue", status_code=201, summary="发布考评 Freeze the scores of a period (R11.4)"
     )
-    async def issue(caller: Authenticated, period: PeriodName) -> Issued:
-        """Once, after its end: with the method, its hash, by whom and when."""
+    async def issue(caller: Authenticated, period: PeriodName, response: Response) -> Issued:
+        """Once, after its end: with the method, its hash, by whom and when. Asked again, it answers 200 with what was issued."""
         rights.ASSESSMENT.check(caller, {})
-        return await scores.issue(period, actor(caller), clock.now())
+        made, new = await scores.issue(period, actor(caller), clock.now())
+        if not new:
+            response.status_code = 200
+        return made
 
     @routes.get("/assessments/{period}/issued", summary="已发布的考评 The issued scores of a period (R11.4)")
     async def issued(caller: Authenticated, period: PeriodName) -> Issued:

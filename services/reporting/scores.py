@@ -225,13 +225,16 @@ class Scores:
             document = await self._issued.find_one({"_id": period})
         return None if document is None else Issued.model_validate(document["issued"])
 
-    async def issue(self, name: str, by: Actor, now: Moment) -> Issued:
-        """Freeze the scores of a period by the method in force, once.
+    async def issue(self, name: str, by: Actor, now: Moment) -> tuple[Issued, bool]:
+        """Freeze the scores of a period by the method in force, once; return what is issued, and whether it is by this request.
 
         Raises:
-            RuleBroken: the period is not over, its figures are being counted, or it was issued before (R11.4).
+            RuleBroken: the period is not over, or its figures are being counted (R11.4).
         """
         period = parse_period(name)
+        before = await self.issued(name)
+        if before is not None:
+            return before, False
         if period.ends_at > now:
             last = period.end_day - timedelta(days=1)
             raise RuleBroken(RULE, f"时段至{last}24时止，尚未结束 / The period is not over: its last day is {last}")
@@ -251,10 +254,6 @@ class Scores:
         try:
             with translated():
                 await self._issued.insert_one({"_id": name, "issued": made.model_dump(mode="json")})
-        except DuplicateKey:
-            before = await self.issued(name)
-            when = f"{before.issued_at:%Y-%m-%d %H:%M} UTC" if before else ""
-            raise RuleBroken(
-                RULE, f"该时段的考评已于 {when} 发布，不再改变 / It was issued at {when} and does not change any more"
-            ) from None
-        return made
+        except DuplicateKey:  # by somebody else at the same moment
+            return await self.issue(name, by, now)
+        return made, True
