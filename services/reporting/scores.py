@@ -13,7 +13,7 @@ from services.reporting.assessment import FIGURES, RULE, SPOT_CHECKS, Indicator,
 from services.reporting.checklist import Answer
 from services.reporting.domain import Row, apart
 from services.reporting.figures import cell_key, tallies
-from services.reporting.periods import FIRST_YEAR, LAST_YEAR, Period
+from services.reporting.periods import FIRST_YEAR, LAST_YEAR, Period, month, quarter, year
 from services.reporting.repository import NAME, ROWS_AT_ONCE
 from services.reporting.spot_store import Spots
 from shared.calendar.zone import business_date
@@ -35,10 +35,10 @@ def parse_period(text: str) -> Period:
     """
     match = _FORM.fullmatch(text)
     if match and FIRST_YEAR <= int(match[1]) < LAST_YEAR:
-        year = int(match[1])
-        first = int(match[2]) if match[2] else 3 * int(match[3]) - 2 if match[3] else 1
-        after = first + (1 if match[2] else 3 if match[3] else 12)
-        return Period(date(year, first, 1), date(year + (after > 12), (after - 1) % 12 + 1, 1))
+        number = int(match[1])
+        if match[2]:
+            return month(date(number, int(match[2]), 1))
+        return quarter(date(number, 3 * int(match[3]), 1)) if match[3] else year(number)
     raise BadInput(
         RULE,
         "没有这个考评时段；请写年、季度或月，例如 2026、2026-Q1、2026-03 / "

@@ -75,7 +75,7 @@ async def test_r11_4_a_score_opens_into_its_letters_and_an_issued_one_never_chan
         # Each number opens into its letters, in pages, each once.
         own = await get(client, world, f"/mailboxes/{UNIT}/assessments/{PERIOD}", CLERK)
         assert own["score"] == mine
-        for name in ("in-time", "urged", "read-on-the-day", "published"):
+        for name in ("in-time", "urged", "sent-back", "read-on-the-day", "published"):
             for part in ("numerator", "denominator"):
                 path = f"/mailboxes/{UNIT}/assessments/{PERIOD}/indicators/{name}/letters?part={part}"
                 found = await all_lines(client, world, path)

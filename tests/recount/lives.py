@@ -275,6 +275,7 @@ class Life:
 
     def _on_desk(self, _: Any) -> bool:
         me, random = self._holder(), self.random
+        ways: list[tuple[Way, str, AnswerBy | None]]
         if me == "mayor":
             unit = random.choice(self.city.units)
             ways = [(Way.ASSIGN, unit, one) for one in (*[AnswerBy.ASSIGNEE] * 5, *[AnswerBy.ASSIGNER] * 3)]

@@ -166,7 +166,7 @@ def wrong(**changes: Any) -> str:
             "there is no figure 'undertaken.overdue'; these are: letters.received",
         ),
         (
-            {"indicators__weight": 41},
+            {"indicators__weight": 36},
             "groups/districts: 指标权重之和为 101，须为 100 / the weights of its indicators add up to 101; make it 100",
         ),
         ({"indicators__lower": 0.99}, "indicators/in-time/lower: 下限 0.99 须小于上限 0.98"),

@@ -124,7 +124,8 @@ def test_r11_1_a_third_person_settles_a_disagreement_at_once() -> None:
     done = settle(letter, LIST, {"facts-checked": NO}, "已电话核实", person("zhao"), NOW)
     assert done.progress is Progress.DONE
     assert done.result == {**ALL_YES, "facts-checked": NO}
-    assert done.settlement and not done.settlement.agreed
+    assert done.settlement is not None
+    assert not done.settlement.agreed
     assert settle(done, LIST, {"facts-checked": NO}, "", person("zhao"), NOW) is done, "sent again"
     with pytest.raises(RuleBroken):
         settle(done, LIST, {"facts-checked": YES}, "", person("qian"), NOW)
@@ -139,8 +140,10 @@ def test_r11_1_the_two_readers_settle_it_only_by_saying_the_same() -> None:
     other = settle(proposed, LIST, {"facts-checked": NONE}, "", person("wu"), NOW)
     assert other.progress is Progress.DISAGREED
     done = settle(proposed, LIST, {"facts-checked": NO}, "", person("wu"), NOW)
-    assert done.settlement and done.settlement.agreed
-    assert done.result and done.result["facts-checked"] is NO
+    assert done.settlement is not None
+    assert done.settlement.agreed
+    assert done.result is not None
+    assert done.result["facts-checked"] is NO
 
 
 def test_r11_1_each_item_needs_an_answer_that_it_may_have() -> None:
@@ -232,7 +235,7 @@ items:
 def test_r11_1_a_checklist_that_cannot_be_read_says_which_setting_to_change(tmp_path: Path) -> None:
     assert "it cannot be read" in refused(tmp_path, "title: [")
     assert "it must hold named entries" in refused(tmp_path, "- read\n")
-    with pytest.raises(ConfigurationError, match="set CHECKLIST_FILE to one, for example deploy/sample/checklist.yaml"):
+    with pytest.raises(ConfigurationError, match="set CHECKLIST_FILE to one, for example deploy/sample/checklist"):
         load_checklist(tmp_path / "none.yaml")
 
 
