@@ -12,6 +12,24 @@ from tests.recount.recounting import SHARES, Counted, differences, export, rando
 
 LETTERS = int(os.environ.get("RECOUNT_LETTERS", "20000"))
 PERIODS = int(os.environ.get("RECOUNT_PERIODS", "30"))
+VARIETY = """
+    SELECT 'a return', count(*) FROM facts WHERE fact = 'HandoffReturned'
+    UNION ALL SELECT 'a withdrawal', count(*) FROM facts WHERE fact = 'SlipWithdrawn'
+    UNION ALL SELECT 'a redo', count(*) FROM facts WHERE fact = 'ReplySentBack'
+    UNION ALL SELECT 'a granted extension', count(*) FROM facts WHERE fact = 'ExtensionDecided' AND outcome <> 'refused'
+    UNION ALL SELECT 'a forward', count(*) FROM handoffs WHERE way = 'forward'
+    UNION ALL SELECT 'a second assignment', count(*) FROM
+        (SELECT letter_id FROM handoffs WHERE way = 'assign' GROUP BY letter_id HAVING count(*) > 1)
+    UNION ALL SELECT 'a late correction', count(*) FROM facts f JOIN handoffs h USING (letter_id)
+        WHERE f.fact = 'LetterReclassified' AND f.n > h.n
+    UNION ALL SELECT 'a report that is hidden from a party', count(*) FROM handoffs h
+        JOIN directory d ON d.code = h.receiver JOIN hidden x ON x.letter_id = h.letter_id AND x.unit = d.unit
+    UNION ALL SELECT 'a lateness declared although it was answered in the last instant', count(*) FROM facts o
+        JOIN replies r USING (letter_id, handoff_id) WHERE o.fact = 'ReplyOverdue' AND r.moment = o.due_at - INTERVAL 1 MILLISECOND
+    UNION ALL SELECT 'a turn of the year', count(*) FROM
+        (SELECT letter_id FROM facts GROUP BY letter_id HAVING year(chongqing(min(moment))) < year(chongqing(max(moment))))
+"""
+"""What must be among the letters, so that the recount is worth something."""
 SEED = int(os.environ.get("RECOUNT_SEED", "7"))
 
 
@@ -27,6 +45,8 @@ def test_r10_4_recount_of_30_periods_over_20_000_letters_gives_every_figure_agai
     assert not lacking, (
         f"no recount of these, or no letter in which they occur; write recount.sql or lives.py: {lacking}"
     )
+    for what, number in database.execute(VARIETY).fetchall():
+        assert number >= LETTERS / 400, f"too few letters show {what}: {number}"
     counted = Counted(letters, directory)
     wrong = []
     numbers = 0
