@@ -134,7 +134,7 @@ PUT /reporting/spot-checks/{check_id}/letters/{place}/result | real  | duty:dC
 POST /reporting/spot-checks/{check_id}/letters/{place}/settle | real | duty:dC
 GET /reporting/spot-checks/{check_id}/counts             | real      | duty:dC
 POST /reporting/spot-checks/{check_id}/close             | real      | duty:dC
-GET /reporting/mailboxes/{code}/spot-checks              | real      | named:chlu duty:dC
+GET /reporting/mailboxes/{code}/spot-checks              | real      | named:chl duty:dC
 GET /reporting/assessment/method                         | none      | every:chldu
 GET /reporting/assessments/{period}                      | none      | duty:dC
 GET /reporting/assessments/{period}/table.xlsx           | none      | duty:dC
@@ -142,7 +142,7 @@ POST /reporting/assessments/{period}/what-if             | none      | duty:dC
 POST /reporting/assessments/{period}/issue               | none      | duty:dC
 GET /reporting/assessments/{period}/issued               | none      | duty:dC
 GET /reporting/mailboxes/{code}/assessments/{period}     | none      | named:chlu duty:dC
-GET /reporting/mailboxes/{code}/assessments/{period}/indicators/{indicator}/letters | none | named:chlu duty:dC
+GET /reporting/mailboxes/{code}/assessments/{period}/indicators/{indicator}/letters | none | named:chl duty:dC
 """
 """`METHOD path[?case] | where the letter stands | who may`. A case is another situation of the same endpoint."""
 

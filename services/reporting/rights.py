@@ -21,18 +21,21 @@ UNIT_REPORT: Final = right("R11.3", "单位月报、季报 / a unit's reports", 
 
 CHECKLIST: Final = right("R11.1", "抽查清单 / the checklist of spot checks", (READERS, Relation.EVERYBODY))
 SPOT_CHECKS: Final = right("R11.1", "抽查 / spot checks", ((Role.DUTY_OFFICER,), Relation.DUTY))
+PEOPLE: Final = READERS - {Role.UNIT_SYSTEM}
+"""Where single letters are named: a unit's system cannot tell whom a report is about from others of its mailbox (R3.3)."""
 CHECKED: Final = right(
     "R11.1",
     "对本单位的抽查结果 / closed spot checks about a unit",
-    (READERS, (Relation.NAMED, Relation.DUTY)),
+    (PEOPLE, (Relation.NAMED, Relation.DUTY)),
     note="Without reports about the unit or the caller.",
 )
 METHOD: Final = right("R11.4", "考评办法 / the method of assessment", (READERS, Relation.EVERYBODY))
 ASSESSMENT: Final = right("R11.4", "考评 / scores of all units", ((Role.DUTY_OFFICER,), Relation.DUTY))
-ASSESSED: Final = right(
+ASSESSED: Final = right("R11.4", "单位考评 / the score of a unit", (READERS, (Relation.NAMED, Relation.DUTY)))
+ASSESSED_LETTERS: Final = right(
     "R11.4",
-    "单位考评 / the score of a unit and its letters",
-    (READERS, (Relation.NAMED, Relation.DUTY)),
+    "指标所计来信 / the letters behind a unit's score",
+    (PEOPLE, (Relation.NAMED, Relation.DUTY)),
     note="Without reports about the unit or the caller.",
 )
 
@@ -64,6 +67,6 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "POST /reporting/assessments/{period}/issue": ASSESSMENT,
     "GET /reporting/assessments/{period}/issued": ASSESSMENT,
     "GET /reporting/mailboxes/{code}/assessments/{period}": ASSESSED,
-    "GET /reporting/mailboxes/{code}/assessments/{period}/indicators/{indicator}/letters": ASSESSED,
+    "GET /reporting/mailboxes/{code}/assessments/{period}/indicators/{indicator}/letters": ASSESSED_LETTERS,
 }
 """Method and path → who may. A new endpoint gets its row here."""

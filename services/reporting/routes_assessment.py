@@ -268,7 +268,7 @@ def router(scores: Scores, clock: Clock, press: Press) -> APIRouter:  # noqa: PL
         limit: Limit = 50,
     ) -> Page[LineView]:
         """In the order of days, without those that are kept from the caller."""
-        rights.ASSESSED.check(caller, {Relation.NAMED: (code, directory.current(code))})
+        rights.ASSESSED_LETTERS.check(caller, {Relation.NAMED: (code, directory.current(code))})
         asked, found = parse_period(period), scores.indicator(indicator)
         if code not in directory:
             raise NotFound("R2.1", "名录中没有这个信箱 / The directory has no such mailbox")
