@@ -6,30 +6,24 @@ order in which they could.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache, partial
-from itertools import count
+from functools import partial
 from random import Random
 from typing import Any
 
 from services.deadline import domain as deadline
 from services.deadline.state import ON as DEADLINE
-from services.deadline.working_time import rules_of
 from services.intake import domain as intake
 from services.intake.handlers import receiving_mailbox
 from services.publication import domain as publication
 from services.routing import domain as routing
-from services.routing.domain import Application, ReplyText, SlipText, Verdict, Who
+from services.routing.domain import Application, ReplyText, SlipText, Verdict
 from services.routing.models import Handoff, Stage
 from services.routing.state import ON as ROUTING
-from services.settings import SAMPLE, Settings
-from shared.calendar.working_days import WorkingCalendar
 from shared.contracts.errors import RuleBroken
 from shared.contracts.facts import Fact
 from shared.contracts.submissions import SubmissionAccepted
 from shared.contracts.types import (
-    Actor,
     AnswerBy,
     Channel,
     Classification,
@@ -41,7 +35,7 @@ from shared.contracts.types import (
     Way,
     WithholdingGround,
 )
-from shared.directory import Directory, load_directory
+from tests.recount.city import Ground, ground, who
 
 FIRST = datetime(2024, 11, 1, tzinfo=UTC)
 """From when letters come, so that many lie across the turn of a year or two."""
@@ -53,34 +47,6 @@ HORIZON = FIRST + timedelta(days=DAYS) + 2 * LONGEST
 _CONTACT = Contact(name="某人", phone="13800138000")
 _DOMAINS = ("utilities-water", "utilities-power", "transport-bus", "education-exams")
 _REGIONS = ("500103", "500105", "500000", "500101")
-_PAIRS = {"clerk": "1", "head": "2", "leader": "3", "duty_officer": "4"}
-
-
-@dataclass(frozen=True)
-class Ground:
-    """What all lives share."""
-
-    directory: Directory
-    rules: deadline.Rules
-    units: tuple[str, ...]
-    serials: "count[int]" = field(default_factory=lambda: count(1))
-
-
-@cache
-def ground() -> Ground:
-    """Return the sample city with its calendar."""
-    directory = load_directory(SAMPLE)
-    rules = rules_of(WorkingCalendar(()), Settings())
-    units = tuple(one.code for one in directory.mailboxes() if one.kind.is_unit)
-    # Some units get most of the letters, as in a city; those with departments are among them.
-    favoured = tuple(one.code for one in directory.mailboxes() if len(directory.same_unit(one.code)) > 1)
-    favoured = tuple(code for code in favoured if code in units)[:6]
-    return Ground(directory, rules, favoured * 4 + units[:12])
-
-
-def who(mailbox: str, role: str) -> Who:
-    """Return somebody of a mailbox."""
-    return Who(actor=Actor(subject=f"{mailbox}-{_PAIRS[role]}", mailbox=mailbox), roles=frozenset({role}))
 
 
 class Life:

@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 from services.reporting.figures import Figure
-from tests.recount.lives import ground, lives
+from tests.recount.city import ground
+from tests.recount.lives import lives
 from tests.recount.recounting import SHARES, Counted, differences, export, random_periods, recount_of, recounted
 
 LETTERS = int(os.environ.get("RECOUNT_LETTERS", "20000"))

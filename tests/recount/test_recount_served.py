@@ -16,7 +16,8 @@ from services.reporting.figures import Figure
 from services.settings import SAMPLE
 from tests.component.test_reporting import caught_up, packed, send
 from tests.conftest import World
-from tests.recount.lives import HORIZON, ground, lives
+from tests.recount.city import ground
+from tests.recount.lives import HORIZON, lives
 from tests.recount.recounting import CITY, Numbers, differences, export, random_periods, recount_of, recounted
 
 TAKEN = {"answer_days", "reply_days"}
