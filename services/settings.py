@@ -12,6 +12,8 @@ RATE = r"^([1-9]\d{0,5}/[1-9]\d{0,5})?$"
 SAMPLE = Path("deploy/sample/directory.yaml")
 TOPICS = Path("deploy/topics.yaml")
 REDACTION = Path("deploy/redaction.yaml")
+CHECKLIST = Path("deploy/sample/checklist.yaml")
+ASSESSMENT = Path("deploy/sample/assessment.yaml")
 
 
 def _numbers(value: Any) -> Any:
@@ -52,6 +54,10 @@ class Settings(BaseSettings):
     """REDACTION_FILE: the words by which publication proposes redactions (YAML, R9.1)."""
     schedules_folder: Path | None = None
     """SCHEDULES_FOLDER: State Council schedules of years that the calendar library does not know (one YAML file a year)."""
+    checklist_file: Path = CHECKLIST
+    """CHECKLIST_FILE: the list against which spot-checked letters are checked (YAML, R11.1)."""
+    assessment_file: Path = ASSESSMENT
+    """ASSESSMENT_FILE: indicators, weights and bounds of the assessment (YAML, R11.4)."""
     clock_file: Path | None = None
     """CLOCK_FILE: lets the clock start elsewhere and run fast, for demonstrations and tests only."""
     receipt_secret: SecretStr = SecretStr("for demonstrations only: set RECEIPT_SECRET")

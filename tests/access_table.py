@@ -10,6 +10,9 @@ add its line here, and what to send to it to `BODIES`, `QUERIES` or `place`.
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+import yaml
+
+from services.settings import ASSESSMENT, CHECKLIST
 from tests.access_letters import PUBLIC, Letter
 
 ROLES: Final = {
@@ -22,6 +25,8 @@ ROLES: Final = {
     "C": ("clerk", "duty_officer"),
 }
 ANYBODY: Final = "anybody"
+ALL_YES: Final = {item["id"]: "yes" for item in yaml.safe_load(CHECKLIST.read_text(encoding="utf-8"))["items"]}
+"""What is found where everything is as it should be."""
 
 EXPECTED: Final = """
 POST /intake/letters                                     | none      | anybody
@@ -141,6 +146,26 @@ GET /reporting/issues/{id}?unit                          | none      | named:chl
 GET /reporting/issues/{id}/verification?unit             | none      | named:chlu receiver:chlu duty:dC
 GET /reporting/mailboxes/{code}/figures                  | none      | named:chlu duty:dC
 GET /reporting/city/figures                              | none      | duty:dC
+GET /reporting/checklist                                 | none      | every:chldu
+POST /reporting/spot-checks                              | real      | duty:dC
+GET /reporting/spot-checks                               | real      | duty:dC
+GET /reporting/spot-checks/{check_id}                    | real      | duty:dC
+GET /reporting/spot-checks/{check_id}/redraw             | real      | duty:dC
+GET /reporting/spot-checks/{check_id}/form.xlsx          | real      | duty:dC
+GET /reporting/spot-checks/{check_id}/letters/{place}    | real      | duty:dC
+PUT /reporting/spot-checks/{check_id}/letters/{place}/result | real  | duty:dC
+POST /reporting/spot-checks/{check_id}/letters/{place}/settle | real | duty:dC
+GET /reporting/spot-checks/{check_id}/counts             | real      | duty:dC
+POST /reporting/spot-checks/{check_id}/close             | real      | duty:dC
+GET /reporting/mailboxes/{code}/spot-checks              | real      | named:chl duty:dC
+GET /reporting/assessment/method                         | none      | every:chldu
+GET /reporting/assessments/{period}                      | none      | duty:dC
+GET /reporting/assessments/{period}/table.xlsx           | none      | duty:dC
+POST /reporting/assessments/{period}/what-if             | none      | duty:dC
+POST /reporting/assessments/{period}/issue               | none      | duty:dC
+GET /reporting/assessments/{period}/issued               | none      | duty:dC
+GET /reporting/mailboxes/{code}/assessments/{period}     | none      | named:chlu duty:dC
+GET /reporting/mailboxes/{code}/assessments/{period}/indicators/{indicator}/letters | none | named:chl duty:dC
 """
 """`METHOD path[?case] | where the letter stands | who may`. A case is another situation of the same endpoint."""
 
@@ -286,6 +311,11 @@ BODIES: Final[Mapping[str, Any]] = {
         "privacy": False,
         "highly_sensitive": False,
     },
+    "POST /reporting/spot-checks": {"units": ["yuzhong"], "from": "2026-03-02", "to": "2026-03-03", "size": 1},
+    "PUT /reporting/spot-checks/{check_id}/letters/{place}/result": {"answers": ALL_YES},
+    "POST /reporting/spot-checks/{check_id}/letters/{place}/settle": {"answers": {"facts-checked": "yes"}},
+    "POST /reporting/spot-checks/{check_id}/close": {"reason": "检查权限"},
+    "POST /reporting/assessments/{period}/what-if": yaml.safe_load(ASSESSMENT.read_text(encoding="utf-8")),
     "POST /publication/cases/{letter_id}/approve": {"text_hash": PUBLIC.hash},
     "POST /publication/cases/{letter_id}/withhold": {"grounds": ["privacy"]},
     "POST /publication/cases/{letter_id}/withdraw": {"ground": "inaccurate"},
@@ -311,6 +341,9 @@ def place(row: Row, letter: Letter, **known: str) -> str:
         "code": code,
         "number": letter.number.ascii,
         "week": "2026-W10",
+        "period": "2025-Q4",
+        "indicator": "in-time",
+        "place": "1",
         "id": "monthly-education-2026-03" if row.case == "unit" else "weekly-mayor-2026-W10",
         "kind": "html",
         "month": "2026-03",
@@ -321,4 +354,6 @@ def place(row: Row, letter: Letter, **known: str) -> str:
     filled = {**parts, **more, **known}
     if row.key == "GET /intake/receipts/{code}":
         filled["code"] = known["receipt"]
+    if row.key.endswith("/settle"):
+        filled["check_id"] = known["disputed"]
     return row.key.partition(" ")[2].format(**filled)

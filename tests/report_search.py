@@ -141,7 +141,7 @@ class City:
             "extension_id": ["e1"],
             "instruction_id": ["i1"],
         }
-        known |= {"kind": ["html"]}
+        known |= {"kind": ["html"], "period": ["2026-Q1"], "indicator": ["in-time", "read-on-the-day"]}
         known |= {"number": ["YFX-2026-1", "YJX-2026-1"]}
         document = self.client._transport.app.openapi()  # type: ignore[attr-defined]
         schemas = document["components"]["schemas"]

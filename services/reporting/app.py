@@ -20,6 +20,7 @@ from services.reporting.reports import Reports
 from services.reporting.repository import NAME, Cells, make_rows
 from services.reporting.routes_issues import Reading
 from services.reporting.running_week import RunningWeek
+from services.reporting.supervising import supervise
 from services.reporting.totals import Totals
 from services.runtime import Kit, Service
 from shared.messaging.broker import committed_of, ends_of, subscribe
@@ -78,6 +79,7 @@ def build(kit: Kit) -> Service:
     service.sweeps |= {"cells": recounting.sweep, "issues": issuing.sweep}
     service.measures += [recounting.measure, issuing.measure, RunningWeek(reports, kit.clock).measure]
     service.routers.append(api.router(reports, issues, reading, kit.clock, pages, public=settings.bulletin_public))
+    supervise(service, rows.aggregates)
     return service
 
 

@@ -19,6 +19,26 @@ ISSUES: Final = (
 
 UNIT_REPORT: Final = right("R11.3", "单位月报、季报 / a unit's reports", (READERS, (Relation.NAMED, Relation.DUTY)))
 
+CHECKLIST: Final = right("R11.1", "抽查清单 / the checklist of spot checks", (READERS, Relation.EVERYBODY))
+SPOT_CHECKS: Final = right("R11.1", "抽查 / spot checks", ((Role.DUTY_OFFICER,), Relation.DUTY))
+PEOPLE: Final = READERS - {Role.UNIT_SYSTEM}
+"""Where single letters are named: a unit's system cannot tell whom a report is about from others of its mailbox (R3.3)."""
+CHECKED: Final = right(
+    "R11.1",
+    "对本单位的抽查结果 / closed spot checks about a unit",
+    (PEOPLE, (Relation.NAMED, Relation.DUTY)),
+    note="Without reports about the unit or the caller.",
+)
+METHOD: Final = right("R11.4", "考评办法 / the method of assessment", (READERS, Relation.EVERYBODY))
+ASSESSMENT: Final = right("R11.4", "考评 / scores of all units", ((Role.DUTY_OFFICER,), Relation.DUTY))
+ASSESSED: Final = right("R11.4", "单位考评 / the score of a unit", (READERS, (Relation.NAMED, Relation.DUTY)))
+ASSESSED_LETTERS: Final = right(
+    "R11.4",
+    "指标所计来信 / the letters behind a unit's score",
+    (PEOPLE, (Relation.NAMED, Relation.DUTY)),
+    note="Without reports about the unit or the caller.",
+)
+
 RIGHTS: Final[Mapping[str, Right]] = {
     "GET /reporting/weeks": public("R11.2", "周报目录 / weeks with figures", note=FIGURES_ONLY),
     "GET /reporting/weeks/{week}": public("R11.2", "周报 / the weekly bulletin, as data", note=FIGURES_ONLY),
@@ -28,5 +48,25 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "GET /reporting/issues/{id}/verification": public("R11.2", "核对一期 / whether it is as issued", note=ISSUES),
     "GET /reporting/mailboxes/{code}/figures": FIGURES,
     "GET /reporting/city/figures": CITY,
+    "GET /reporting/checklist": CHECKLIST,
+    "POST /reporting/spot-checks": SPOT_CHECKS,
+    "GET /reporting/spot-checks": SPOT_CHECKS,
+    "GET /reporting/spot-checks/{check_id}": SPOT_CHECKS,
+    "GET /reporting/spot-checks/{check_id}/redraw": SPOT_CHECKS,
+    "GET /reporting/spot-checks/{check_id}/form.xlsx": SPOT_CHECKS,
+    "GET /reporting/spot-checks/{check_id}/letters/{place}": SPOT_CHECKS,
+    "PUT /reporting/spot-checks/{check_id}/letters/{place}/result": SPOT_CHECKS,
+    "POST /reporting/spot-checks/{check_id}/letters/{place}/settle": SPOT_CHECKS,
+    "POST /reporting/spot-checks/{check_id}/close": SPOT_CHECKS,
+    "GET /reporting/spot-checks/{check_id}/counts": SPOT_CHECKS,
+    "GET /reporting/mailboxes/{code}/spot-checks": CHECKED,
+    "GET /reporting/assessment/method": METHOD,
+    "GET /reporting/assessments/{period}": ASSESSMENT,
+    "GET /reporting/assessments/{period}/table.xlsx": ASSESSMENT,
+    "POST /reporting/assessments/{period}/what-if": ASSESSMENT,
+    "POST /reporting/assessments/{period}/issue": ASSESSMENT,
+    "GET /reporting/assessments/{period}/issued": ASSESSMENT,
+    "GET /reporting/mailboxes/{code}/assessments/{period}": ASSESSED,
+    "GET /reporting/mailboxes/{code}/assessments/{period}/indicators/{indicator}/letters": ASSESSED_LETTERS,
 }
 """Method and path → who may. A new endpoint gets its row here."""

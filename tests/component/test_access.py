@@ -22,7 +22,7 @@ from shared.contracts.envelope import Outgoing, pack
 from shared.contracts.facts import Fact
 from shared.contracts.mailbox import ActionDone, ActionRefused
 from tests.access_letters import Letter
-from tests.access_table import BODIES, MAILBOXES, QUERIES, ROLES, Row, actions, place, rows
+from tests.access_table import ALL_YES, BODIES, MAILBOXES, QUERIES, ROLES, Row, actions, place, rows
 from tests.citizen_pages import FILLED, Visitor
 from tests.conftest import MONDAY, World, eventually
 from tests.unit.test_publication_cleaning import saved
@@ -308,6 +308,24 @@ async def _through_the_front_door(city: City) -> None:
         "attachment_id": view["attachments"][0]["id"],
         "receipt": answer.json()["receipt"],
     }
+    await _spot_checked(city)
+
+
+async def _spot_checked(city: City) -> None:
+    """Two samples of that letter for two readers: one untouched, one on which the readers differ."""
+    duty, other = (city.world.token(f"mayor-{name}", "mayor", "duty_officer") for name in ("lin", "gao"))
+    wanted = {**BODIES["POST /reporting/spot-checks"], "double": True}
+
+    async def drawn() -> str:
+        answer = await city.client.post("/reporting/spot-checks", json=wanted, headers=duty)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    city.known |= {"check_id": await eventually(drawn), "disputed": await eventually(drawn)}
+    for reader, answers in ((duty, ALL_YES), (other, {**ALL_YES, "facts-checked": "no"})):
+        path = f"/reporting/spot-checks/{city.known['disputed']}/letters/1/result"
+        read = await city.client.put(path, json={"answers": answers}, headers=reader)
+        assert read.status_code == 200, read.text
 
 
 # ── actions of units' systems ────────────────────────────────────────────────────────────────────────────────────────
