@@ -2,7 +2,7 @@
 
 The rule, in words:
 
-1. A breakdown of letters (by domain, region or unit) shows no class with fewer than three letters. Such classes are added up as others (其他).
+1. A breakdown of letters (by domain, region or unit) shows no class with fewer than three letters. Such classes are added up as *others*.
 2. Since the total is known, others must not give a class away: where fewer than three letters would stand there, or where it follows from
    the sum that each class has two, the smallest classes still shown join them, all that are equally small, until that is no longer so.
 3. It is decided once for each calendar month, when the month is over, and for the whole city. Any longer period adds up what was shown of
