@@ -111,6 +111,9 @@ GET /public/board.json                                   | none      | anybody
 GET /reporting/weeks                                     | none      | anybody
 GET /reporting/weeks/{week}                              | none      | anybody
 GET /reporting/weeks/{week}/page                         | none      | anybody
+GET /statistics                                          | none      | anybody
+GET /statistics.json                                     | none      | anybody
+GET /statistics.csv                                      | none      | anybody
 GET /reporting/mailboxes/{code}/figures                  | none      | named:chlu duty:dC
 GET /reporting/city/figures                              | none      | duty:dC
 """

@@ -7,11 +7,13 @@ leaders, units, duty office ◀──HTTP── api: weekly bulletin, figures of
 
 from pathlib import Path
 
-from services.reporting import api
+from services.reporting import api, routes_statistics
 from services.reporting.domain import ON
 from services.reporting.handlers import Recounting, Rows
 from services.reporting.reports import Reports
 from services.reporting.repository import NAME, Cells, make_rows
+from services.reporting.statistics import Statistics
+from services.reporting.statistics_cells import Months
 from services.runtime import Kit, Service
 from shared.messaging.broker import subscribe
 from shared.messaging.letters import Domain
@@ -51,5 +53,9 @@ def build(kit: Kit) -> Service:
     service.measures.append(recounting.measure)
     service.routers.append(
         api.router(Reports(cells, kit.directory), kit.clock, pages, public=kit.settings.bulletin_public)
+    )
+    months = Months(cells, kit.directory)
+    service.routers.append(
+        routes_statistics.router(Statistics(months.read, months.first_day, kit.directory), kit.clock, pages)
     )
     return service
