@@ -34,6 +34,11 @@ class Table:
     total: bool = False
     """Whether the last row adds up the others."""
 
+    @property
+    def numbers(self) -> tuple[bool, ...]:
+        """Whether each column holds numbers, which stand at its right."""
+        return tuple(any(isinstance(value, int | float) for value in column) for column in zip(*self.rows, strict=True))
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
@@ -90,11 +95,6 @@ def shown(value: Value) -> str:
     return number(value) if isinstance(value, int | float) else value
 
 
-def is_number(value: Value) -> bool:
-    """Whether a value stands at the right of its column."""
-    return isinstance(value, int | float)
-
-
 def file_name(issue: IssueView, kind: str) -> str:
     """Return a name for a copy of it, in ASCII: its id."""
     return f"{issue.id}.{kind}"
@@ -149,7 +149,7 @@ def _curve(issue: IssueView) -> Chart:
     labels = tuple(_short_period(point.period, issue.series) for point in issue.curve)
     return Chart(
         "curve",
-        f"近{len(issue.curve)}期收到和答复来信",
+        f"近{len(issue.curve)}{_PERIODS[issue.series]}收到和答复来信",
         Shape.COLUMNS,
         labels,
         (
@@ -159,13 +159,15 @@ def _curve(issue: IssueView) -> Chart:
     )
 
 
+_PERIODS: Final = {Series.WEEKLY: "周", Series.MONTHLY: "个月", Series.QUARTERLY: "个季度", Series.YEARLY: "年"}
+
+
 def _short_period(period: str, series: Series) -> str:
+    """Return a period as it has room under a drawing: `7` of a week or month, `26Q1`, `2026`."""
     year, _, part = period.partition("-")
-    if series is Series.WEEKLY:
-        return f"{int(part[1:])}周" if part[1:].isdigit() else period
-    if series is Series.MONTHLY:
-        return f"{int(part)}月" if part.isdigit() else period
-    return f"{year[2:]}年{part[1:]}季" if series is Series.QUARTERLY and part else f"{year}年"
+    if series in {Series.WEEKLY, Series.MONTHLY} and part.lstrip("W").isdigit():
+        return str(int(part.lstrip("W")))
+    return f"{year[2:]}{part}" if part else year
 
 
 def _natures(issue: IssueView, words: Words) -> Section:

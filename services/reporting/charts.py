@@ -16,9 +16,10 @@ from typing import Any, Final
 from xml.etree import ElementTree as ET
 
 WIDTH: Final = 640
+"""On paper; words are then as large as those of tables."""
 _SIZE: Final = 13
-_LONGEST_LABEL: Final = 15
-"""In widths of a Chinese character."""
+_LABELS: Final = 0.3
+"""So much of the width may be taken by names; whole ones stand in the table beside the drawing."""
 _MOST_NUMBERS: Final = 14
 """So many numbers have room over standing bars."""
 _SVG: Final = "http://www.w3.org/2000/svg"
@@ -82,10 +83,11 @@ _GUIDE: Final = {"stroke": "currentColor", "stroke-opacity": "0.2", "stroke-widt
 _AXIS: Final = {**_GUIDE, "stroke-opacity": "0.7"}
 
 
-def svg(chart: Chart, *, font: str = "", show: Callable[[str], str] = str) -> str:
+def svg(chart: Chart, *, width: int = WIDTH, font: str = "", show: Callable[[str], str] = str) -> str:
     """Return a chart as one SVG element; the same chart gives the same text.
 
-    `font` names a typeface where no page around says one; `show` makes every word such that it can be printed.
+    `width` is what words are measured against: in a narrow drawing they are larger where it is shown as wide. `font` names a typeface where
+    no page around says one; `show` makes every word such that it can be printed.
     """
     shown = replace(
         chart,
@@ -93,7 +95,7 @@ def svg(chart: Chart, *, font: str = "", show: Callable[[str], str] = str) -> st
         labels=tuple(show(label) for label in chart.labels),
         series=tuple((show(name), values) for name, values in chart.series),
     )
-    drawn = _draw(shown)
+    drawn = _draw(shown, width)
     root = ET.Element("svg", {"xmlns": _SVG, "viewBox": drawn.get("viewBox", ""), "class": "chart", "role": "img"})
     root.set("aria-labelledby", f"chart-{chart.name}-title chart-{chart.name}-about")
     if font:
@@ -104,7 +106,7 @@ def svg(chart: Chart, *, font: str = "", show: Callable[[str], str] = str) -> st
     return ET.tostring(root, encoding="unicode")
 
 
-def _draw(chart: Chart) -> Any:
+def _draw(chart: Chart, width: int) -> Any:
     """Return pygal's drawing as a tree; lying bars are drawn from the bottom, so their labels go in upside down."""
     import pygal  # type: ignore[import-untyped]  # noqa: PLC0415 - 15 MB that only whoever draws pays for
     from pygal.style import Style  # type: ignore[import-untyped]  # noqa: PLC0415
@@ -115,13 +117,13 @@ def _draw(chart: Chart) -> Any:
         Shape.STACKED: pygal.HorizontalStackedBar,
         Shape.COLUMNS: pygal.Bar,
     }[chart.shape]
-    labels = [_shortened(label) for label in chart.labels]
+    labels = [_shortened(label, width * _LABELS / _SIZE) for label in chart.labels]
     ticks = _ticks(_tallest(chart))
     thick = 26 if not many or chart.shape is Shape.STACKED else 18 * len(chart.series)
     widest = max((_wide(label) for label in labels), default=0)
     drawing = kind(
         style=Style(label_font_size=_SIZE, major_label_font_size=_SIZE, legend_font_size=_SIZE, value_font_size=1),
-        width=WIDTH,
+        width=width,
         height=70 + 24 * many + thick * max(len(labels), 1) if lying else 280,
         explicit_size=True,
         js=[],
@@ -176,11 +178,11 @@ def _wide(text: str) -> float:
     return sum(1.0 if unicodedata.east_asian_width(one) in "WFA" else 0.6 for one in text)
 
 
-def _shortened(label: str) -> str:
-    """Return a label that leaves room for the drawing; the whole name stands in the table beside it."""
+def _shortened(label: str, most: float) -> str:
+    """Return a label that leaves room for the drawing, at most so many Chinese characters wide."""
     kept = ""
     for character in label:
-        if _wide(kept + character) > _LONGEST_LABEL - 1:
+        if _wide(label) > most and _wide(kept + character) > most - 1:
             return kept + "…"
         kept += character
     return label

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, time
 from typing import Any, Final
 
-from services.reporting.bulletin import Section, Table, Value, is_number, sections, shown
+from services.reporting.bulletin import Section, Table, Value, sections, shown
 from services.reporting.charts import Chart, svg
 from services.reporting.figures import BY_CODE
 from services.reporting.issue_view import IssueView
@@ -110,14 +110,13 @@ def made_at(issue: IssueView) -> datetime:
 
 
 def _table(table: Table) -> dict[str, Any]:
-    columns = list(zip(*table.rows, strict=True))
     return {
         "kind": "table",
         "title": table.name,
         "heads": table.heads,
         "widths": table.widths,
         "rows": [[shown(value) for value in row] for row in table.rows],
-        "numbers": [any(is_number(value) for value in column) for column in columns],
+        "numbers": table.numbers,
         "total": table.total,
     }
 

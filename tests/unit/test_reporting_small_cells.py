@@ -17,11 +17,11 @@ def test_r10_4_who_knows_the_rule_and_all_that_is_shown_finds_two_values_for_eac
     classes: str, most: int
 ) -> None:
     # Every month there can be, grouped by what the public sees of it: no group may agree on a number under three.
-    seen: defaultdict[object, list[tuple[int, ...]]] = defaultdict(list)
+    seen: defaultdict[tuple[tuple[tuple[str, int], ...], int], list[tuple[int, ...]]] = defaultdict(list)
     for month in product(range(most + 1), repeat=len(classes)):
         public = shown(dict(zip(classes, month, strict=True)), classes)
         seen[tuple(sorted(public.classes.items())), public.others].append(month)
-    for (showing, _), months in seen.items():  # type: ignore[misc]
+    for (showing, _), months in seen.items():
         for place, name in enumerate(classes):
             if name in dict(showing):
                 continue
