@@ -56,8 +56,8 @@ Listed = Callable[[Request, str | None, int], Awaitable[Sequence[tuple[str, Line
 Id = Annotated[str, Path(max_length=120, description="Id of the bulletin.", examples=["weekly-mayor-2026-W07"])]
 After = Annotated[str | None, Query(max_length=200, description="Place of the last bulletin of the page before.")]
 PER_PAGE: Final = 30
-KEPT: Final = 16
-"""So many files are kept ready: the bulletins of the day, which everybody reads at once."""
+KEPT: Final = 32
+"""So many files and pages are kept ready: the bulletins of the day, which everybody reads at once."""
 
 
 MEDIA_TYPES: Final = {"pdf": "application/pdf", "xlsx": MEDIA_TYPE}
@@ -95,16 +95,22 @@ def router(read: Read, listed: Listed, press: Press, pages: Pages, *, site: str)
         response_class=HTMLResponse,
     )
     async def page(found: Annotated[IssueView, Depends(readable)], lang: Lang = "zh") -> HTMLResponse:
-        return pages.render(
-            "issue.html",
-            language=language_of(lang),
-            issue=found,
-            subject=f"{found.name}{WORDS[found.series].now}工作情况",
-            days=days(found.first_day, found.last_day),
-            sections=sections(found),
-            meanings=meanings(found),
-            **HELPERS,
-        )
+        language = language_of(lang)
+
+        def make() -> bytes:
+            made = pages.text(
+                "issue.html",
+                language=language,
+                issue=found,
+                subject=f"{found.name}{WORDS[found.series].now}工作情况",
+                days=days(found.first_day, found.last_day),
+                sections=sections(found),
+                meanings=meanings(found),
+                **HELPERS,
+            )
+            return made.encode()
+
+        return HTMLResponse(files.known(found, language) or files.keep(found, language, make()))
 
     @routes.get(
         "/reporting/issues/{id}.pdf",
@@ -130,11 +136,11 @@ def router(read: Read, listed: Listed, press: Press, pages: Pages, *, site: str)
 
 
 class Files:
-    """Files of bulletins, made one after the other and kept for a while: an issued one never changes."""
+    """Files and pages of bulletins, made one after the other and kept for a while: an issued one never changes."""
 
     def __init__(self, press: Press) -> None:
         self._press = press
-        self._kept: OrderedDict[tuple[str, str, str], bytes] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str | None, str], bytes] = OrderedDict()
 
     async def send(self, request: Request, issue: IssueView, kind: str, make: Callable[[], bytes]) -> Response:
         """Answer with a file, or 304 where the asker's copy still holds. A preview is made anew each time.
@@ -151,11 +157,17 @@ class Files:
         headers |= {"ETag": f'"{issue.hash}-{kind}"', "Cache-Control": kept_by, "Vary": "Authorization"}
         if headers["ETag"] in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
-        key = (issue.id, issue.hash, kind)
-        content = self._kept.get(key)
-        if content is None:
-            content = self._kept[key] = await self._press.long.take(make)
-        self._kept.move_to_end(key)
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
+        content = self.known(issue, kind) or self.keep(issue, kind, await self._press.long.take(make))
         return Response(content, media_type=MEDIA_TYPES[kind], headers=headers)
+
+    def known(self, issue: IssueView, kind: str) -> bytes | None:
+        """Return what is kept of a bulletin."""
+        return self._kept.get((issue.id, issue.hash, kind))
+
+    def keep(self, issue: IssueView, kind: str, content: bytes) -> bytes:
+        """Keep what was made of an issued bulletin; return it."""
+        if issue.hash is not None:
+            self._kept[issue.id, issue.hash, kind] = content
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return content

@@ -1,5 +1,6 @@
 """Routes of the public's statistics (R10.4): a page, and the same as JSON and CSV."""
 
+from datetime import datetime, timedelta
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Response
@@ -8,7 +9,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse
 from services.reporting.drawing import HELPERS
 from services.reporting.statistics import Statistics, StatisticsView, table
 from shared.calendar.clock import Clock
-from shared.web.languages import Lang, language_of
+from shared.web.languages import Lang, Language, language_of
 from shared.web.templates import Pages
 
 Year = Annotated[
@@ -17,16 +18,26 @@ Year = Annotated[
 ]
 KEEP: Final = {"Cache-Control": "public, max-age=60"}
 """Figures of the running month are a minute old anyway."""
+DRAWN_FOR: Final = timedelta(minutes=1)
+"""So long a page is sent again that says the same: charts cost more than all else of it."""
 
 
 def router(statistics: Statistics, clock: Clock, pages: Pages) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(tags=["statistics"])
+    drawn: dict[tuple[int | None, Language], tuple[datetime, StatisticsView, HTMLResponse]] = {}
 
     @routes.get("/statistics", summary="统计 Statistics for everybody, a page (R10.4)", response_class=HTMLResponse)
     async def page(year: Year = None, lang: Lang = "zh") -> HTMLResponse:
-        found = await statistics.of(year, clock.now())
-        return pages.render("statistics.html", language=language_of(lang), headers=KEEP, s=found, **HELPERS)
+        now, language = clock.now(), language_of(lang)
+        found = await statistics.of(year, now)
+        if (kept := drawn.get((year, language))) is not None:
+            at, of, page = kept
+            if of == found and timedelta() <= now - at < DRAWN_FOR:
+                return page
+        page = pages.render("statistics.html", language=language, headers=KEEP, s=found, **HELPERS)
+        drawn[year, language] = now, found, page
+        return page
 
     @routes.get("/statistics.json", summary="统计 Statistics for everybody, as data (R10.4)")
     async def data(response: Response, year: Year = None) -> StatisticsView:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from types import FrameType
 
 from deploy.engines import EngineError, Engines
-from tests.bench import accept, clerks, clocks, delay, journeys, lists, rebuild, resources, sustained
+from tests.bench import accept, clerks, clocks, delay, journeys, lists, paper, rebuild, resources, sustained
 from tests.bench.results import FILE, Result, table, write
 from tests.bench.town import Town, tell
 
@@ -27,6 +27,7 @@ MEASUREMENTS: dict[str, Callable[[Town], Awaitable[list[Result]]]] = {
     "clerks": clerks.measure,
     "clocks": clocks.measure,
     "rebuild": rebuild.measure,
+    "paper": paper.measure,
     "memory": resources.memory,
     "start": resources.start,
 }
