@@ -5,10 +5,9 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from services.reporting.figures import Figure, Figures, Handling
+from services.reporting.figures import Figure
 from services.reporting.issue_view import Comparison, Correction, Hot, IssueView, OpenLetter, Point, Series, UnitLine
-from services.reporting.periods import Period
-from services.reporting.views import FiguresView, figures_view
+from services.reporting.views import FiguresView, Part
 from shared.contracts.types import InvalidReason, Nature
 from shared.directory import load_directory
 
@@ -23,18 +22,22 @@ _UNITS = ("市教委", "市水利局", "渝中区人民政府", "江北区人民
 
 
 def figures(received: int, natures: dict[Nature, int] | None = None, *, back: int = 0) -> FiguresView:
-    """The figures of a week, `back` weeks before the sample's."""
+    """The figures of a week, `back` weeks before the sample's: those of them that bulletins show besides their own."""
     first = FIRST - timedelta(weeks=back)
-    counted = Figures(
-        received=received,
-        natures=natures or {},
-        domains={"utilities-water": received // 2, "utilities-power": received - received // 2} if received else {},
-        regions={"500103": received} if received else {},
-        discarded=2 if received else 0,
-        discard_reasons={InvalidReason.ADVERTISING: 2} if received else {},
-        assigned={"education": Handling(assigned=5)} if received else {},
-    )
-    return figures_view(counted, "mayor", Period(first, first + timedelta(days=7)), TREE, up_to_date=True)
+    counts = natures or {}
+    some = [Part(code="utilities-water", label="水电气讯 / 供水", count=received)] if received else []
+    known: dict[str, Any] = {
+        "mailbox": "mayor",
+        "name": "市长信箱",
+        "first_day": first,
+        "last_day": first + timedelta(days=6),
+        "received": received,
+        "natures": [Part(code=kind.value, label=kind.label, count=counts.get(kind, 0)) for kind in Nature],
+        "domains": some,
+        "regions": [Part(code="500103", label="渝中区", count=received)] if received else [],
+        "discard_reasons": [Part(code=r.value, label=r.label, count=2 if received else 0) for r in InvalidReason][:1],
+    }
+    return FiguresView.model_construct(**known)
 
 
 def unit(rank: int | None, name: str, **numbers: Any) -> UnitLine:

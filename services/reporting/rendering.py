@@ -20,7 +20,7 @@ _MILLIMETRES: Final = 14
 
 
 def pdf(press: Press, issue: IssueView, link: str) -> bytes:
-    """Return a bulletin laid out as an official one; `link` is its page's address, which the code at its end leads to.
+    """Return a bulletin laid out as an official one; `link` is its page's address, which the code at its end leads to; empty: none.
 
     Takes a second or two: go through `press.long`.
 
@@ -59,7 +59,7 @@ def pdf(press: Press, issue: IssueView, link: str) -> bytes:
         "printed": f"{issue.issuer}　" + (f"{shanghai_date(issue.issued_at)}印发" if issue.issued_at else "尚未印发"),
         "copies": "（共印　　份）" if issue.issued_at else "",
         "small": small_print(issue, link),
-        "qr": qr_svg(link) if issue.issued_at else "",
+        "qr": qr_svg(link) if issue.issued_at and link else "",
         "link": link,
     }
     return press.render("bulletin", data, made_at(issue))
@@ -101,7 +101,7 @@ def small_print(issue: IssueView, link: str) -> list[str]:
     """Return what is needed to check that a copy is the issued one."""
     if issue.hash is None:
         return ["本文为预览，尚未印发，数字仍会变动。"]
-    return [f"编号 {issue.id}", f"SHA-256 {issue.hash}", f"核对：{link}"]
+    return [f"编号 {issue.id}", f"SHA-256 {issue.hash}", *([f"核对：{link}"] if link else [])]
 
 
 def made_at(issue: IssueView) -> datetime:

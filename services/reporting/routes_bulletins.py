@@ -70,7 +70,7 @@ def _file(media_type: str) -> dict[int | str, dict[str, Any]]:
 def router(read: Read, listed: Listed, press: Press, pages: Pages, *, site: str) -> APIRouter:
     """Return the routes, to be given before those of `/reporting/issues/{id}`, which match these too.
 
-    `site` is the address under which people reach the system: printed bulletins lead there.
+    `site` is the address under which people reach the system, without a slash at its end: printed bulletins lead there. Empty: nowhere.
     """
     routes = APIRouter(tags=["bulletins"])
     files = Files(press)
@@ -119,7 +119,7 @@ def router(read: Read, listed: Listed, press: Press, pages: Pages, *, site: str)
         responses=_file("application/pdf"),
     )
     async def on_paper(request: Request, found: Annotated[IssueView, Depends(readable)]) -> Response:
-        link = f"{site.rstrip('/')}/bulletins/{found.id}"
+        link = f"{site}/bulletins/{found.id}" if site else ""
         make = partial(pdf, press, found, link)
         return await files.send(request, found, "pdf", make)
 
