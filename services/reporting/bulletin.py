@@ -67,7 +67,8 @@ def sections(issue: IssueView) -> list[Section]:
         _natures(issue, words),
         _hot(issue, words),
         _handling(issue, words, figures),
-        _units(issue, words),
+        _undertaken(issue, words, figures),
+        _units(issue, words, figures),
         _overdue(issue, words, figures),
         _public(words, figures),
         _corrections(issue),
@@ -93,6 +94,11 @@ def shown(value: Value) -> str:
     if isinstance(value, date):
         return value.isoformat()
     return number(value) if isinstance(value, int | float) else value
+
+
+def title(issue: IssueView) -> str:
+    """Return what stands in red at its head: a unit's report begins with the unit's name."""
+    return issue.title if not _is_units(issue) or issue.title.startswith(issue.name) else f"{issue.name}{issue.title}"
 
 
 def file_name(issue: IssueView, kind: str) -> str:
@@ -247,9 +253,37 @@ def _handling(issue: IssueView, words: Words, figures: dict[str, Comparison]) ->
     return Section("办理情况", (text or f"{words.now}没有立项处理的来信。",), (), tables)
 
 
-def _units(issue: IssueView, words: Words) -> Section:
+def _undertaken(issue: IssueView, words: Words, figures: dict[str, Comparison]) -> Section | None:
+    """What a unit was assigned and how it answered (R11.3); the bulletins of the mayor's mailbox have no such section."""
+    if not _is_units(issue):
+        return None
+    told = _told(_ASSIGNMENTS, words, figures)
+    return Section("承办交办件情况", (f"{words.now}{told}。" if told else f"{words.now}没有承办交办件。",))
+
+
+_ASSIGNMENTS: Final = (
+    ("assigned", "收到交办"),
+    ("answered_in_time", "按时回复"),
+    ("answered_late", "逾期回复"),
+    ("timeliness", "按时率"),
+)
+
+
+def _told(codes: Sequence[tuple[str, str]], words: Words, figures: dict[str, Comparison]) -> str:
+    """Return those of some figures that are known, each with how it moved."""
+    found = ((verb, figures[code]) for code, verb in codes if code in figures)
+    return "；".join(f"{verb}{compared(one, words)}" for verb, one in found if one.now is not None)
+
+
+def _is_units(issue: IssueView) -> bool:
+    """Whether its figures of assignments are those that the mailbox got, as in a unit's report."""
+    return bool(getattr(issue, "undertaken", False))
+
+
+def _units(issue: IssueView, words: Words, figures: dict[str, Comparison]) -> Section | None:
+    name = "各部门办理时效" if _is_units(issue) else "各单位办理时效"
     if not issue.units:
-        return Section("各单位办理时效", (f"{words.now}没有交办件在办。",))
+        return None if _is_units(issue) else Section(name, (f"{words.now}没有交办件在办。",))
     assigned = sum(unit.assigned for unit in issue.units)
     in_time = sum(unit.answered_in_time for unit in issue.units)
     late = sum(unit.answered_late for unit in issue.units)
@@ -260,6 +294,8 @@ def _units(issue: IssueView, words: Words) -> Section:
         else ""
     )
     text += f"各单位按时回复{in_time}件，逾期回复{late}件，期末逾期未复{overdue}件。"
+    if not _is_units(issue) and (told := _told((("timeliness", "按时率"),), words, figures)):
+        text += f"{told}。"
     ranked = [unit for unit in issue.units if unit.timeliness is not None]
     best = [unit.name for unit in ranked if unit.timeliness == 1]
     if best:
@@ -290,7 +326,7 @@ def _units(issue: IssueView, words: Words) -> Section:
     drawn = [unit for unit in issue.units if unit.answered_in_time or unit.answered_late or unit.overdue][:IN_A_CHART]
     chart = Chart(
         "units",
-        "各单位办理交办件情况" + (f"（前{len(drawn)}名）" if len(issue.units) > IN_A_CHART else ""),
+        f"{name[:3]}办理交办件情况" + (f"（前{len(drawn)}名）" if len(issue.units) > IN_A_CHART else ""),
         Shape.STACKED,
         tuple(unit.name for unit in drawn),
         (

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, time
 from typing import Any, Final
 
-from services.reporting.bulletin import Section, Table, Value, sections, shown
+from services.reporting.bulletin import Section, Table, Value, sections, shown, title
 from services.reporting.charts import Chart, svg
 from services.reporting.figures import BY_CODE
 from services.reporting.issue_view import IssueView
@@ -36,7 +36,7 @@ def pdf(press: Press, issue: IssueView, link: str) -> bytes:
         return {"kind": "chart", "svg": drawn, "alt": f"{part.title}：{part.description}", "title": part.title}
 
     data = {
-        "title": issue.title,
+        "title": title(issue),
         "number": issue.number_text,
         "issuer": issue.issuer,
         "date": shanghai_date(issue.issued_at) if issue.issued_at else "预览",
@@ -67,7 +67,7 @@ def pdf(press: Press, issue: IssueView, link: str) -> bytes:
 
 def xlsx(issue: IssueView) -> bytes:
     """Return a bulletin's tables as a workbook: one sheet that says what it is, then one for each table."""
-    about = (f"{issue.title}{issue.number_text}", days(issue.first_day, issue.last_day))
+    about = (f"{title(issue)}{issue.number_text}", days(issue.first_day, issue.last_day))
     whole = sections(issue)
     first = Sheet("概况", about, (Column("项目", 40), Column("内容", 160)), _cover(issue, whole))
     tables = [table for section in whole for table in section.tables]
@@ -123,7 +123,7 @@ def _table(table: Table) -> dict[str, Any]:
 
 def _cover(issue: IssueView, whole: list[Section]) -> list[tuple[Value, ...]]:
     rows: list[tuple[Value, ...]] = [
-        ("名称", issue.title),
+        ("名称", title(issue)),
         ("期号", issue.number_text),
         ("编号", issue.id),
         ("信箱", issue.name),

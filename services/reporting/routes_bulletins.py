@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Protocol
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import HTMLResponse, Response
 
-from services.reporting.bulletin import file_name, sections
+from services.reporting.bulletin import file_name, sections, title
 from services.reporting.drawing import HELPERS
 from services.reporting.issue_view import IssueView
 from services.reporting.rendering import meanings, pdf, xlsx
@@ -102,6 +102,7 @@ def router(read: Read, listed: Listed, press: Press, pages: Pages, *, site: str)
                 "issue.html",
                 language=language,
                 issue=found,
+                title=title(found),
                 subject=f"{found.name}{WORDS[found.series].now}工作情况",
                 days=days(found.first_day, found.last_day),
                 sections=sections(found),
