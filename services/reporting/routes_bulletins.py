@@ -32,6 +32,10 @@ class Line(Protocol):
         """Its title."""
 
     @property
+    def name(self) -> str:
+        """Chinese name of the mailbox that it is about."""
+
+    @property
     def number_text(self) -> str:
         """``〔2026〕第7期（总第59期）``."""
 
