@@ -1,7 +1,7 @@
 """Bulletins as leaders hold them: the PDF and the workbook of an issued one (R11.2, R11.3)."""
 
 import io
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -149,6 +149,8 @@ def test_r11_2_no_name_becomes_a_formula_in_the_workbook() -> None:
 def test_r11_2_the_same_bulletin_gives_the_same_workbook() -> None:
     assert xlsx(bulletins.full()) == xlsx(bulletins.full())
     assert xlsx(bulletins.full()) != xlsx(bulletins.empty())
+    told = load_workbook(io.BytesIO(xlsx(bulletins.full()))).properties
+    assert (told.modified.replace(tzinfo=UTC), told.creator) == (bulletins.ISSUED, None), "no clock, no name of a machine"
 
 
 def test_values_of_tables_read_as_they_do_in_the_city() -> None:
