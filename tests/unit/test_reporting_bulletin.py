@@ -150,7 +150,9 @@ def test_r11_2_the_same_bulletin_gives_the_same_workbook() -> None:
     assert xlsx(bulletins.full()) == xlsx(bulletins.full())
     assert xlsx(bulletins.full()) != xlsx(bulletins.empty())
     told = load_workbook(io.BytesIO(xlsx(bulletins.full()))).properties
-    assert (told.modified.replace(tzinfo=UTC), told.creator) == (bulletins.ISSUED, None), "no clock, no name of a machine"
+    assert (told.modified.replace(tzinfo=UTC), told.creator) == (bulletins.ISSUED, None), (
+        "no clock, no name of a machine"
+    )
 
 
 def test_values_of_tables_read_as_they_do_in_the_city() -> None:
