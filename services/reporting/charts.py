@@ -108,7 +108,7 @@ def svg(chart: Chart, *, width: int = WIDTH, font: str = "", show: Callable[[str
 
 def _draw(chart: Chart, width: int) -> Any:
     """Return pygal's drawing as a tree; lying bars are drawn from the bottom, so their labels go in upside down."""
-    import pygal  # type: ignore[import-untyped]  # noqa: PLC0415 - 15 MB that only whoever draws pays for
+    import pygal  # type: ignore[import-untyped]  # noqa: PLC0415 - up to 13 MB that only whoever draws pays for
     from pygal.style import Style  # type: ignore[import-untyped]  # noqa: PLC0415
 
     lying, many = chart.shape is not Shape.COLUMNS, len(chart.series) > 1
