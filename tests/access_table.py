@@ -144,6 +144,9 @@ GET /reporting/issues?unit                               | none      | named:chl
 GET /reporting/issues/{id}                               | none      | anybody
 GET /reporting/issues/{id}?unit                          | none      | named:chlu receiver:chlu duty:dC
 GET /reporting/issues/{id}/verification?unit             | none      | named:chlu receiver:chlu duty:dC
+GET /statistics                                          | none      | anybody
+GET /statistics.json                                     | none      | anybody
+GET /statistics.csv                                      | none      | anybody
 GET /reporting/mailboxes/{code}/figures                  | none      | named:chlu duty:dC
 GET /reporting/city/figures                              | none      | duty:dC
 GET /reporting/checklist                                 | none      | every:chldu

@@ -9,7 +9,7 @@ leaders, units, duty office ◀──HTTP── api: figures of a period ◀─�
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from services.reporting import api
+from services.reporting import api, routes_statistics
 from services.reporting.composing import Composing
 from services.reporting.distribution import load_distribution
 from services.reporting.domain import ON
@@ -20,6 +20,8 @@ from services.reporting.reports import Reports
 from services.reporting.repository import NAME, Cells, make_rows
 from services.reporting.routes_issues import Reading
 from services.reporting.running_week import RunningWeek
+from services.reporting.statistics import Statistics
+from services.reporting.statistics_cells import Months
 from services.reporting.supervising import supervise
 from services.reporting.totals import Totals
 from services.runtime import Kit, Service
@@ -80,6 +82,10 @@ def build(kit: Kit) -> Service:
     service.measures += [recounting.measure, issuing.measure, RunningWeek(reports, kit.clock).measure]
     service.routers.append(api.router(reports, issues, reading, kit.clock, pages, public=settings.bulletin_public))
     supervise(service, rows.aggregates)
+    months = Months(cells, kit.directory)
+    service.routers.append(
+        routes_statistics.router(Statistics(months.read, months.first_day, kit.directory), kit.clock, pages)
+    )
     return service
 
 

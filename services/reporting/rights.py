@@ -39,6 +39,8 @@ ASSESSED_LETTERS: Final = right(
     note="Without reports about the unit or the caller.",
 )
 
+SMALL: Final = "Of the whole city. No number under three letters by domain, region or unit, and none that one could be computed from."
+
 RIGHTS: Final[Mapping[str, Right]] = {
     "GET /reporting/weeks": public("R11.2", "周报目录 / weeks with figures", note=FIGURES_ONLY),
     "GET /reporting/weeks/{week}": public("R11.2", "周报 / the weekly bulletin, as data", note=FIGURES_ONLY),
@@ -46,6 +48,9 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "GET /reporting/issues": public("R11.2", "已印发的周报、月报、季报、年报 / issued bulletins", note=ISSUES),
     "GET /reporting/issues/{id}": public("R11.2", "一期的数据 / a bulletin, as data", note=ISSUES),
     "GET /reporting/issues/{id}/verification": public("R11.2", "核对一期 / whether it is as issued", note=ISSUES),
+    "GET /statistics": public("R10.4", "公开统计 / statistics for everybody, a page", note=SMALL),
+    "GET /statistics.json": public("R10.4", "公开统计 / statistics for everybody, as data", note=SMALL),
+    "GET /statistics.csv": public("R10.4", "公开统计 / statistics for everybody, as a table", note=SMALL),
     "GET /reporting/mailboxes/{code}/figures": FIGURES,
     "GET /reporting/city/figures": CITY,
     "GET /reporting/checklist": CHECKLIST,

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 TEMPLATES: Final = Path(__file__).parent
 STANDARDS: Final[list[Literal["a-2a", "ua-1"]]] = ["a-2a", "ua-1"]
 """PDF/A-2a keeps for ever, PDF/UA-1 is read aloud: all fonts embedded, tagged, its language said."""
+PICTURES: Final = frozenset({"qr", "svg"})
+"""Under these names data holds pictures (SVG) and no text to be shown."""
 WAITING: Final = 64
 """So many may wait for the press; more are told to come again."""
 RETRY_AFTER_SECONDS: Final = 5
@@ -116,7 +118,7 @@ class Press:
         self.short = Turns("press", WAITING, RETRY_AFTER_SECONDS)
         """For forms, which take a few hundredths of a second."""
         self.long = Turns("press-long", LONG_WAITING, LONG_RETRY_AFTER_SECONDS)
-        """For registers, which take seconds: no form waits for one."""
+        """For registers and bulletins, which take seconds: no form waits for one."""
 
     def has_fonts(self) -> bool:
         """Whether it can print now; says in the log what to do where it cannot."""
@@ -143,6 +145,15 @@ class Press:
         fonts = self.type()
         self._forms = self._forms or fonts.compiler("form")
         return to_standard(self._forms, fonts.inputs(data), at)
+
+    def render(self, template: str, data: Mapping[str, Any], at: datetime) -> bytes:
+        """Print something else, laid out by `template`, at once and on this thread: what takes long goes through `long`.
+
+        Raises:
+            CannotPrint: there are no fonts.
+        """
+        fonts = self.type()
+        return to_standard(fonts.compiler(template), fonts.inputs(data), at)
 
     def type(self) -> Type:
         """Return the fonts, loaded once.
@@ -186,7 +197,7 @@ def _printable(value: Any, covered: frozenset[int]) -> Any:
     if isinstance(value, str):
         return printable(value, covered)
     if isinstance(value, Mapping):
-        return {key: one if key == "qr" else _printable(one, covered) for key, one in value.items()}
+        return {key: one if key in PICTURES else _printable(one, covered) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [_printable(one, covered) for one in value]
     return value

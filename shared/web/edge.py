@@ -41,6 +41,8 @@ OTHER_PREFIXES = {
     "write": "intake",
     "follow": "intake",
     "statistics": "reporting",
+    "statistics.csv": "reporting",
+    "statistics.json": "reporting",
     "bulletins": "reporting",
 }
 """First part of a path that is not its service's name → the service."""

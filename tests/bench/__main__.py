@@ -22,6 +22,7 @@ from tests.bench import (
     delay,
     journeys,
     lists,
+    paper,
     public_site,
     rebuild,
     redaction,
@@ -43,6 +44,7 @@ MEASUREMENTS: dict[str, Callable[[Town], Awaitable[list[Result]]]] = {
     "bulletin": bulletin.measure,
     "rebuild": rebuild.measure,
     "redaction": redaction.measure,
+    "paper": paper.measure,
     "memory": resources.memory,
     "start": resources.start,
 }

@@ -1,0 +1,178 @@
+"""Routes of issued bulletins as people hold them (R11.2, R11.3): pages, PDF, XLSX. The data is `GET /reporting/issues/{issue}`."""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import date, datetime
+from functools import partial
+from typing import Annotated, Any, Final, Protocol
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from starlette.responses import HTMLResponse, Response
+
+from services.reporting.bulletin import file_name, sections, title
+from services.reporting.drawing import HELPERS
+from services.reporting.issue_view import IssueView
+from services.reporting.rendering import meanings, pdf, xlsx
+from services.reporting.wording import WORDS, days
+from shared.printing.press import Press
+from shared.printing.sheet import MEDIA_TYPE
+from shared.web.languages import Lang, language_of
+from shared.web.templates import Pages
+
+
+class Line(Protocol):
+    """An issued bulletin as a list shows it; `IssueView` is one."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def title(self) -> str:
+        """Its title."""
+
+    @property
+    def name(self) -> str:
+        """Chinese name of the mailbox that it is about."""
+
+    @property
+    def number_text(self) -> str:
+        """``〔2026〕第7期（总第59期）``."""
+
+    @property
+    def first_day(self) -> date:
+        """The first day that it is about."""
+
+    @property
+    def last_day(self) -> date:
+        """The last one."""
+
+    @property
+    def issued_at(self) -> datetime | None:
+        """When it was issued."""
+
+
+Read = Callable[[Request, str], Awaitable[IssueView]]
+"""(request, id) → the bulletin, or the preview of one; raises NotFound, or a 401 or 403 for whom it is not (R11.3)."""
+Listed = Callable[[Request, str | None, int], Awaitable[Sequence[tuple[str, Line]]]]
+"""(request, place of the last one seen, how many) → what the caller may see, with their places, the last issued first."""
+
+Id = Annotated[str, Path(max_length=120, description="Id of the bulletin.", examples=["weekly-mayor-2026-W07"])]
+After = Annotated[str | None, Query(max_length=200, description="Place of the last bulletin of the page before.")]
+PER_PAGE: Final = 30
+KEPT: Final = 32
+"""So many files and pages are kept ready: the bulletins of the day, which everybody reads at once."""
+
+
+MEDIA_TYPES: Final = {"pdf": "application/pdf", "xlsx": MEDIA_TYPE}
+
+
+def _file(media_type: str) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {media_type: {"schema": {"type": "string", "format": "binary"}}}, "description": "File"}}
+
+
+def router(read: Read, listed: Listed, press: Press, pages: Pages, *, site: str) -> APIRouter:
+    """Return the routes, to be given before those of `/reporting/issues/{id}`, which match these too.
+
+    `site` is the address under which people reach the system, without a slash at its end: printed bulletins lead there. Empty: nowhere.
+    """
+    routes = APIRouter(tags=["bulletins"])
+    files = Files(press)
+
+    async def readable(request: Request, id: Id) -> IssueView:
+        return await read(request, id)
+
+    @routes.get("/bulletins", summary="工作通报 Issued bulletins, a page (R11.2)", response_class=HTMLResponse)
+    async def all_of_them(request: Request, after: After = None, lang: Lang = "zh") -> HTMLResponse:
+        found = await listed(request, after, PER_PAGE + 1)
+        return pages.render(
+            "issues.html",
+            language=language_of(lang),
+            issues=[{"issue": issue, "days": days(issue.first_day, issue.last_day)} for _, issue in found[:PER_PAGE]],
+            more=found[PER_PAGE - 1][0] if len(found) > PER_PAGE else None,
+            first=after is None,
+        )
+
+    @routes.get(
+        "/bulletins/{id}",
+        summary="一期通报 An issued bulletin, a page to read or print (R11.2, R11.3)",
+        response_class=HTMLResponse,
+    )
+    async def page(found: Annotated[IssueView, Depends(readable)], lang: Lang = "zh") -> HTMLResponse:
+        language = language_of(lang)
+
+        def make() -> bytes:
+            made = pages.text(
+                "issue.html",
+                language=language,
+                issue=found,
+                title=title(found),
+                subject=f"{found.name}{WORDS[found.series].now}工作情况",
+                days=days(found.first_day, found.last_day),
+                sections=sections(found),
+                meanings=meanings(found),
+                **HELPERS,
+            )
+            return made.encode()
+
+        return HTMLResponse(files.known(found, language) or files.keep(found, language, make()))
+
+    @routes.get(
+        "/reporting/issues/{id}.pdf",
+        summary="一期通报 An issued bulletin, on paper (R11.2, R11.3)",
+        response_class=Response,
+        responses=_file("application/pdf"),
+    )
+    async def on_paper(request: Request, found: Annotated[IssueView, Depends(readable)]) -> Response:
+        link = f"{site}/bulletins/{found.id}" if site else ""
+        make = partial(pdf, press, found, link)
+        return await files.send(request, found, "pdf", make)
+
+    @routes.get(
+        "/reporting/issues/{id}.xlsx",
+        summary="一期通报 The tables of an issued bulletin, a workbook (R11.2, R11.3)",
+        response_class=Response,
+        responses=_file(MEDIA_TYPE),
+    )
+    async def as_workbook(request: Request, found: Annotated[IssueView, Depends(readable)]) -> Response:
+        return await files.send(request, found, "xlsx", partial(xlsx, found))
+
+    return routes
+
+
+class Files:
+    """Files and pages of bulletins, made one after the other and kept for a while: an issued one never changes."""
+
+    def __init__(self, press: Press) -> None:
+        self._press = press
+        self._kept: OrderedDict[tuple[str, str | None, str], bytes] = OrderedDict()
+
+    async def send(self, request: Request, issue: IssueView, kind: str, make: Callable[[], bytes]) -> Response:
+        """Answer with a file, or 304 where the asker's copy still holds. A preview is made anew each time.
+
+        Raises:
+            PressBusy: too many wait.
+            CannotPrint: there are no fonts.
+        """
+        headers = {"Content-Disposition": f'inline; filename="{file_name(issue, kind)}"'}
+        if issue.hash is None:
+            return Response(await self._press.long.take(make), media_type=MEDIA_TYPES[kind], headers=headers)
+        # What needed no token may be kept by caches on the way.
+        kept_by = "private, no-cache" if "authorization" in request.headers else "public, max-age=3600"
+        headers |= {"ETag": f'"{issue.hash}-{kind}"', "Cache-Control": kept_by, "Vary": "Authorization"}
+        if headers["ETag"] in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        content = self.known(issue, kind) or self.keep(issue, kind, await self._press.long.take(make))
+        return Response(content, media_type=MEDIA_TYPES[kind], headers=headers)
+
+    def known(self, issue: IssueView, kind: str) -> bytes | None:
+        """Return what is kept of a bulletin."""
+        return self._kept.get((issue.id, issue.hash, kind))
+
+    def keep(self, issue: IssueView, kind: str, content: bytes) -> bytes:
+        """Keep what was made of an issued bulletin; return it."""
+        if issue.hash is not None:
+            self._kept[issue.id, issue.hash, kind] = content
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return content
