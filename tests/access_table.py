@@ -143,6 +143,13 @@ GET /reporting/issues                                    | none      | anybody
 GET /reporting/issues?unit                               | none      | named:chlu receiver:chlu duty:dC
 GET /reporting/issues/{id}                               | none      | anybody
 GET /reporting/issues/{id}?unit                          | none      | named:chlu receiver:chlu duty:dC
+GET /reporting/issues/{id}.pdf                           | none      | anybody
+GET /reporting/issues/{id}.pdf?unit                      | none      | named:chlu receiver:chlu duty:dC
+GET /reporting/issues/{id}.xlsx                          | none      | anybody
+GET /reporting/issues/{id}.xlsx?unit                     | none      | named:chlu receiver:chlu duty:dC
+GET /bulletins                                           | none      | anybody
+GET /bulletins/{id}                                      | none      | anybody
+GET /bulletins/{id}?unit                                 | none      | named:chlu receiver:chlu duty:dC
 GET /reporting/issues/{id}/verification?unit             | none      | named:chlu receiver:chlu duty:dC
 GET /statistics                                          | none      | anybody
 GET /statistics.json                                     | none      | anybody

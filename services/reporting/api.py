@@ -21,6 +21,7 @@ from shared.contracts.errors import NotFound
 from shared.directory import UnknownMailbox
 from shared.security.rights import Relation
 from shared.security.tokens import Authenticated, authenticated
+from shared.web.languages import Lang, language_of
 from shared.web.templates import Pages
 
 Week = Annotated[
@@ -69,13 +70,14 @@ def router(
         dependencies=reader,
         response_class=HTMLResponse,
     )
-    async def page(week: Week) -> HTMLResponse:
+    async def page(week: Week, lang: Lang = "zh") -> HTMLResponse:
         now = clock.now()
         wanted = parse_week(week)
-        made = await reports.bulletin(wanted, now)
+        made = await bulletin(week)
         earlier, later = week_before(wanted), week_of(wanted.end_day)
         return pages.render(
             "weekly.html",
+            language=language_of(lang),
             bulletin=made,
             domains=first_level(made.figures.domains, reports.directory),
             single=SINGLE,

@@ -9,12 +9,15 @@ leaders, units, duty office ◀──HTTP── api: figures of a period ◀─�
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from services.reporting import api, routes_statistics
+from fastapi import Request
+
+from services.reporting import api, routes_bulletins, routes_statistics
 from services.reporting.composing import Composing
 from services.reporting.distribution import load_distribution
 from services.reporting.domain import ON
 from services.reporting.handlers import Recounting, Rows
-from services.reporting.issue_store import Issues, Revisions
+from services.reporting.issue_store import IssueLine, Issues, Revisions
+from services.reporting.issue_view import IssueView
 from services.reporting.issuing import Counted, Issuing
 from services.reporting.reports import Reports
 from services.reporting.repository import NAME, Cells, make_rows
@@ -80,13 +83,26 @@ def build(kit: Kit) -> Service:
     )
     service.sweeps |= {"cells": recounting.sweep, "issues": issuing.sweep}
     service.measures += [recounting.measure, issuing.measure, RunningWeek(reports, kit.clock).measure]
-    service.routers.append(api.router(reports, issues, reading, kit.clock, pages, public=settings.bulletin_public))
-    supervise(service, rows.aggregates)
     months = Months(cells, kit.directory)
-    service.routers.append(
-        routes_statistics.router(Statistics(months.read, months.first_day, kit.directory), kit.clock, pages)
-    )
+    service.routers += [
+        # Before those of `/reporting/issues/{id}`, which match its files too.
+        routes_bulletins.router(*_for_readers(reading, issues), kit.press, pages, site=settings.site_url),
+        routes_statistics.router(Statistics(months.read, months.first_day, kit.directory), kit.clock, pages),
+        api.router(reports, issues, reading, kit.clock, pages, public=settings.bulletin_public),
+    ]
+    supervise(service, rows.aggregates)
     return service
+
+
+def _for_readers(reading: Reading, issues: Issues) -> tuple[routes_bulletins.Read, routes_bulletins.Listed]:
+    async def read(request: Request, id: str) -> IssueView:
+        found = await reading.read(request, id)
+        return found if isinstance(found, IssueView) else found.view
+
+    async def listed(request: Request, after: str | None, limit: int) -> list[tuple[str, IssueLine]]:
+        return await issues.page(await reading.query(request, None, None, None), after, limit)
+
+    return read, listed
 
 
 def _counted(service: Service) -> Counted:
