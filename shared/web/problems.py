@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from shared.web.languages import language_of
-from shared.web.templates import Pages, asked
+from shared.web.templates import Pages, asked, front_page_in_others
 from shared.web.validation import FieldError, field_errors, request_models
 
 MEDIA_TYPE = "application/problem+json"
@@ -136,13 +136,15 @@ def problem_page(problem: Problem) -> Response | None:
     if pages is None:
         return None
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    language = language_of(query.get("lang", [""])[0])
     return pages.render(
         "problem.html",
-        language=language_of(query.get("lang", [""])[0]),
+        language=language,
         status=problem.status,
         headers={"Vary": "Accept", **(problem.headers or {})},
         problem=problem,
         both_languages=" / " in problem.detail,
+        other_languages=front_page_in_others(language),
     )
 
 

@@ -90,9 +90,13 @@ class Pages:
             page_now=self._now(),
             page_rate=self._rate(),
             city=self._city(),
-            other_languages=_other_languages(language),
-            **values,
+            **{"other_languages": _other_languages(language), **values},
         )
+
+
+def front_page_in_others(language: Language) -> list[tuple[str, str, str]]:
+    """The front page in the other languages, for pages that repeat nothing of what was asked for."""
+    return [(TAGS[other], NAMES[other], link("/public/", other)) for other in LANGUAGES if other != language]
 
 
 def _other_languages(language: Language) -> list[tuple[str, str, str]]:

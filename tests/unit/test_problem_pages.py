@@ -7,6 +7,7 @@ import pytest
 from fastapi import APIRouter, Query
 
 from shared.web.app import create_app
+from shared.web.languages import switched
 from shared.web.problems import Problem, ServiceUnavailable
 from shared.web.templates import Pages
 
@@ -96,14 +97,24 @@ async def test_a_browser_gets_a_page_and_a_program_the_problem(method, path, sta
             assert page.headers["retry-after"] == "5"
 
 
-async def test_the_language_switch_leads_to_the_same_page_and_to_no_other_site():
+async def test_a_problem_page_repeats_nothing_of_the_address_that_was_asked_for():
     async with _client() as client:
-        page = (await client.get("/public/nothing?q=%E8%B7%AF&lang=en&page=2", headers=BROWSER)).text
-        assert 'href="/public/nothing?q=%E8%B7%AF&amp;page=2" lang="zh-CN"' in page
-        page = (await client.get("/public/nothing?q=a%22%3E%3Cb", headers=BROWSER)).text
-        assert 'href="/public/nothing?q=a%22%3E%3Cb&amp;lang=en" lang="en"' in page
-        page = (await client.get("http://test//evil.example/x", headers=BROWSER)).text
-        assert 'href="/evil.example/x?lang=en"' in page
+        page = (await client.get("/public/nothing-丙寅?q=丙寅&lang=en", headers=BROWSER)).text
+        assert "丙寅" not in page
+        assert "%E4%B8%99" not in page
+        assert 'href="/public/" lang="zh-CN"' in page
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "other"),
+    [
+        ("/public/letters", "q=%E8%B7%AF&lang=zh&page=2", "/public/letters?q=%E8%B7%AF&page=2&lang=en"),
+        ("/public/letters", 'q=a">b', "/public/letters?q=a%22%3Eb&lang=en"),
+        ("//evil.example/x", "", "/evil.example/x?lang=en"),
+    ],
+)
+def test_the_language_switch_leads_to_the_same_page_and_to_no_other_site(path, query, other):
+    assert switched(path, query, "en") == other
 
 
 async def test_https_is_kept_where_browsers_came_by_it_and_only_there():
