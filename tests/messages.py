@@ -18,9 +18,15 @@ ROOT = Path(__file__).parents[1]
 SHARED = ROOT / "shared" / "web" / "templates"
 FOLDERS = tuple(sorted({page.parent for top in ("shared", "services") for page in (ROOT / top).rglob("*.html")}))
 """Every folder with templates; its catalogue is `en.po` in it, and the shared one behind it."""
-IN_CHINESE_ONLY = frozenset({"services/routing/pages/register.html", "services/reporting/pages/weekly.html"})
-"""Official documents in the regulation's words, for staff and the archive."""
-CHINESE = re.compile(r"[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
+IN_CHINESE_ONLY = frozenset(
+    {
+        "services/routing/pages/register.html",
+        "services/reporting/pages/issue.html",
+        "services/reporting/pages/weekly.html",
+    }
+)
+"""Official documents: what they say is in the regulation's words, also on an English page; what is around them is translated."""
+CHINESE = re.compile(r"[\u3001-\u303f\u4e00-\u9fff\uff00-\uffef]")
 _OPTIONS = {"newstyle_gettext": "true", "trimmed": "true", "silent": "false"}
 _KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2)}
 _IN_CODE = {"marked": None, "say": None, "happened": (2,)}
@@ -41,7 +47,7 @@ def templates(folder: Path) -> list[Path]:
 def used(folder: Path) -> set[str]:
     """The texts of a folder's templates and of the code of its service."""
     found: set[str] = set()
-    for page in templates(folder):
+    for page in sorted(folder.glob("*.html")):
         with page.open("rb") as opened:
             for _, message, _, _ in extract("jinja2.ext:babel_extract", opened, _KEYWORDS, options=_OPTIONS):
                 found.add(message if isinstance(message, str) else message[0])

@@ -30,7 +30,6 @@ from services.reporting.totals import Totals
 from services.runtime import Kit, Service
 from shared.messaging.broker import committed_of, ends_of, subscribe
 from shared.messaging.letters import Domain
-from shared.web.templates import Pages
 
 
 def build(kit: Kit) -> Service:
@@ -66,7 +65,7 @@ def build(kit: Kit) -> Service:
     )
     cells.hear += [issuing, totals]
     reading = Reading(issues, issuing, kit.directory, kit.clock, public=settings.bulletin_public)
-    pages = Pages(Path(__file__).parent / "pages", now=kit.clock.now, rate=lambda: kit.clock.rate)
+    pages = kit.pages(Path(__file__).parent / "pages")
 
     service.letters = rows
     service.derived = ["rows", "cells", "totals"]
