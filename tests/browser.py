@@ -210,6 +210,17 @@ _CONTROLS = """() => Array.from(document.querySelectorAll(
   .map((one) => one.outerHTML.slice(0, 120))"""
 
 
+async def _reached(page: Page) -> Any:
+    """What has the focus now; where the page is still on its way to it, what was seen a second later."""
+    now = await page.evaluate(_REACHED)
+    for _ in range(60):
+        if now is None or now["seen"]:
+            break
+        await page.evaluate("() => new Promise(requestAnimationFrame)")
+        now = await page.evaluate(_REACHED)
+    return now
+
+
 async def keyboard(page: Page) -> list[str]:
     """What is wrong for somebody with a keyboard alone: controls not reached, out of order, or not seen to be reached."""
     wanted: list[str] = await page.evaluate(_CONTROLS)
@@ -217,7 +228,7 @@ async def keyboard(page: Page) -> list[str]:
     await page.evaluate("() => { document.activeElement.blur(); window.getSelection().removeAllRanges(); }")
     for _ in range(min(len(wanted), 60)):
         await page.keyboard.press("Tab")
-        now = await page.evaluate(_REACHED)
+        now = await _reached(page)
         if now is None:
             break
         reached.append(now["html"])

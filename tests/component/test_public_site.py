@@ -249,7 +249,7 @@ async def test_r9_2_text_that_looks_like_markup_stays_text_wherever_it_is_shown(
         ):
             text = (await readers.get(path)).text
             assert "<script>alert" not in text
-            assert "<img" not in text
+            assert "<img src=x" not in text
         page = await readers.get("letters/YFX-2026-1")
         data = re.search(r'<script type="application/ld\+json">(.*?)</script>', page.text, re.DOTALL)
         assert data

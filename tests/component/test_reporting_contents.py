@@ -87,7 +87,7 @@ async def test_r10_4_page_data_bulletin_and_gauges_show_the_same_numbers(world: 
             assert handled[name] == compared[name] == sum(u[name] for u in now["assigned"]["units"]) == gauge(name), (
                 name
             )
-            assert f'<th class="n">{handled[name]}</th>' in page
+            assert f'<td class="n">{handled[name]}</td>' in page
         assert sum(part["count"] for part in now["natures"]) == now["received"]
         assert {part["code"] for part in now["dispositions"]} == {"direct", "assign", "forward", "submit_up", "noted"}
         assert next(p["count"] for p in now["dispositions"] if p["code"] == "assign") == handled["assigned"]
