@@ -156,7 +156,8 @@ async def test_r9_1_what_still_looks_like_personal_data_is_shown_to_the_approver
     assert (await desk.approved(letter, confirm_marks=True)).status_code == 200
 
     async def told() -> list[Fact]:
-        return [f for f in await desk.world.facts_of(letter.id) if f.source == "publication"]
+        facts = [f for f in await desk.world.facts_of(letter.id) if f.source == "publication"]
+        return facts if len(facts) > 1 else []
 
     first, second = (await eventually(told))[:2]
     assert isinstance(first, PublicationPrepared)
