@@ -92,8 +92,8 @@ class Settings(BaseSettings):
         tuple[Annotated[str, Field(pattern=r"^https?://[^\s/,*]+$")], ...], NoDecode, BeforeValidator(_words)
     ] = ()
     """CORS_ORIGINS: sites whose pages may post letters from the browser (R1.5), separated by commas, such as `https://www.example.gov.cn`."""
-    bulletin_public: bool = True
-    """BULLETIN_PUBLIC: whether anybody may read the weekly bulletin (R11.2), which holds figures only; false: staff alone."""
+    bulletin_public: bool = False
+    """BULLETIN_PUBLIC: whether anybody may read the weekly bulletin, which is for leaders and units (R11.2); its small figures are not kept back."""
     bulletin_after: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "01:00"
     """BULLETIN_AFTER: at what time of the first day after its period a bulletin is issued, Asia/Shanghai (R11.2), e.g. `01:00`."""
     bulletin_list_file: Path = Path("deploy/sample/bulletins.yaml")

@@ -102,6 +102,7 @@ class World:
             "CLOCK_FILE": str(self.clock_file),
             "JWKS_FILE": str(self.keys / "jwks.json"),
             "SWEEP_SECONDS": str(self.settings.sweep_seconds),
+            "BULLETIN_PUBLIC": str(self.settings.bulletin_public),
         }
 
     def move_clock(self, to: datetime, rate: float = 1.0) -> None:
@@ -214,6 +215,7 @@ async def new_world(urls: Urls, keys: Path, folder: Path) -> AsyncIterator[World
         directory_file=DATA / "directory.yaml",
         clock_file=clock_file,
         sweep_seconds=0.05,
+        bulletin_public=True,
     )
     made = World(settings, clock_file, keys)
     made.move_clock(MONDAY)

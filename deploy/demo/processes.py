@@ -54,8 +54,13 @@ class Services:
         Raises:
             EngineError: a service ends or does not get ready, with the end of its log.
         """
+        shown = {
+            "SITE_URL": self.site,
+            "TRUSTED_PROXIES": "1",
+            "BULLETIN_PUBLIC": "true",
+        }  # a browser here has no token
         for name in NAMES:
-            of_its_own = {**environment, "SITE_URL": self.site, "PORT": str(self._ports[name])}
+            of_its_own = {**environment, **shown, "PORT": str(self._ports[name])}
             self._processes[name].start([sys.executable, "-m", "services", name], cwd=CHECKOUT, env=of_its_own)
         ports = [f"--port={self._ports['front']}", f"--first-port={self._ports[NAMES[0]]}"]
         self._processes["front"].start(

@@ -145,7 +145,7 @@ def on_page(html: str, names: Mapping[str, str]) -> dict[str, Any]:
     header = next((row for row in parser.rows if row and row[0] == "承办单位"), [])
     columns = [HANDLING.get(name, "") for name in header[1:]]
     units = {
-        names[row[0]]: dict(zip(columns, map(int, row[1:]), strict=True))
+        names[row[0]]: {name: int(number) for name, number in zip(columns, row[1:], strict=True) if name}
         for row in parser.rows
         if columns and len(row) == len(header) and row[0] in names
     }

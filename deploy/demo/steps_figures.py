@@ -34,6 +34,7 @@ async def counted(story: Story) -> str:
         if differs:
             raise NotSeen(f"figures on the page of {week} that differ: (recounted, shown)", {}, differs)
         total += wanted["received"] + wanted["answered"] + wanted["published"]
+    numbers = await _issued(story)
     listed = {week["week"] for week in await city.weeks()}
     expect(
         "weeks of the journey in the list of weeks",
@@ -48,5 +49,23 @@ async def counted(story: Story) -> str:
 
     await eventually("figures of the whole city that differ: (recounted, shown)", {}, whole_city)
     return (
-        f"{len(plan.WEEKS)} 期周报的数据和页面与逐件重数一致（全市收到 {wanted['received']} 封） / equal to a recount"
+        f"{len(plan.WEEKS)} 期周报已印发（{numbers}），数据和页面与逐件重数一致（全市收到 {wanted['received']} 封） / "
+        "issued, and equal to a recount"
     )
+
+
+async def _issued(story: Story) -> str:
+    """Return the numbers of the weekly bulletins, which made themselves, once each; each must be as it was issued (R11.2)."""
+    duty = story.city.token("mayor", "duty_officer")
+    wanted = [f"weekly-mayor-{week}" for week in plan.WEEKS]
+
+    async def made() -> object:
+        issues = await story.city.pages("/reporting/issues", duty, series="weekly")
+        return sorted(issue["id"] for issue in issues)
+
+    await eventually("weekly bulletins that were issued", wanted, made)
+    issues = {issue["id"]: issue for issue in await story.city.pages("/reporting/issues", duty, series="weekly")}
+    for name in wanted:
+        kept = (await story.city.ask("GET", f"/reporting/issues/{name}/verification", headers=duty)).json()
+        expect(f"{name} is as it was issued", True, kept["intact"])
+    return "、".join(f"第{issues[name]['serial']}期" for name in wanted)

@@ -8,12 +8,14 @@ from shared.security.tokens import Role
 
 READERS: Final = frozenset(Role) - {Role.ADMIN}
 """Everybody but those who only run the system."""
-FIGURES_ONLY: Final = "Figures only, no letter. With BULLETIN_PUBLIC=false it needs a token, of any role and mailbox."
+FIGURES_ONLY: Final = (
+    "Figures only, no letter. So with BULLETIN_PUBLIC=true; else it needs a token, of any role and mailbox."
+)
 
 FIGURES: Final = right("R10.4", "信箱统计 / figures of a mailbox", (READERS, (Relation.NAMED, Relation.DUTY)))
 CITY: Final = right("R10.4", "全市统计 / figures of the whole city", ((Role.DUTY_OFFICER,), Relation.DUTY))
 ISSUES: Final = (
-    "Weekly and yearly: figures only; with BULLETIN_PUBLIC=false they need a token, of any role and mailbox. Monthly and quarterly: "
+    "Weekly and yearly: figures only; so with BULLETIN_PUBLIC=true; else they need a token, of any role and mailbox. Monthly and quarterly: "
     "staff of the unit and of its departments, and the duty office; without a token the list has none of them."
 )
 

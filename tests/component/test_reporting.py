@@ -17,6 +17,7 @@ from services.reporting.repository import Cells, make_rows
 from services.reporting.summing import Figures
 from services.reporting.totals import Totals
 from services.runtime import Service
+from services.settings import Settings
 from shared.calendar.zone import SHANGHAI
 from shared.contracts.envelope import Outgoing, event_id, pack
 from shared.contracts.facts import Fact
@@ -314,8 +315,8 @@ async def test_r10_2_a_unit_sees_its_own_figures_and_the_duty_office_all(world: 
             assert await status(f"/reporting/mailboxes/education/figures{wrong}", clerk) == 422
 
 
-async def test_r11_2_the_bulletin_can_be_kept_to_staff(world: World) -> None:
-    async with world.running(build(world.kit(bulletin_public=False))) as client:
+async def test_r11_2_the_bulletin_is_kept_to_staff_unless_a_city_opens_it(world: World) -> None:
+    async with world.running(build(world.kit(bulletin_public=Settings().bulletin_public))) as client:
         clerk = world.token("water-clerk", "water", "clerk")
         for path in ("/reporting/weeks", "/reporting/weeks/2026-W08", "/reporting/weeks/2026-W08/page"):
             assert (await client.get(path)).status_code == 401
