@@ -93,7 +93,7 @@ class Settings(BaseSettings):
     ] = ()
     """CORS_ORIGINS: sites whose pages may post letters from the browser (R1.5), separated by commas, such as `https://www.example.gov.cn`."""
     bulletin_public: bool = False
-    """BULLETIN_PUBLIC: whether anybody may read the weekly bulletin, which is for leaders and units (R11.2); its small figures are not kept back."""
+    """BULLETIN_PUBLIC: whether anybody may read the weekly bulletin, small figures and all; it is for leaders and units (R11.2)."""
     bulletin_after: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "01:00"
     """BULLETIN_AFTER: at what time of the first day after its period a bulletin is issued, Asia/Shanghai (R11.2), e.g. `01:00`."""
     bulletin_list_file: Path = Path("deploy/sample/bulletins.yaml")

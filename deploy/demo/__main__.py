@@ -144,7 +144,7 @@ class Demo:
   已公开来信 public letters  {site}/public/letters
   公示栏 notice board       {site}/public/board
   统计 statistics           {site}/statistics
-  周报 weekly bulletin      {urls["reporting"]}/reporting/weeks/2026-W10/page
+  周报 weekly bulletin      {site}/bulletins
   接口文档 API docs         {"  ".join(url + "/docs" for url in urls.values())}
   指标 metrics              {"  ".join(url + "/metrics" for url in urls.values())}
   令牌 a token              TOKEN=$({token} 2>/dev/null)

@@ -15,8 +15,8 @@ FIGURES_ONLY: Final = (
 FIGURES: Final = right("R10.4", "信箱统计 / figures of a mailbox", (READERS, (Relation.NAMED, Relation.DUTY)))
 CITY: Final = right("R10.4", "全市统计 / figures of the whole city", ((Role.DUTY_OFFICER,), Relation.DUTY))
 ISSUES: Final = (
-    "Weekly and yearly: figures only; so with BULLETIN_PUBLIC=true; else they need a token, of any role and mailbox. Monthly and quarterly: "
-    "staff of the unit and of its departments, and the duty office; without a token the list has none of them."
+    "Weekly and yearly: figures only; so with BULLETIN_PUBLIC=true; else they need a token, of any role and mailbox. "
+    "Monthly and quarterly: staff of the unit and of its departments, and the duty office; without a token the list has none of them."
 )
 
 UNIT_REPORT: Final = right("R11.3", "单位月报、季报 / a unit's reports", (READERS, (Relation.NAMED, Relation.DUTY)))
