@@ -159,20 +159,21 @@ class Figure(StrEnum):
     ANSWERED_IN_TIME = (
         "answered_in_time",
         "按时回复",
-        "在期限最后一日24时之前回复（经承办单位负责人批准）的交办件，按回复时间计入；退办后重新回复的另计",
-        "Replies approved before 24:00 of the last day (R6.1), by the moment of approval; a redo counts once more (R7.3).",
+        "在期限最后一日24时之前回复（经承办单位负责人批准，或来信人此前已得到答复）的交办件，按回复时间计入；退办后重新回复的另计",
+        "Replies before 24:00 of the last day (R6.1), by the moment of approval, or of the citizen's answer if that came first; "
+        "a redo counts once more (R7.3).",
     )
     ANSWERED_LATE = (
         "answered_late",
         "逾期回复",
         "超过期限后才回复的交办件，按回复时间计入；退办后重新回复的另计",
-        "Replies approved later than that, by the moment of approval; a redo counts once more (R7.3).",
+        "Replies that came later than that, by the same moment; a redo counts once more (R7.3).",
     )
     BECAME_OVERDUE = (
         "became_overdue",
         "新增逾期",
-        "到期限仍未回复的交办件，按期限的最后一日计入；已退回或撤回的不计",
-        "Limits that passed without a reply, by their last day; not of what was returned or withdrawn (R5.1).",
+        "到期限仍未回复的交办件，按期限的最后一日计入；已退回或撤回的不计，此前计入的也改为不计",
+        "Limits that passed without a reply, by their last day; not of what was returned or withdrawn (R5.1), even if that came later.",
     )
     EXTENDED = (
         "extended",
