@@ -7,7 +7,8 @@ import httpx
 
 from services.publication.app import build
 from services.runtime import Service
-from shared.contracts.facts import Fact, LetterPublished, ReplyDueChanged, ReplySentBack
+from shared.contracts.facts import Fact, LetterPublished, PublicationWithdrawn, ReplyDueChanged, ReplySentBack
+from shared.contracts.types import PublishedFile, WithdrawalGround
 from tests.browser import FEW, Look, Scene, Stage
 from tests.component.test_publication import CLERK, DUE, Letter
 from tests.conftest import MONDAY, World, eventually
@@ -16,6 +17,10 @@ SCREENS = (Look(1920, typed=True), Look(1080), Look(360), Look(360, language="en
 """A lobby's screen lying and standing, and whoever opens it on a phone; its colours are the same in both schemes."""
 LETTERS = 30
 URGED = 23
+FILES = tuple(
+    PublishedFile(id=f"{place:032x}", name=f"附件{place}.{kind}", media_type=media, size=120_000 * place, sha256="0" * 64)
+    for place, (kind, media) in enumerate((("pdf", "application/pdf"), ("jpg", "image/jpeg")), start=1)
+)
 LONG = "请有关部门说明小区地下车库消防通道被长期占用、业委会多次反映仍未解决的原因和下一步的整改时间表" * 8
 
 
@@ -35,6 +40,7 @@ def published(letter: Letter, at: int) -> LetterPublished:
         subject=f"校门口缺少斑马线（第{letter.number.serial}封）" if at % 2 else LONG[:60],
         body=text,
         reply=text,
+        attachments=FILES if at == 1 else (),
         text_hash="0" * 64,
         prepared_by=CLERK,
     )
@@ -63,6 +69,17 @@ async def much(world: World, client: httpx.AsyncClient) -> None:
     for serial in range(101, 101 + URGED):
         letter = Letter(serial)
         facts += [*letter.handed(), letter.urged(1 + serial % 3, DUE - timedelta(hours=serial))]
+    gone = Letter(LETTERS + 1)
+    facts += [*gone.handed(), *gone.answered(), published(gone, LETTERS + 1)]
+    facts.append(
+        PublicationWithdrawn(
+            letter_id=gone.id,
+            at=MONDAY + timedelta(hours=2),
+            mailbox="education",
+            number=gone.number,
+            ground=WithdrawalGround.PRIVACY,
+        )
+    )
     again = Letter(200)
     facts += [*again.handed(), *sent_back(again)]
     await world.publish(*facts)
@@ -71,7 +88,8 @@ async def much(world: World, client: httpx.AsyncClient) -> None:
     async def shown() -> bool:
         board = (await client.get("/public/board.json")).json()
         letters = (await client.get("/public/letters.json?limit=100")).json()
-        return board["total"] == URGED + 1 and len(letters["items"]) == LETTERS
+        withdrawn = (await client.get(f"/public/letters/YFX-2026-{LETTERS + 1}.json")).status_code == 410
+        return board["total"] == URGED + 1 and len(letters["items"]) == LETTERS and withdrawn
 
     await eventually(shown)
 
@@ -97,7 +115,12 @@ FULL = Stage(
     [
         Scene("home", "/public/", "政府系统公开电子信箱"),
         Scene("letters", "/public/letters", "更早的信件"),
-        Scene("letter", "/public/letters/YFX-2026-1", "渝府信〔2026〕1号"),
+        Scene("letter", "/public/letters/YFX-2026-1", "附件2.jpg"),
+        Scene("letter-withdrawn", f"/public/letters/YFX-2026-{LETTERS + 1}", "涉及个人隐私", 410, looks=FEW),
+        Scene("search-found", "/public/letters?q=斑马线&nature=help", "最相符的在前", looks=FEW),
+        Scene("search-none", "/public/letters?q=天文台", "没有找到相符的公开信件", looks=FEW),
+        Scene("search-wrong", "/public/letters?q=，。", "检索词", 422, looks=FEW),
+        Scene("data", "/public/data", "开放数据", looks=FEW),
         Scene("board", "/public/board", "渝府信〔2026〕200号"),
         Scene("lobby", "/public/board/lobby?still=true", "自动翻屏", looks=SCREENS),
         Scene("lobby-last", "/public/board/lobby?screen=3&still=true", "渝府信〔2026〕200号", looks=SCREENS[:2]),

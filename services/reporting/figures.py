@@ -160,8 +160,7 @@ class Figure(StrEnum):
         "answered_in_time",
         "按时回复",
         "在期限最后一日24时之前回复（经承办单位负责人批准，或来信人此前已得到答复）的交办件，按回复时间计入；退办后重新回复的另计",
-        "Replies before 24:00 of the last day (R6.1), by the moment of approval, or of the citizen's answer if that came first; "
-        "a redo counts once more (R7.3).",
+        "Replies before 24:00 of the last day (R6.1), by the moment of approval or, if first, of the citizen's answer; a redo counts anew.",
     )
     ANSWERED_LATE = (
         "answered_late",
