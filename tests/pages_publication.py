@@ -18,7 +18,9 @@ SCREENS = (Look(1920, typed=True), Look(1080), Look(360), Look(360, language="en
 LETTERS = 30
 URGED = 23
 FILES = tuple(
-    PublishedFile(id=f"{place:032x}", name=f"附件{place}.{kind}", media_type=media, size=120_000 * place, sha256="0" * 64)
+    PublishedFile(
+        id=f"{place:032x}", name=f"附件{place}.{kind}", media_type=media, size=120_000 * place, sha256="0" * 64
+    )
     for place, (kind, media) in enumerate((("pdf", "application/pdf"), ("jpg", "image/jpeg")), start=1)
 )
 LONG = "请有关部门说明小区地下车库消防通道被长期占用、业委会多次反映仍未解决的原因和下一步的整改时间表" * 8

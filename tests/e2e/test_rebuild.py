@@ -20,13 +20,17 @@ ALWAYS_NEW = {"token", "stamp", "made", "as_of", "public_moved"}
 """Fields that differ with every write, or that say since when a document is as it is, by design."""
 
 
+MADE_WHEN_ASKED = {"totals"}
+"""Collections of which a document is there only once somebody has asked for it."""
+
+
 async def documents(world: World) -> dict[tuple[str, str], dict[str, Any]]:
     """(Service, collection) → document id → document, of everything that follows from the topic."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for service in NAMES:
         kit = world.kit()
         built = build(service, kit)
-        for name in [*built.derived, "waiting"]:
+        for name in {*built.derived, "waiting"} - MADE_WHEN_ASKED:
             found[service, name] = {
                 document["_id"]: {key: value for key, value in document.items() if key not in ALWAYS_NEW}
                 async for document in kit.store.database(service)[name].find({})
