@@ -49,6 +49,7 @@ AIM_SECONDS, AIM_FRESH_SECONDS = 2.0, 2.0
 
 async def measure(town: Town) -> list[Result]:
     """Fill the store, compose each kind of bulletin, let the service issue all of two years, then watch figures follow facts."""
+    town.also["BULLETIN_PUBLIC"] = "true"
     service = build(Kit(town.settings))
     for job in service.prepare:
         await job()
