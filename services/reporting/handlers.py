@@ -18,8 +18,9 @@ from shared.observability import metrics
 
 log = logging.getLogger(__name__)
 
-COOLING = 10
-"""A cell whose recount took t of processor time rests for ten times t, so that a busy one takes at most a tenth of a core."""
+COOLING, SECOND, WARMEST = 10, 1.0, 3
+"""A cell whose recount took t of processor time rests for ten times t, so that a busy one takes a tenth of a core; but no longer than a
+second, for the sake of who waits for the figures, unless even three times t is longer: it never takes more than a quarter."""
 DIRTY_AT_ONCE = 400
 TALLIES_AT_ONCE = 8_000
 """Cells are recounted together up to about so much that is counted in them; a larger one by itself."""
@@ -117,7 +118,7 @@ class Recounting:
         began, spent = perf_counter(), self.spent()
         tallies = await self.cells.recount(cells, self.rows.aggregates)
         metrics.recount_seconds.labels(self.rows.domain.source).observe(perf_counter() - began)
-        rest, now = COOLING * (self.spent() - spent), self.elapsed()
+        rest, now = _rest(self.spent() - spent), self.elapsed()
         everything = sum(tallies.values()) + len(tallies)
         for key, number in tallies.items():
             self._rests_until[key] = now + rest * (number + 1) / everything
@@ -127,6 +128,11 @@ class Recounting:
         number, oldest = await self.cells.waiting()
         metrics.dirty_cells.labels(self.rows.domain.source).set(number)
         metrics.dirty_cells_oldest_seconds.labels(self.rows.domain.source).set(oldest)
+
+
+def _rest(spent: float) -> float:
+    """Return for how many seconds cells rest whose recount took so much processor time."""
+    return min(COOLING * spent, max(SECOND, WARMEST * spent))
 
 
 def _portions(dirty: Sequence[Dirty]) -> list[list[Dirty]]:

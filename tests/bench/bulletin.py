@@ -246,7 +246,7 @@ async def _fresh(town: Town) -> Result:
     while len(shown) < FACTS and time.perf_counter() < ends:
         now = await received() - base
         shown += [time.perf_counter()] * (now - len(shown))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.1)
     await task
     check_between("facts shown", len(shown), FACTS, FACTS)
     taken = [seen - at for at, seen in zip(sent, shown, strict=True)]
