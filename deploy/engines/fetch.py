@@ -115,15 +115,7 @@ def _fill_ferretdb(new: Path, _final: Path, runner: Runner, _tell: Say) -> None:
 
 
 def _fill_postgres(new: Path, final: Path, runner: Runner, tell: Say) -> None:
-    tree = new / "tree"
-    tree.mkdir()
-    packages = _download_packages(new / "apt", runner, STORE_PACKAGES)
-    for package in packages:
-        runner.run(["dpkg-deb", "-x", package, tree])
-    (new / "packages.txt").write_text("".join(f"{package.name}\n" for package in packages))
-    shutil.rmtree(new / "apt")
-    for unused in ("doc", "man", "locale", "icons"):
-        shutil.rmtree(tree / "usr/share" / unused, ignore_errors=True)
+    tree, packages = _unpacked(new, runner, STORE_PACKAGES)
     documentdb = next(package.name for package in packages if package.name.startswith(STORE_PACKAGES[0]))
     if not documentdb.startswith(f"{STORE_PACKAGES[0]}_{DOCUMENTDB_TRIED}"):
         tell(
@@ -139,15 +131,7 @@ def _fill_postgres(new: Path, final: Path, runner: Runner, tell: Say) -> None:
 
 def _fill_chromium(new: Path, final: Path, runner: Runner, tell: Say) -> None:
     """The browser that tests look at pages with, and the fonts that it shows Chinese with."""
-    tree = new / "tree"
-    tree.mkdir()
-    packages = _download_packages(new / "apt", runner, BROWSER_PACKAGES)
-    for package in packages:
-        runner.run(["dpkg-deb", "-x", package, tree])
-    (new / "packages.txt").write_text("".join(f"{package.name}\n" for package in packages))
-    shutil.rmtree(new / "apt")
-    for unused in ("doc", "man", "locale", "icons"):
-        shutil.rmtree(tree / "usr/share" / unused, ignore_errors=True)
+    tree, packages = _unpacked(new, runner, BROWSER_PACKAGES)
     browser = next(package.name for package in packages if package.name.startswith(BROWSER_PACKAGES[0]))
     if not browser.startswith(f"{BROWSER_PACKAGES[0]}_{BROWSER_TRIED}."):
         tell(f"the mirror has {browser}; pages were tried with {BROWSER_TRIED}: expect them to look the same")
@@ -169,6 +153,20 @@ _FONTS_OF_BROWSER = """<?xml version="1.0"?>
   <alias><family>monospace</family><prefer><family>Noto Sans Mono CJK SC</family></prefer></alias>
 </fontconfig>
 """
+
+
+def _unpacked(new: Path, runner: Runner, wanted: Sequence[str]) -> tuple[Path, list[Path]]:
+    """Unpack packages and all they need into one tree; the tree, without what nobody reads there, and the packages' file names."""
+    tree = new / "tree"
+    tree.mkdir()
+    packages = _download_packages(new / "apt", runner, wanted)
+    for package in packages:
+        runner.run(["dpkg-deb", "-x", package, tree])
+    (new / "packages.txt").write_text("".join(f"{package.name}\n" for package in packages))
+    shutil.rmtree(new / "apt")
+    for unused in ("doc", "man", "locale", "icons"):
+        shutil.rmtree(tree / "usr/share" / unused, ignore_errors=True)
+    return tree, packages
 
 
 def _fill_fonts(new: Path, _final: Path, runner: Runner, tell: Say) -> None:

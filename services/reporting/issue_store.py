@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from services.reporting.issue_view import Correction, IssueView, Series
-from services.reporting.issues import Run, digest, frozen, parse_id
+from services.reporting.issues import Run, frozen, parse_id
 from services.reporting.repository import NAME
 from services.reporting.views import View
 from shared.contracts.types import Moment
@@ -29,11 +29,6 @@ class Issue:
     """Canonical JSON of all its fields but the hash."""
     hash: str
     """SHA-256 of it, hex, as it was when it was issued."""
-
-    @property
-    def is_intact(self) -> bool:
-        """Whether the content still is what was issued."""
-        return digest(self.content) == self.hash
 
     @property
     def view(self) -> IssueView:

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.reporting import rights
 from services.reporting.checklist import Answer, Checklist
 from services.reporting.periods import period
-from services.reporting.spot_checks import count
-from services.reporting.spot_desk import SpotDesk, Wanted, counted
+from services.reporting.spot_checks import count, record, settle
+from services.reporting.spot_desk import Move, SpotDesk, Wanted, counted
 from services.reporting.spot_store import Versioned
 from services.reporting.views_checks import (
     AboutView,
@@ -152,6 +152,12 @@ def router(desk: SpotDesk, clock: Clock, press: Press) -> APIRouter:  # noqa: PL
         }
         return Response(await press.long.take(work), media_type=MEDIA_TYPE, headers=headers)
 
+    async def decided(
+        move: Move, check_id: str, place: int, result: ResultIn, who: Actor, if_match: str | None
+    ) -> Versioned:
+        expected = expected_version(if_match)
+        return await desk.decide(move, check_id, place, result.answers, result.remark, who, clock.now(), expected)
+
     @routes.get("/spot-checks/{check_id}/letters/{place}", summary="样本中的一件 One letter of a sample (R11.1)")
     async def letter(caller: Authenticated, check_id: CheckId, place: Place, response: Response) -> LetterView:
         rights.SPOT_CHECKS.check(caller, {})
@@ -159,7 +165,7 @@ def router(desk: SpotDesk, clock: Clock, press: Press) -> APIRouter:  # noqa: PL
         return told(response, found, actor(caller))
 
     @routes.put("/spot-checks/{check_id}/letters/{place}/result", summary="记录结果 Record what was found (R11.1)")
-    async def record(
+    async def record_result(
         caller: Authenticated,
         check_id: CheckId,
         place: Place,
@@ -170,12 +176,10 @@ def router(desk: SpotDesk, clock: Clock, press: Press) -> APIRouter:  # noqa: PL
         """Each person has one reading of a letter. Of two readings the second is made without seeing the first."""
         rights.SPOT_CHECKS.check(caller, {})
         who = actor(caller)
-        expected = expected_version(if_match)
-        _, found = await desk.record(check_id, place, result.answers, result.remark, who, clock.now(), expected)
-        return told(response, found, who)
+        return told(response, await decided(record, check_id, place, result, who, if_match), who)
 
     @routes.post("/spot-checks/{check_id}/letters/{place}/settle", summary="裁定不一致 Settle a disagreement (R11.1)")
-    async def settle(
+    async def settle_result(
         caller: Authenticated,
         check_id: CheckId,
         place: Place,
@@ -186,9 +190,7 @@ def router(desk: SpotDesk, clock: Clock, press: Press) -> APIRouter:  # noqa: PL
         """By a third person at once; by one of the two readers as soon as the other says the same. Answer only what differs."""
         rights.SPOT_CHECKS.check(caller, {})
         who = actor(caller)
-        expected = expected_version(if_match)
-        _, found = await desk.settle(check_id, place, result.answers, result.remark, who, clock.now(), expected)
-        return told(response, found, who)
+        return told(response, await decided(settle, check_id, place, result, who, if_match), who)
 
     @routes.post("/spot-checks/{check_id}/close", summary="结束抽查 Close a spot check (R11.1)")
     async def close(caller: Authenticated, check_id: CheckId, how: CloseIn) -> CheckView:

@@ -18,6 +18,8 @@ from shared.directory import Directory
 MOST_UNIT_DAYS = 20_000
 """Units times days of one draw: about all units of a city for a year."""
 TRIES = 5
+Move = Callable[[Checked, Checklist, Mapping[str, Answer], str, Actor, datetime], Checked]
+"""What somebody does about a letter of a sample: what was there, the checklist, answers, remark, who and when → what is there then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +202,9 @@ class SpotDesk:
             raise NotFound(RULE, "抽查样本中没有这一件 / The sample has no such letter")
         return check, found
 
-    async def record(
+    async def decide(
         self,
+        move: Move,
         check_id: str,
         place: int,
         answers: Mapping[str, Answer],
@@ -209,41 +212,18 @@ class SpotDesk:
         by: Actor,
         now: datetime,
         expected: int | None,
-    ) -> tuple[Check, Versioned]:
-        """Put on record what somebody found about a letter."""
+    ) -> Versioned:
+        """Record what somebody found about a letter, or settle a disagreement: `move` is `spot_checks.record` or `spot_checks.settle`.
 
-        def decide(checked: Checked, check: Check) -> Checked:
-            return spot_checks.record(checked, check.checklist, answers, remark, by, now)
-
-        return await self._change(check_id, place, decide, by, expected)
-
-    async def settle(
-        self,
-        check_id: str,
-        place: int,
-        answers: Mapping[str, Answer],
-        remark: str,
-        by: Actor,
-        now: datetime,
-        expected: int | None,
-    ) -> tuple[Check, Versioned]:
-        """End a disagreement about a letter, or propose how to."""
-
-        def decide(checked: Checked, check: Check) -> Checked:
-            return spot_checks.settle(checked, check.checklist, answers, remark, by, now)
-
-        return await self._change(check_id, place, decide, by, expected)
-
-    async def _change(
-        self, check_id: str, place: int, decide: Callable[[Checked, Check], Checked], by: Actor, expected: int | None
-    ) -> tuple[Check, Versioned]:
-        """Decide on what is stored now; where somebody else was faster, read and decide again, unless the caller named a version."""
+        It decides on what is stored now; where somebody else was faster, it reads and decides again, unless the caller named a version.
+        """
         for attempt in range(TRIES):
             check, before = await self.letter(check_id, place, by)
             if expected is not None and expected != before.version:
                 raise Stale(before.version)
             try:
-                return check, await self.spots.change(check_id, before, decide(before.checked, check))
+                after = move(before.checked, check.checklist, answers, remark, by, now)
+                return await self.spots.change(check_id, before, after)
             except Stale:
                 if expected is not None or attempt == TRIES - 1:
                     raise

@@ -9,11 +9,13 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.publication.redaction import Kind, Mark, WrongRules, load_rules, marks_in, redactor
+from services.publication.redaction import Kind, Mark, WrongRules, load_rules, redactor
 from services.publication.redaction.folding import fold
 from services.publication.redaction.marks import merged
 from services.settings import REDACTION
 from tests.redaction import BARS, HALVES, measure, parse, report
+
+marks_in = redactor(REDACTION).marks
 
 
 def found(text: str) -> list[tuple[str, str]]:
