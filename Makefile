@@ -34,7 +34,7 @@ demo:
 	@exec $(VENV_PYTHON) -m deploy.demo
 
 test:
-	@$(HOST_PYTHON) -m deploy.env --engines test --browser
+	@$(HOST_PYTHON) -m deploy.env --engines test --browser --tools
 	@$(VENV_PYTHON) -m deploy.check
 
 mutants:

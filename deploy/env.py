@@ -2,7 +2,7 @@
 
 `python -m deploy.env` makes it where it is missing, half-made or of another lock, and provides the fonts that slips are printed with;
 `--engines NAME` first checks, before any work, that the host has all that this and the engines of that instance need. `--browser`
-provides the browser that tests look at pages with, too.
+provides the browser that tests look at pages with, too, and `--tools` the other programs that only tests use.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
-from deploy import browser, fonts
+from deploy import browser, fonts, tools
 from deploy.engines import EngineError, Engines
 from deploy.engines.places import CHECKOUT, locked
 from deploy.engines.prerequisites import Lack, refuse
@@ -78,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.env", description=__doc__)
     parser.add_argument("--engines", metavar="NAME", help="also check what these engines need")
     parser.add_argument("--browser", action="store_true", help="also provide the browser that tests use")
+    parser.add_argument("--tools", action="store_true", help="also provide Prometheus and what else tests use")
     given = parser.parse_args(arguments)
     try:
         found = lacks()
@@ -90,6 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             fonts.provide(tell)
             if given.browser:
                 browser.provide(tell)
+            if given.tools:
+                tools.provide(tell=tell)
     except EngineError as error:
         tell(str(error))
         return 1

@@ -41,6 +41,14 @@ FONT_PACKAGES = ("fonts-noto-cjk",)
 FONTS_TRIED = "20240730"
 BROWSER_PACKAGES = ("chromium-headless-shell", "fonts-noto-cjk", "libc-bin")
 BROWSER_TRIED = "156"
+PROMETHEUS_PACKAGES = ("prometheus", "libc-bin")
+PROMETHEUS_TRIED = "3"
+GO_TOOLS = {
+    "toxiproxy": ("github.com/Shopify/toxiproxy/v2/cmd/server", "2.12.0"),
+    "kubeconform": ("github.com/yannh/kubeconform/cmd/kubeconform", "0.7.0"),
+    "kustomize": ("sigs.k8s.io/kustomize/kustomize/v5", "5.6.0"),
+}
+"""Programs that only tests use, each built in a folder of its own: name → package and version in the Go registry."""
 SUITES = ("testing", "sid")  # sid for the days when the packages do not fit together in testing
 
 
@@ -140,6 +148,26 @@ def _fill_chromium(new: Path, final: Path, runner: Runner, tell: Say) -> None:
     )
     (new / "seen").mkdir()
     _settle(tree, final / "tree", [tree / "usr/lib/chromium/chromium-headless-shell"], runner)
+
+
+def _fill_prometheus(new: Path, final: Path, runner: Runner, tell: Say) -> None:
+    """The server that scrapes metrics and judges alert rules, and promtool beside it."""
+    tree, packages = _unpacked(new, runner, PROMETHEUS_PACKAGES)
+    prometheus = next(package.name for package in packages if package.name.startswith("prometheus_"))
+    if not prometheus.startswith(f"prometheus_{PROMETHEUS_TRIED}."):
+        tell(f"the mirror has {prometheus}; rules were tried with {PROMETHEUS_TRIED}: expect them to work, not more")
+    _settle(tree, final / "tree", [tree / "usr/bin/prometheus", tree / "usr/bin/promtool"], runner)
+
+
+def _fill_go_tool(name: str) -> Callable[[Path, Path, Runner, Say], None]:
+    package, version = GO_TOOLS[name]
+
+    def fill(new: Path, _final: Path, runner: Runner, _tell: Say) -> None:
+        runner.run(["go", "install", "-trimpath", f"{package}@v{version}"], GOBIN=str(new / "bin"), CGO_ENABLED="0")
+        (program,) = (new / "bin").iterdir()
+        program.rename(new / "bin" / name)  # a module may call its program just `server`
+
+    return fill
 
 
 _FONTS_OF_BROWSER = """<?xml version="1.0"?>
@@ -262,6 +290,16 @@ ARTIFACTS = {
             f"chromium-headless-{BROWSER_TRIED}",
             "Chromium with Chinese fonts from Debian packages, 237 MB",
             _fill_chromium,
+        ),
+        Artifact(
+            "prometheus",
+            f"prometheus-{PROMETHEUS_TRIED}",
+            "Prometheus with promtool from Debian packages, 60 MB",
+            _fill_prometheus,
+        ),
+        *(
+            Artifact(name, f"{name}-{version}", f"{name} {version} built with Go, for tests", _fill_go_tool(name))
+            for name, (_, version) in GO_TOOLS.items()
         ),
     )
 }
