@@ -45,7 +45,6 @@ PROMETHEUS_PACKAGES = ("prometheus", "libc-bin")
 PROMETHEUS_TRIED = "3"
 GO_TOOLS = {
     "toxiproxy": ("github.com/Shopify/toxiproxy/v2/cmd/server", "2.12.0"),
-    "kubeconform": ("github.com/yannh/kubeconform/cmd/kubeconform", "0.7.0"),
     "kustomize": ("sigs.k8s.io/kustomize/kustomize/v5", "5.6.0"),
 }
 """Programs that only tests use, each built in a folder of its own: name → package and version in the Go registry."""

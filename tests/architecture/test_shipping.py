@@ -1,0 +1,251 @@
+"""What the system is shipped in: the image, the containers of one machine, the files for Kubernetes."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from deploy.front import service_of
+from deploy.tools import program
+from services import NAMES
+from shared.web.edge import OTHER_PREFIXES
+
+ROOT = Path(__file__).parents[2]
+KUBERNETES = ROOT / "deploy" / "kubernetes"
+VERSIONS = ("1.31", "1.37")
+"""The oldest and the newest Kubernetes that the files are held against."""
+WAYS_OF_SHIPPING = ("base", "production")
+SETTINGS = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "docs/settings.md").read_text("utf-8"), re.MULTILINE))
+NOT_OURS = ("GF_", "KAFKA_NODE", "POSTGRES_", "FERRETDB_")
+
+
+# ── Kubernetes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def city_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`deploy/kubernetes` with a city's own files in place, as docs/deploying.md says."""
+    folder = tmp_path_factory.mktemp("city") / "kubernetes"
+    shutil.copytree(KUBERNETES, folder)
+    shutil.copytree(ROOT / "deploy" / "sample", folder / "production" / "city")
+    (folder / "production" / "trust").mkdir()
+    for name in ("jwks.json", "kafka-ca.pem"):
+        (folder / "production" / "trust" / name).write_text("{}\n")
+    return folder
+
+
+def _built(folder: Path, way: str) -> str:
+    done = subprocess.run([program("kustomize"), "build", folder / way], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module", params=WAYS_OF_SHIPPING)
+def manifests(request: pytest.FixtureRequest, city_folder: Path) -> list[dict[str, Any]]:
+    """Every object that is applied."""
+    return [made for made in yaml.safe_load_all(_built(city_folder, request.param)) if made]
+
+
+def _of(manifests: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
+    return {made["metadata"]["name"]: made for made in manifests if made["kind"] == kind}
+
+
+def _pods(manifests: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for made in manifests:
+        name = f"{made['kind']} {made['metadata']['name']}"
+        match made["kind"]:
+            case "Deployment" | "Job":
+                yield name, made["spec"]["template"]
+            case "CronJob":
+                yield name, made["spec"]["jobTemplate"]["spec"]["template"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_kubernetes_takes_every_object_strictly(manifests: list[dict[str, Any]], version: str) -> None:
+    for made in manifests:
+        kubernetes_validate.validate(made, version, strict=True)
+    deployment = deepcopy(next(made for made in manifests if made["kind"] == "Deployment"))
+    deployment["spec"]["template"]["spec"]["terminationGraceSeconds"] = 30
+    with pytest.raises(kubernetes_validate.ValidationError, match="terminationGraceSeconds"):
+        kubernetes_validate.validate(deployment, version, strict=True)
+
+
+def test_each_service_has_a_deployment_an_address_a_budget_and_an_autoscaler(manifests: list[dict[str, Any]]) -> None:
+    for kind in ("Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler"):
+        assert _of(manifests, kind).keys() == set(NAMES), kind
+    for name in NAMES:
+        labels = _of(manifests, "Deployment")[name]["spec"]["template"]["metadata"]["labels"]
+        assert labels.items() >= {"app.kubernetes.io/name": name, "app.kubernetes.io/part-of": "xinxiang"}.items()
+        assert _of(manifests, "Service")[name]["spec"]["selector"] == {"app.kubernetes.io/name": name}
+        budget = _of(manifests, "PodDisruptionBudget")[name]["spec"]
+        assert budget["selector"]["matchLabels"] == {"app.kubernetes.io/name": name}
+        scaler = _of(manifests, "HorizontalPodAutoscaler")[name]["spec"]
+        assert scaler["scaleTargetRef"]["name"] == name
+        assert scaler["minReplicas"] > budget["minAvailable"], "or nobody could ever be evicted"
+        lag = scaler["metrics"][0]["external"]["metric"]
+        assert (lag["name"], lag["selector"]["matchLabels"]) == ("xinxiang_consumer_lag", {"service": name})
+        declared = yaml.safe_load((ROOT / "deploy/topics.yaml").read_text("utf-8"))["topics"]
+        assert scaler["maxReplicas"] <= declared["letters"]["partitions"]
+
+
+def test_every_container_is_fenced_in(manifests: list[dict[str, Any]]) -> None:
+    pods = dict(_pods(manifests))
+    assert len(pods) == len(NAMES) + 2
+    for name, template in pods.items():
+        pod = template["spec"]
+        assert pod["securityContext"]["runAsNonRoot"] is True, name
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert pod["automountServiceAccountToken"] is False, name
+        assert "hostNetwork" not in pod
+        for container in pod["containers"]:
+            fence = container["securityContext"]
+            assert fence["readOnlyRootFilesystem"] is True, name
+            assert fence["allowPrivilegeEscalation"] is False, name
+            assert fence["capabilities"] == {"drop": ["ALL"]}, name
+            assert "memory" in container["resources"]["limits"], name
+            assert container["resources"]["requests"].keys() == {"cpu", "memory"}, name
+            assert not container["image"].endswith(":latest"), name
+
+
+def test_services_are_probed_and_given_time_to_leave(manifests: list[dict[str, Any]]) -> None:
+    for name, made in _of(manifests, "Deployment").items():
+        pod = made["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        assert container["args"] == ["services", name]
+        assert container["livenessProbe"]["httpGet"]["path"] == "/health/live", (
+            "an engine that is away is no reason to kill"
+        )
+        assert container["readinessProbe"]["httpGet"]["path"] == "/health/ready"
+        pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+        assert pod["terminationGracePeriodSeconds"] >= pause + 15, "a service leaves within 15 seconds"
+        assert made["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+
+
+def test_no_secret_is_written_down_and_every_setting_exists(manifests: list[dict[str, Any]]) -> None:
+    assert not _of(manifests, "Secret")
+    (settings,) = (made for name, made in _of(manifests, "ConfigMap").items() if "settings" in name)
+    assert set(settings["data"]) <= SETTINGS
+    assert not [name for name in settings["data"] if re.search(r"SECRET|PASSWORD|MONGO_URL", name)]
+    seen = set()
+    for where, template in _pods(manifests):
+        for container in template["spec"]["containers"]:
+            for variable in container["env"]:
+                seen.add(variable["name"])
+                secret = re.search(r"SECRET|PASSWORD|URL", variable["name"])
+                assert ("valueFrom" in variable) == bool(secret), f"{where}: {variable['name']}"
+    assert {"RECEIPT_SECRET", "MONGO_URL"} <= seen <= SETTINGS
+
+
+def test_nobody_reaches_anybody_but_as_the_policies_say(manifests: list[dict[str, Any]]) -> None:
+    policies = _of(manifests, "NetworkPolicy")
+    nothing = policies["nothing-by-default"]["spec"]
+    assert nothing == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    for name, policy in policies.items():
+        for direction, end in (("ingress", "from"), ("egress", "to")):
+            for rule in policy["spec"].get(direction, ()):
+                assert rule.get(end), f"{name}: a rule without {end} lets everybody through"
+                assert rule.get("ports"), f"{name}: a rule without ports opens all of them"
+    labels = [template["metadata"]["labels"] for _, template in _pods(manifests)]
+    for each in labels:
+        assert each["app.kubernetes.io/part-of"] == "xinxiang", "or it could not reach Kafka"
+    components = {each["app.kubernetes.io/component"] for each in labels}
+    assert components == {"service", "job"}
+
+
+def _first_parts() -> set[str]:
+    return {*NAMES, *OTHER_PREFIXES, "static"}
+
+
+def test_the_ingress_sends_each_path_to_its_service_and_none_to_the_metrics(manifests: list[dict[str, Any]]) -> None:
+    (ingress,) = _of(manifests, "Ingress").values()
+    (rule,) = ingress["spec"]["rules"]
+    ways = {path["path"]: path["backend"]["service"]["name"] for path in rule["http"]["paths"]}
+    assert ways == {f"/{part}": service_of(f"/{part}") for part in _first_parts()}
+    assert rule["host"] in ingress["spec"]["tls"][0]["hosts"]
+
+
+# ── one machine ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    """`deploy/compose.yaml`."""
+    found: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text("utf-8"))
+    return found
+
+
+def test_the_containers_of_one_machine_are_the_engines_the_services_and_what_watches_them(
+    compose: Mapping[str, Any],
+) -> None:
+    made = compose["services"]
+    engines = {"kafka", "postgres", "ferretdb"}
+    assert made.keys() == engines | {*NAMES, "topics", "proxy", "prometheus", "grafana"}
+    for name, container in made.items():
+        assert (container.get("profiles") == ["city"]) == (name not in engines), "engines alone come without a profile"
+        tag = container["image"].rpartition(":")[2]
+        assert tag != "latest"
+        assert re.search(r"\d", tag), f"{name}: {container['image']} is not pinned"
+        for port in container.get("ports", ()):
+            assert port.startswith("127.0.0.1:"), f"{name} is open to the network"
+        for volume in container.get("volumes", ()):
+            source = volume.partition(":")[0]
+            if source.startswith("./"):
+                assert (ROOT / "deploy" / source).exists(), f"{name} mounts {source}"
+    for name in NAMES:
+        assert made[name]["command"] == ["services", name]
+        assert made[name]["read_only"] is True
+        assert made[name]["cap_drop"] == ["ALL"]
+
+
+def test_compose_knows_only_settings_that_exist(compose: Mapping[str, Any]) -> None:
+    assert set(compose["services"]["intake"]["environment"]) <= SETTINGS
+
+
+def test_the_proxy_sends_each_path_to_its_service_and_hides_the_metrics() -> None:
+    text = (ROOT / "deploy" / "proxy" / "nginx.conf").read_text("utf-8")
+    block = re.search(r"map \$uri \$service \{(.*?)\n    \}", text, re.DOTALL)
+    assert block is not None
+    ways = re.findall(r"~(\S+)\s+(\w+);", block[1])
+    (otherwise,) = re.findall(r"default\s+(\w+);", block[1])
+
+    def sent_to(path: str) -> str:
+        return next((service for pattern, service in ways if re.search(pattern, path)), otherwise)
+
+    for part in _first_parts():
+        for path in (f"/{part}", f"/{part}/x"):
+            assert sent_to(path) == service_of(path), path
+    assert sent_to("/intakes") == "publication"
+    (hidden,) = re.findall(r"location ~ (\S+) \{ return 404; \}", text)
+    for path in ("/metrics", "/health/ready", "/docs", "/openapi.json"):
+        assert re.search(hidden, path), path
+    assert not re.search(hidden, "/public/healthy")
+    assert "$remote_addr" not in re.findall(r"log_format .*;", text)[0], "addresses of citizens are written down"
+
+
+# ── the image ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_image_is_pinned_hashed_and_not_root() -> None:
+    text = (ROOT / "deploy" / "Dockerfile").read_text("utf-8")
+    (base,) = re.findall(r"^ARG PYTHON_IMAGE=(\S+)$", text, re.MULTILINE)
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", base)
+    assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${PYTHON_IMAGE}"}
+    assert "--require-hashes" in text
+    assert "requirements-dev" not in text
+    users = re.findall(r"^USER (\S+)$", text, re.MULTILINE)
+    assert users == ["10001:10001"]
+    last = text.rpartition("\nFROM ")[2]
+    assert "apt-get" not in last, "what only makes the image stays out of it"
+
+
+def test_the_image_holds_what_runs_and_nothing_of_the_tests() -> None:
+    kept = [line for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line.startswith("!")]
+    copied = set(re.findall(r"^COPY (?!--from)(\S+) ", (ROOT / "deploy/Dockerfile").read_text("utf-8"), re.MULTILINE))
+    assert {line[1:] for line in kept} == copied == {"requirements.lock", "shared", "services", "deploy"}
