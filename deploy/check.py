@@ -2,7 +2,7 @@
 
 First the quick checks, all of them, so that one run shows all that is wrong: format, lint, types, import rules, generated documents.
 Then, if they hold, the tests on real engines: unit, architecture, contract and component by several workers, since they mostly wait; then,
-unless `fast`, e2e one by one, since each keeps all cores busy. The last line is pytest's.
+unless `fast`, e2e, two files at a time: one alone waits most of its time. The last line is pytest's.
 """
 
 import argparse
@@ -43,6 +43,8 @@ TESTS = ("tests/unit", "tests/architecture", "tests/contract", "tests/component"
 SLOW_TESTS = ("tests/e2e",)
 WORKERS = (os.cpu_count() or 1) + 1
 """Each file of `TESTS` runs in one of so many processes; every test has topics and databases of its own."""
+SLOW_WORKERS = 2
+"""The same for `SLOW_TESTS`, whose services are processes of their own."""
 
 
 def tell(line: str) -> None:
@@ -100,7 +102,8 @@ def tests(*, everything: bool) -> int:
         if not everything:
             return together
         tell(f"tests: {', '.join(SLOW_TESTS)} …")
-        return run("pytest", [*SLOW_TESTS, *plain]) or together
+        slow = run("pytest", [*SLOW_TESTS, f"--numprocesses={SLOW_WORKERS}", "--dist=loadfile", *plain])
+        return slow or together
     finally:
         if started:
             Engines(engines.name, tell=lambda _: None).down()
