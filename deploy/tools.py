@@ -1,4 +1,4 @@
-"""The programs beside the engines that tests use: Prometheus and promtool, a proxy that makes a connection slow, linters.
+"""The programs beside the engines that tests use: Prometheus and promtool, ClamAV, a proxy that makes a connection slow …
 
 `python -m deploy.tools` provides them all, each fetched once into the user's cache as the engines are; with names, those. Only tests need
 them: what prevents fetching one is told, and the tests that need it fail with the same words. Standard library only: the host's Python
@@ -16,6 +16,7 @@ from deploy.engines import EngineError, fetch
 PROGRAMS: Mapping[str, tuple[str, str]] = {
     "prometheus": ("prometheus", "tree/usr/bin/prometheus"),
     "promtool": ("prometheus", "tree/usr/bin/promtool"),
+    "clamd": ("clamav", "tree/usr/sbin/clamd"),
     **{name: (name, f"bin/{name}") for name in fetch.GO_TOOLS},
 }
 """Program → what is fetched for it, and where in that folder it is."""

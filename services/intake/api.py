@@ -110,7 +110,8 @@ def staff_router(  # noqa: PLR0915 - one route after the other
 
     async def answer(stored: Stored[Letter]) -> Response:
         found = await contacts.get_many([stored.id])
-        body = view(stored, found.get(stored.id)).model_dump_json()
+        held = await attachments.held([file.id for file in domain.known(stored.state).attachments])
+        body = view(stored, found.get(stored.id), held).model_dump_json()
         return Response(body, media_type="application/json", headers={"ETag": etag_of(stored.version)})
 
     async def command(
@@ -243,7 +244,7 @@ def staff_router(  # noqa: PLR0915 - one route after the other
 
     @router.get("/letters/{letter_id}/attachments/{attachment_id}", summary="下载附件 Download an attachment")
     async def download(caller: Authenticated, letter_id: LetterId, attachment_id: str) -> StreamingResponse:
-        """The file as the citizen sent it, always as a download."""
+        """The file as the citizen sent it, always as a download. 409: it waits for the scanner, or malware was found in it (see `held`)."""
         letter = domain.known((await seen_by(caller, letter_id, rights.DOWNLOAD)).state)
         file = next((a for a in letter.attachments if a.id == attachment_id), None)
         if file is None:

@@ -38,6 +38,7 @@ from shared.messaging.letters import Domain, Letters
 from shared.observability import metrics
 from shared.security.forms import Forms
 from shared.security.guessing import GuessPenalty
+from shared.security.scanner import gate
 
 OPEN = (Stage.UNREAD, Stage.READ)
 
@@ -65,7 +66,9 @@ def build(kit: Kit, seconds: Callable[[], float] = time.time) -> Service:
     aggregates = repository.letters(kit.store, secret, kit.directory)
     contacts = Contacts(kit.store)
     register = Register(kit.store, kit.directory)
-    attachments = Attachments(kit.store, secret, kit.settings.attachment_max_bytes)
+    settings = kit.settings
+    scanner = gate(repository.SERVICE, settings.scanner, settings.unscanned)
+    attachments = Attachments(kit.store, secret, settings.attachment_max_bytes, scanner)
     letters: Letters[Letter] = Letters(
         Domain(repository.SERVICE, domain.ON),
         aggregates,
@@ -98,7 +101,7 @@ def build(kit: Kit, seconds: Callable[[], float] = time.time) -> Service:
         "erasure": erasure.sweep,
         "succession": Succession(kit.changes, aggregates, repository.ranges, reported, kit.clock),
     }
-    service.measures += [count_open, attachments.remove_orphans]
+    service.measures += [count_open, attachments.remove_orphans, attachments.scan_waiting]
     service.body_limits["/intake/attachments"] = kit.settings.attachment_max_bytes + 10_000
     service.body_limits["/write"] = ATTACHMENTS * kit.settings.attachment_max_bytes + 500_000
     proxies = kit.settings.trusted_proxies

@@ -3,10 +3,13 @@
 An upload is answered with a signed description of the file. The front door believes the signature, so it needs no store to
 accept the letter. The signature is good for a day; a file that no letter names within two is removed. A file knows the letters that name it
 (a letter that is written again names the same ones) and goes when the last of them is erased (R3.7).
+
+A scanner looks into each before it is kept; where none answers, the file waits for one (shared/security/scanner.py).
 """
 
 import hashlib
 import hmac
+import logging
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -21,9 +24,13 @@ from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
 from services.intake.repository import BEGINNING, SERVICE
-from shared.contracts.errors import BadInput, NotFound
+from shared.contracts.errors import BadInput, NotFound, RuleBroken
 from shared.contracts.types import Attachment
+from shared.observability import metrics
+from shared.security.scanner import Gate
 from shared.storage import Index, Store, UpdateOne, translated
+
+logger = logging.getLogger(__name__)
 
 KINDS = {
     "application/pdf": "pdf",
@@ -41,6 +48,12 @@ SIGNED_FOR = timedelta(days=1)
 """How long an upload may be named in a submission."""
 ORPHANED_AFTER = timedelta(days=2)
 """Longer, so that a letter accepted in the last minute finds its files."""
+INFECTED = "这个附件含有恶意程序，没有收下；请检查您的设备，换一个文件 / There is malware in this file, it was not taken; check your device"
+HELD = "附件正等待安全检查，请稍后再下载 / The file waits for the scanner; try again in a while"
+LOCKED_AWAY = (
+    "附件含有恶意程序，已隔离，不能下载；请来信人另行提供 / There is malware in it, it is locked away; ask for another"
+)
+SCANNED_AT_ONCE = 20
 _CHUNK = 256 * 1024
 _HEAD = 8192
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|\u202a-\u202e\u2066-\u2069]')
@@ -60,6 +73,7 @@ class Attachments:
     store: Store
     secret: bytes
     max_bytes: int
+    gate: Gate
 
     @property
     def files(self) -> Any:
@@ -78,6 +92,7 @@ class Attachments:
             [
                 Index([("metadata.id", 1)], unique=True),
                 Index([("metadata.loose_since", 1)], only_where={"metadata.loose_since": {"$exists": True}}),
+                Index([("metadata.unscanned_since", 1)], only_where={"metadata.unscanned_since": {"$exists": True}}),
             ],
         )
 
@@ -85,7 +100,7 @@ class Attachments:
         """Store a file; return its description and the signed text that stands for it in a submission.
 
         Raises:
-            BadInput: it is empty, too large or of a kind that is not taken.
+            BadInput: it is empty, too large, of a kind that is not taken, or there is malware in it.
             StoreUnavailable: the store is away.
         """
         size = file.size or 0
@@ -103,12 +118,17 @@ class Attachments:
             allowed = "、".join(sorted(KINDS.values()))
             raise BadInput("R2.2", f"只接受这些类型的附件：{allowed} / Only these kinds of files are taken", "/file")
         await file.seek(0)
+        verdict = await self.gate.look(file.file)
+        if verdict is not None and verdict.found:
+            raise BadInput("R2.2", INFECTED, "/file")
+        now = datetime.now(UTC)
+        waiting = {} if verdict is not None else {"unscanned_since": now}
         digest = hashlib.sha256()
         attachment_id = token_hex(16)
         name = safe_name(file.filename or "", media_type)
         with translated():
             upload = self.files.open_upload_stream(
-                name, metadata={"id": attachment_id, "media_type": media_type, "loose_since": datetime.now(UTC)}
+                name, metadata={"id": attachment_id, "media_type": media_type, "loose_since": now, **waiting}
             )
             try:
                 while chunk := await file.read(_CHUNK):
@@ -183,16 +203,33 @@ class Attachments:
                 )
                 await self.collection.delete_many({"_id": {"$in": list(files)}})
 
+    async def held(self, ids: Sequence[str]) -> dict[str, str]:
+        """Return why files cannot be opened: attachment id → `waiting` (for the scanner) or `malware`; those that can are left out."""
+        if not ids:
+            return {}
+        query = {"metadata.id": {"$in": list(ids)}}
+        with translated():
+            found = self.collection.find(query, {"metadata": 1})
+            kept = [described["metadata"] async for described in found]
+        locked = {file["id"]: "malware" for file in kept if file.get("malware")}
+        waits = {file["id"]: "waiting" for file in kept if "unscanned_since" in file and self.gate.policy == "hold"}
+        return waits | locked
+
     async def open(self, attachment_id: str) -> AsyncIterator[bytes]:
         """Return a file's content in pieces.
 
         Raises:
             NotFound: there is no such file.
+            RuleBroken: it may not be given out: no scanner has looked into it yet, or one found malware in it.
         """
         with translated():
             described = await self.collection.find_one({"metadata.id": attachment_id})
             if described is None:
                 raise NotFound("R2.2", "没有这个附件 / There is no such attachment")
+            if described["metadata"].get("malware"):
+                raise RuleBroken("R2.2", LOCKED_AWAY)
+            if "unscanned_since" in described["metadata"] and self.gate.policy == "hold":
+                raise RuleBroken("R2.2", HELD)
             stream = await self.files.open_download_stream(described["_id"])
 
         async def pieces() -> AsyncIterator[bytes]:
@@ -200,6 +237,32 @@ class Attachments:
                 yield bytes(chunk)
 
         return pieces()
+
+    async def scan_waiting(self) -> None:
+        """Look into the files that no scanner has seen yet, the oldest first, until the scanner stops answering."""
+        waiting = {"metadata.unscanned_since": {"$gt": BEGINNING, "$lt": datetime.now(UTC) + timedelta(days=1)}}
+        with translated():
+            metrics.unscanned_files.labels(SERVICE).set(await self.collection.count_documents(waiting))
+        if not self.gate.there:
+            return
+        with translated():
+            found = (
+                self.collection.find(waiting, {"_id": 1}).sort([("metadata.unscanned_since", 1)]).limit(SCANNED_AT_ONCE)
+            )
+            due = [described["_id"] async for described in found]
+        for file in due:
+            with translated():
+                content = await (await self.files.open_download_stream(file)).read()
+            verdict = await self.gate.look_into(content)
+            if verdict is None:
+                return
+            if verdict.found:
+                logger.warning("malware in a file that was held", extra={"malware": verdict.found})
+            change: dict[str, Any] = {"$unset": {"metadata.unscanned_since": ""}}
+            if verdict.found:
+                change["$set"] = {"metadata.malware": verdict.found}
+            with translated():
+                await self.collection.update_one({"_id": file}, change)
 
     async def remove_orphans(self) -> None:
         """Remove files that no letter named within two days, at most 100 at a time."""

@@ -1,6 +1,8 @@
 """What staff see of letters, as HTTP answers it."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -57,6 +59,9 @@ class LetterView(BaseModel):
     classification: Classification
     may_publish: bool
     attachments: list[Attachment]
+    held: dict[str, Literal["waiting", "malware"]] = Field(
+        description="Id of an attachment that cannot be opened → why: it waits for the scanner, or malware was found in it (R2.2)."
+    )
     contact: Contact | None
     received_at: datetime
     read_at: datetime | None
@@ -93,8 +98,11 @@ class EarlierPage(BaseModel):
     items: list[EarlierLetter] = Field(description="At most 20; the most alike first.")
 
 
-def view(stored: Stored[Letter], contact: Contact | None) -> LetterView:
-    """Return a letter for staff; of an erased one no contact data, should any still be in memory."""
+def view(stored: Stored[Letter], contact: Contact | None, held: Mapping[str, Any]) -> LetterView:
+    """Return a letter for staff; `held`: which files cannot be opened, and why.
+
+    Of an erased letter no contact data is shown, should any still be in memory.
+    """
     letter = domain.known(stored.state)
     discarded = letter.discarded if letter.stage is Stage.DISCARDED else None
     return LetterView(
@@ -110,6 +118,7 @@ def view(stored: Stored[Letter], contact: Contact | None) -> LetterView:
         classification=letter.classification,
         may_publish=letter.may_publish,
         attachments=list(letter.attachments),
+        held=dict(held),
         contact=None if letter.erased_at else contact,
         received_at=letter.received_at,
         read_at=letter.read_at,

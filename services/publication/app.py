@@ -35,6 +35,7 @@ from services.runtime import Kit, Service
 from services.succession import Succession
 from shared.messaging.letters import Domain, Letters
 from shared.observability import metrics
+from shared.security.scanner import gate
 
 OPEN = (Status.TO_PREPARE, Status.TO_APPROVE)
 
@@ -52,7 +53,8 @@ def build(kit: Kit) -> Service:
         kit.namespace,
     )
     access = Access(kit.directory)
-    files = Files(kit.store, aggregates, kit.settings.attachment_max_bytes)
+    scanner = gate(SERVICE, kit.settings.scanner, kit.settings.unscanned)
+    files = Files(kit.store, aggregates, kit.settings.attachment_max_bytes, scanner)
     redact = redactor(kit.settings.redaction_file)
     remaining = Remaining(redact.marks)
     public = PublicSite(aggregates)

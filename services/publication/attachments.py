@@ -27,6 +27,7 @@ from services.publication.domain import Case
 from services.publication.repository import SERVICE
 from shared.contracts.errors import BadInput, NotFound
 from shared.contracts.types import Moment, PublishedFile, Value
+from shared.security.scanner import Away, Gate
 from shared.storage import Aggregates, Index, Store, translated
 
 KEPT_LOOSE: Final = timedelta(days=2)
@@ -66,6 +67,7 @@ class Files:
     store: Store
     cases: Aggregates[Case]
     max_bytes: int
+    gate: Gate
     _cleaning: Semaphore = field(default_factory=lambda: Semaphore(1))
     """One at a time: each may take much memory."""
 
@@ -93,7 +95,8 @@ class Files:
         """Clean a file and keep it.
 
         Raises:
-            BadInput: it is empty, too large, one too many, or of a kind that is not published.
+            BadInput: it is empty, too large, one too many, of a kind that is not published, or there is malware in it.
+            Away: nobody looked into it, and the city's policy is that somebody must.
         """
         if not content:
             raise BadInput("R9.1", "附件是空文件 / The file is empty", "/file")
@@ -109,6 +112,13 @@ class Files:
                 f"此件已有 {MOST_KEPT} 个文件，请先删去不用的 / {MOST_KEPT} files are kept for this letter; remove some first",
                 "/file",
             )
+        verdict = await self.gate.look_into(content)
+        if verdict is not None and verdict.found:
+            raise BadInput(
+                "R9.1", "这个文件含有恶意程序，没有收下 / There is malware in this file, it was not taken", "/file"
+            )
+        if verdict is None and self.gate.policy == "hold":
+            raise Away("nobody looked into the file")
         async with self._cleaning:
             clean = await clean_apart(content, "/file")
         copy = Copy(

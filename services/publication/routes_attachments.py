@@ -15,8 +15,9 @@ from services.publication.remaining import Remaining
 from services.publication.repository import PublicSite
 from shared.contracts.errors import BadInput, RuleBroken
 from shared.messaging.letters import Letters
+from shared.security.scanner import Away
 from shared.security.tokens import Authenticated, Caller
-from shared.web.problems import Problem
+from shared.web.problems import Problem, ServiceUnavailable
 
 _FILE: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "文件 The file", "content": {media_type: {} for media_type in ENDINGS}}
@@ -54,7 +55,10 @@ def staff_router(letters: Letters[Case], access: Access, files: Files, remaining
                 "/copy_of",
             )
         content = await file.read(files.max_bytes + 1)
-        return await files.keep(letter_id, content, copy_of, remaining.counted)
+        try:
+            return await files.keep(letter_id, content, copy_of, remaining.counted)
+        except Away:
+            raise ServiceUnavailable("the scanner of attachments (SCANNER)", retry_after=10) from None
 
     @routes.get("", response_model=list[Copy], summary="The files kept for a case")
     async def listed(caller: Authenticated, letter_id: str) -> list[Copy]:

@@ -75,6 +75,12 @@ week_figure = Gauge(
     ["service", "mailbox", "figure"],
 )
 letters = Gauge("xinxiang_letters", "Letters by state.", ["service", "state"])
+scans_total = Counter(
+    "xinxiang_scans_total",
+    "Files looked into for malware, by outcome: clean, infected or away.",
+    ["service", "outcome"],
+)
+unscanned_files = Gauge("xinxiang_unscanned_files", "Citizens' files that no scanner has looked into yet.", ["service"])
 mailbox_clocks = Gauge(
     "xinxiang_mailbox_clocks",
     "Running clocks on which a mailbox must act, by kind (R1.4).",

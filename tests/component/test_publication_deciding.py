@@ -21,6 +21,7 @@ from services.publication.domain import PublicText
 from services.runtime import Service
 from shared.contracts.facts import Fact, LetterPublished, LetterReceived, PublicationPrepared, PublicationWithdrawn
 from shared.contracts.types import Attachment
+from shared.security import scanner
 from tests.component.test_publication import NO_GROUND, TEXT, Letter, Staff
 from tests.conftest import World, eventually, new_world
 from tests.unit.test_publication_cleaning import MARK, bytes_of, office, pdf_of, photo
@@ -102,7 +103,8 @@ class Office:
         ahead = datetime.now(UTC) + timedelta(days=days)
         query = {"metadata.letter_id": letter.id, "metadata.look_at": {"$lt": ahead}}
         await self.files.update_many(query, {"$set": {"metadata.look_at": datetime(2026, 1, 1, tzinfo=UTC)}})
-        await Files(self.service.kit.store, self.service.letters.aggregates, 1_000).sweep()
+        gate = scanner.gate("publication", "", None)
+        await Files(self.service.kit.store, self.service.letters.aggregates, 1_000, gate).sweep()
 
 
 def address(letter: Letter) -> str:

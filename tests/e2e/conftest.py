@@ -10,7 +10,6 @@ from deploy.engines import Engines
 from tests.conftest import World, new_world
 from tests.e2e.fleet import Fleet
 
-
 LONGEST = ("test_replay.py", "test_chaos.py", "test_demo.py")
 """These begin first, so that the workers end at about the same time."""
 

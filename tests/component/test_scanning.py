@@ -1,0 +1,214 @@
+"""Attachments are looked into by a real ClamAV daemon before anybody gets them, and held while it does not answer (R2.2, R9.1)."""
+
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from deploy.engines.processes import Process
+from deploy.tools import program
+from services.intake.app import build
+from services.publication.attachments import Files
+from services.publication.repository import cases
+from services.runtime import Service
+from shared.contracts.errors import BadInput
+from shared.security import scanner
+from tests.conftest import World, eventually
+from tests.e2e.fleet import _free_ports as free_ports
+from tests.intake_desk import submit, unread
+from tests.unit.test_publication_cleaning import bytes_of, pdf_of
+
+MALWARE = b"this is what the tests' signature knows: 8f2c6b"
+CLEAN = bytes_of(pdf_of())
+INFECTED = CLEAN + b"\n% " + MALWARE
+
+
+@dataclass
+class Daemon:
+    """A clamd of our own with one signature."""
+
+    process: Process
+    folder: Path
+    port: int
+
+    @property
+    def address(self) -> str:
+        """What SCANNER is set to."""
+        return f"clamav://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        command = [str(program("clamd")), "-c", str(self.folder / "clamd.conf")]
+        self.process.start(command, cwd=self.folder, env=os.environ)
+        self.process.wait_ready(self._answers, 60)
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                connection.sendall(b"nPING\n")
+                return connection.recv(16).startswith(b"PONG")
+        except OSError:
+            return False
+
+
+@pytest.fixture(scope="module")
+def clamd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """The daemon, which tests may stop and start."""
+    folder = tmp_path_factory.mktemp("clamd")
+    (port,) = free_ports(1)
+    signatures = folder / "signatures"
+    signatures.mkdir()
+    (signatures / "tests.ndb").write_text(f"Xinxiang.Test:0:*:{MALWARE.hex()}\n")
+    settings = {
+        "Foreground": "yes",
+        "TCPSocket": port,
+        "TCPAddr": "127.0.0.1",
+        "DatabaseDirectory": signatures,
+        "TemporaryDirectory": folder,
+        "LogFile": folder / "clamd.log",
+        "StreamMaxLength": "20M",
+    }
+    (folder / "clamd.conf").write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
+    for path in (folder, signatures, *folder.parents[:2]):
+        path.chmod(path.stat().st_mode | 0o755)
+    daemon = Daemon(Process("clamd", folder), folder, port)
+    daemon.start()
+    yield daemon
+    daemon.process.stop()
+
+
+@dataclass
+class Desk:
+    """Intake, a citizen with a file and a clerk who wants it."""
+
+    client: httpx.AsyncClient
+    service: Service
+    world: World
+
+    @property
+    def clerk(self) -> dict[str, str]:
+        """Who reads the mayor's letters."""
+        return self.world.token("mayor-clerk", "mayor", "clerk")
+
+    async def upload(self, content: bytes) -> httpx.Response:
+        """Upload a file as a citizen."""
+        return await self.client.post("/intake/attachments", files={"file": ("说明.pdf", content, "application/pdf")})
+
+    async def letter_with(self, content: bytes, subject: str) -> str:
+        """Send a letter with a file; return where the clerk finds the file."""
+        up = await self.upload(content)
+        assert up.status_code == 201, up.text
+        await submit(self.client, subject=subject, attachments=[up.json()["attachment"]])
+
+        async def arrived() -> str:
+            rows = await unread(self.client, self.world)
+            return next((row["letter_id"] for row in rows if row["subject"] == subject), "")
+
+        letter_id = await eventually(arrived)
+        (file,) = (await self.letter(letter_id))["attachments"]
+        return f"{letter_id}/attachments/{file['id']}"
+
+    async def letter(self, path: str) -> Any:
+        """What the clerk sees of a letter."""
+        return (await self.client.get(f"/intake/letters/{path.partition('/')[0]}", headers=self.clerk)).json()
+
+    async def download(self, path: str) -> httpx.Response:
+        """Ask for the file as the clerk."""
+        return await self.client.get(f"/intake/letters/{path}", headers=self.clerk)
+
+    async def catch_up(self) -> None:
+        """Do what is done every ten seconds."""
+        scan = next(job for job in self.service.measures if getattr(job, "__name__", "") == "scan_waiting")
+        await scan()
+
+
+@asynccontextmanager
+async def desk(world: World, address: str, **more: Any) -> AsyncIterator[Desk]:
+    """Intake with a scanner."""
+    service = build(world.kit(scanner=address, **more))
+    async with world.running(service) as client:
+        yield Desk(client, service, world)
+
+
+async def test_r2_2_a_file_with_malware_is_refused_when_it_is_uploaded_and_a_clean_one_is_taken(
+    world: World, clamd: Daemon
+) -> None:
+    async with desk(world, clamd.address) as at:
+        refused = await at.upload(INFECTED)
+        assert refused.status_code == 422
+        assert [(e["field"], e["rule"]) for e in refused.json()["errors"]] == [("/file", "R2.2")]
+        assert "恶意程序" in refused.text
+        assert await at.service.kit.store.collection("intake", "attachments.files").count_documents({}) == 0
+        path = await at.letter_with(CLEAN, "这个附件没有问题")
+        assert (await at.download(path)).content == CLEAN
+        assert (await at.letter(path))["held"] == {}
+
+
+async def test_r2_2_while_the_scanner_is_away_letters_are_taken_and_their_files_are_held_until_it_looked_into_them(
+    world: World, clamd: Daemon
+) -> None:
+    async with desk(world, clamd.address) as at:
+        clamd.process.stop()
+        try:
+            clean = await at.letter_with(CLEAN, "扫描程序停了的时候")
+            infected = await at.letter_with(INFECTED, "扫描程序停了的时候，有毒")
+            for path in (clean, infected):
+                held = await at.download(path)
+                assert (held.status_code, held.json()["rule"]) == (409, "R2.2")
+                assert "等待安全检查" in held.text
+                assert list((await at.letter(path))["held"].values()) == ["waiting"]
+            await at.catch_up()
+            assert (await at.download(clean)).status_code == 409, "nobody has looked into it yet"
+        finally:
+            clamd.start()
+        await at.catch_up()
+        assert (await at.download(clean)).content == CLEAN
+        assert (await at.letter(clean))["held"] == {}
+        locked = await at.download(infected)
+        assert (locked.status_code, "已隔离" in locked.text) == (409, True)
+        assert list((await at.letter(infected))["held"].values()) == ["malware"]
+
+
+async def test_r2_2_where_the_policy_says_accept_files_are_given_out_meanwhile_and_locked_away_once_malware_is_found(
+    world: World, clamd: Daemon
+) -> None:
+    async with desk(world, "clamav://127.0.0.1:1", unscanned="accept") as at:
+        infected = await at.letter_with(INFECTED, "没有扫描程序的时候")
+        assert (await at.download(infected)).content == INFECTED
+    async with desk(world, clamd.address, unscanned="accept") as at:
+
+        async def locked() -> bool:
+            await at.catch_up()
+            return (await at.download(infected)).status_code == 409
+
+        await eventually(locked)
+        assert list((await at.letter(infected))["held"].values()) == ["malware"]
+
+
+async def test_r2_2_without_a_scanner_files_are_held_or_given_out_as_the_policy_says(world: World) -> None:
+    async with desk(world, "") as at:
+        assert (await at.download(await at.letter_with(CLEAN, "没有扫描程序，照收"))).status_code == 200
+    async with desk(world, "", unscanned="hold") as at:
+        assert (await at.download(await at.letter_with(CLEAN, "没有扫描程序，扣住"))).status_code == 409
+
+
+async def test_r9_1_what_staff_upload_for_the_public_is_looked_into_and_waits_for_the_scanner(
+    world: World, clamd: Daemon
+) -> None:
+    kit = world.kit()
+
+    def files(address: str) -> Files:
+        return Files(kit.store, cases(kit.store, kit.directory), 100_000, scanner.gate("publication", address, None))
+
+    with pytest.raises(BadInput, match="恶意程序"):
+        await files(clamd.address).keep("letter", INFECTED, None, lambda _: {})
+    assert (await files(clamd.address).keep("letter", CLEAN, None, lambda _: {})).media_type == "application/pdf"
+    with pytest.raises(scanner.Away):
+        await files("clamav://127.0.0.1:1").keep("letter", CLEAN, None, lambda _: {})
+    kit.store.close()
