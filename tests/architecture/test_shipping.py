@@ -23,7 +23,7 @@ VERSIONS = ("1.31", "1.37")
 """The oldest and the newest Kubernetes that the files are held against."""
 WAYS_OF_SHIPPING = ("base", "production")
 SETTINGS = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "docs/settings.md").read_text("utf-8"), re.MULTILINE))
-NOT_OURS = ("GF_", "KAFKA_NODE", "POSTGRES_", "FERRETDB_")
+SETTINGS |= {"KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM", "KAFKA_CA_FILE", "KAFKA_USERNAME", "KAFKA_PASSWORD"}
 
 
 # ── Kubernetes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
