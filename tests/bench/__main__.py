@@ -20,6 +20,7 @@ from tests.bench import (
     clerks,
     clocks,
     delay,
+    growth,
     journeys,
     lists,
     paper,
@@ -27,6 +28,9 @@ from tests.bench import (
     rebuild,
     redaction,
     resources,
+    scaleout,
+    soak,
+    spike,
     sustained,
 )
 from tests.bench.results import FILE, Result, table, write
@@ -47,8 +51,14 @@ MEASUREMENTS: dict[str, Callable[[Town], Awaitable[list[Result]]]] = {
     "paper": paper.measure,
     "memory": resources.memory,
     "start": resources.start,
+    "scaleout": scaleout.measure,
+    "growth": growth.measure,
+    "spike": spike.measure,
+    "soak": soak.measure,
 }
 """Name → measurement, in the order in which they are made."""
+LONG = ("growth", "spike", "soak")
+"""Half an hour to two hours each: made only where they are asked for by name."""
 
 
 async def run(engines: Engines, names: Sequence[str]) -> tuple[list[Result], bool]:
@@ -88,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         engines.reset()
         engines.up()
         try:
-            results, whole = asyncio.run(run(engines, wanted or list(MEASUREMENTS)))
+            results, whole = asyncio.run(run(engines, wanted or [name for name in MEASUREMENTS if name not in LONG]))
         finally:
             engines.down()
     except EngineError as error:

@@ -17,6 +17,8 @@ class Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self._buffer = b""
         self._answer: asyncio.Future[tuple[int, bytes]] | None = None
+        self.head = b""
+        """Status line and headers of the last answer, in lower case."""
         self._transport: asyncio.Transport
 
     @classmethod
@@ -43,6 +45,7 @@ class Connection(asyncio.Protocol):
         whole = end + 4 + int(head[at + 17 : head.find(b"\r\n", at + 2)])
         if len(buffer) >= whole and self._answer is not None:
             self._buffer = buffer[whole:]
+            self.head = head
             answer, self._answer = self._answer, None
             if not answer.done():
                 answer.set_result((int(buffer[9:12]), buffer[end + 4 : whole]))

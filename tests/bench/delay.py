@@ -13,10 +13,10 @@ WARM_UP_SECONDS = 5.0
 async def measure(town: Town) -> list[Result]:
     """Offer `RATE` letters a second, whatever the answers; all five services are at work."""
     await town.start()
-    warm = await _offer(town, WARM_UP_SECONDS, 0)
+    warm = await offer(town, WARM_UP_SECONDS, 0)
     tell(f"delay: {RATE}/s for {SECONDS:.0f} s")
     before = town.cpu()
-    report = await _offer(town, SECONDS, warm["next"])
+    report = await offer(town, SECONDS, warm["next"])
     spent = per(before, town.cpu(), report["accepted"], {"load": report["cpu_seconds"]})
     check("answers other than 202", {**warm["others"], **report["others"]}, {})
     check("letters told to mailboxes", report["topic"]["letters"], report["accepted"])
@@ -43,11 +43,12 @@ def _result(report: dict[str, Any], kind: str, name: str, spent: dict[str, float
     )
 
 
-async def _offer(town: Town, seconds: float, first: int) -> dict[str, Any]:
+async def offer(town: Town, seconds: float, first: int, rate: float = RATE, run: str = "delay") -> dict[str, Any]:
+    """Offer letters at a rate, whatever the answers; return the generator's report."""
     order = {
         "port": town.port("intake"),
-        "run": "delay",
-        "rate": RATE,
+        "run": run,
+        "rate": rate,
         "seconds": seconds,
         "first": first,
         "token": town.token("mayor-clerk", "mayor", "clerk"),

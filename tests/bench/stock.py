@@ -71,8 +71,8 @@ def unread(number: int) -> Iterator[str]:
     return (letter_id(position) for position in range(number) if position % 100 < share)
 
 
-async def fill(town: Town, number: int) -> None:
-    """Put `number` letters into the stores of all services, none of which may be running."""
+async def fill(town: Town, number: int, first: int = 0) -> None:
+    """Put the letters from `first` up to `number` into the stores of all services, none of which may be running."""
     kit = Kit(town.settings)
     services = {name: build(name, kit) for name in NAMES}
     for service in services.values():
@@ -81,10 +81,10 @@ async def fill(town: Town, number: int) -> None:
     finished, under_way = _models(datetime.now(UTC))
     prepared = {id(model): _states(services, model) for model in (*finished, *under_way.values())}
     contacts = Contacts(kit.store)
-    for first in range(0, number, BATCH):
+    for begin in range(first, number, BATCH):
         chosen = [
             (position, under_way.get(position % 100) or finished[position // 100 % FINISHED])
-            for position in range(first, min(number, first + BATCH))
+            for position in range(begin, min(number, begin + BATCH))
         ]
         await asyncio.gather(
             contacts.keep({letter_id(p): Contact(name="李明", phone="+8613800138000") for p, _ in chosen}),

@@ -1,0 +1,90 @@
+"""Two hours at half the sustained rate: memory, file handles and lag must stay where they are (`BENCH_SOAK_SECONDS`)."""
+
+import asyncio
+import os
+import re
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from services import NAMES
+from tests.bench import delay
+from tests.bench.records import Records
+from tests.bench.results import Result, check
+from tests.bench.sustained import ARRIVED, everywhere
+from tests.bench.town import Town, tell
+
+SECONDS = float(os.environ.get("BENCH_SOAK_SECONDS", "7200"))
+RATE = float(os.environ.get("BENCH_SOAK_RATE", "257"))
+SAMPLES = 120
+WARM_UP_SHARE = 0.25
+AIM_PERCENT_PER_HOUR = 1.0
+_LAG = re.compile(rb"^xinxiang_consumer_lag\{[^}]*\} (\S+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the five services used at a moment."""
+
+    hours: float
+    memory: dict[str, float]
+    """MB, resident."""
+    handles: dict[str, int]
+    lag: dict[str, float]
+
+
+async def measure(town: Town) -> list[Result]:
+    """Offer letters at the rate, look at the services meanwhile, then count everything."""
+    await town.start()
+    samples: list[Sample] = []
+    offering = asyncio.create_task(delay.offer(town, SECONDS, 0, RATE, "soak"))
+    began = time.perf_counter()
+    while not offering.done():
+        await asyncio.wait({offering}, timeout=SECONDS / SAMPLES)
+        samples.append(await _sample(town, (time.perf_counter() - began) / 3600))
+        if len(samples) % 10 == 0:
+            tell(f"soak: {samples[-1].hours * 60:.0f} min, {sum(samples[-1].memory.values()):.0f} MB")
+    report = await offering
+    check("answers other than 202", report["others"], {})
+    async with Records(town) as records:
+        await everywhere(town, records, report["accepted"])
+        told = await records.distinct(*records.mailboxes, of_type=ARRIVED)
+    check("letters told to mailboxes", len(told), report["accepted"])
+    return [_result(samples, report)]
+
+
+async def _sample(town: Town, hours: float) -> Sample:
+    memory = town.memory()
+    handles = {name: sum(p.num_fds() for p in town.processes()[name]) for name in NAMES}
+    lag = {name: sum(map(float, _LAG.findall(await town.page(name, "/metrics")))) for name in NAMES}
+    return Sample(hours, {name: memory[name] for name in NAMES}, handles, lag)
+
+
+def slope(samples: Sequence[tuple[float, float]]) -> float:
+    """Return the slope of the straight line through (hours, value), in percent of the mean an hour."""
+    line = statistics.linear_regression([at for at, _ in samples], [value for _, value in samples])
+    return 100 * line.slope / statistics.mean(value for _, value in samples)
+
+
+def _result(samples: Sequence[Sample], report: dict[str, Any]) -> Result:
+    steady = samples[int(len(samples) * WARM_UP_SHARE) :]
+    total = slope([(sample.hours, sum(sample.memory.values())) for sample in steady])
+    first, last = steady[0], steady[-1]
+    beside: dict[str, Any] = {
+        "letters": report["accepted"],
+        "delay p50 and p99 ms": f"{report['topic']['p50']:.0f} and {report['topic']['p99']:.0f}",
+        "MB after warm-up": {name: round(value) for name, value in first.memory.items()},
+        "MB at the end": {name: round(value) for name, value in last.memory.items()},
+        "slope of each, % an hour": {
+            name: round(slope([(sample.hours, sample.memory[name]) for sample in steady]), 2) for name in NAMES
+        },
+        "handles after warm-up and at the end": f"{sum(first.handles.values())} and {sum(last.handles.values())}",
+        "most lag in the first and in the last half": " and ".join(
+            f"{max(sum(sample.lag.values()) for sample in half):.0f}"
+            for half in (steady[: len(steady) // 2], steady[len(steady) // 2 :])
+        ),
+    }
+    note = f"{RATE:.0f} letters/s for {SECONDS / 3600:.2g} h; the first {WARM_UP_SHARE:.0%} are warm-up"
+    return Result("memory's slope", total, "%/h", AIM_PERCENT_PER_HOUR, "lower", beside, note)
