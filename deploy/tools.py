@@ -13,11 +13,12 @@ from pathlib import Path
 
 from deploy.engines import EngineError, fetch
 
+BUILT = frozenset({*fetch.GO_TOOLS, *fetch.GO_MODULES})
 PROGRAMS: Mapping[str, tuple[str, str]] = {
     "prometheus": ("prometheus", "tree/usr/bin/prometheus"),
     "promtool": ("prometheus", "tree/usr/bin/promtool"),
     "clamd": ("clamav", "tree/usr/sbin/clamd"),
-    **{name: (name, f"bin/{name}") for name in fetch.GO_TOOLS},
+    **{name: (name, f"bin/{name}") for name in BUILT},
 }
 """Program → what is fetched for it, and where in that folder it is."""
 
@@ -39,7 +40,7 @@ def program(name: str, environ: Mapping[str, str] = os.environ) -> Path:
 def provide(wanted: Sequence[str] = (), tell: Callable[[str], None] = say) -> bool:
     """Fetch `wanted`, all without names; False where one could not be fetched, which is told."""
     artifacts = sorted(set(wanted) or {artifact for artifact, _ in PROGRAMS.values()})
-    needed = {"go" if name in fetch.GO_TOOLS else "apt-get" for name in fetch.missing(artifacts, os.environ)}
+    needed = {"go" if name in BUILT else "apt-get" for name in fetch.missing(artifacts, os.environ)}
     absent = [command for command in sorted(needed) if shutil.which(command) is None]
     if absent:
         return _cannot(tell, artifacts, f"this host has no {' and no '.join(absent)}")

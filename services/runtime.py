@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import Response
 
+from services.identity import sign_in_of, verifier_of
 from services.settings import Settings
 from shared.calendar.clock import Clock
 from shared.calendar.schedules import load_schedules
@@ -27,7 +28,12 @@ from shared.messaging.patience import Conflict
 from shared.observability import metrics
 from shared.observability.logs import service_context
 from shared.printing.press import Press
-from shared.security.tokens import TokenSettings, TokenVerifier
+from shared.security.claims import RolesError
+from shared.security.routes_sign_in import on_sign_in_first, unset
+from shared.security.routes_sign_in import router as sign_in_router
+from shared.security.sign_in import SignIn, SignInFirst
+from shared.security.sign_in_settings import SignInSettings
+from shared.security.tokens import TokenSettings
 from shared.storage import Store, StoreUnavailable
 from shared.web.app import create_app
 from shared.web.etag import StaleVersion
@@ -90,6 +96,11 @@ class Kit:
     def pages(self, folder: Path | None = None) -> Pages:
         """Return what makes a service's pages of the templates in `folder`, or of the shared ones alone."""
         return Pages(folder, now=self.clock.now, rate=lambda: self.clock.rate, city=lambda: city_of(self.directory))
+
+    @cached_property
+    def sign_in(self) -> SignIn | None:
+        """Who signed in at the city's identity provider; None: there is none."""
+        return sign_in_of(SignInSettings(), self.settings, self.directory)
 
     @property
     def namespace(self) -> str:
@@ -173,6 +184,9 @@ class Service:
         while True:
             try:
                 await self._know_the_directory()
+                if self.kit.sign_in is not None:
+                    self.kit.sign_in.roles.check_mailboxes()
+                    self.waits_for.pop("roles", None)
                 await self.parking.ensure()
                 for job in self.prepare:
                     await job()
@@ -181,6 +195,10 @@ class Service:
             except DirectoryError as error:
                 self.waits_for["directory"] = str(error)
                 log.exception("the directory is refused; the service starts once its file is corrected", exc_info=error)
+                await asyncio.sleep(LONGEST_START_PAUSE_SECONDS)
+            except RolesError as error:
+                self.waits_for["roles"] = str(error)
+                log.exception("the roles file does not fit the directory; correct it and start again", exc_info=error)
                 await asyncio.sleep(LONGEST_START_PAUSE_SECONDS)
             except (StoreUnavailable, KafkaError, OSError) as error:
                 part = "store" if isinstance(error, StoreUnavailable) else "kafka"
@@ -294,19 +312,23 @@ def application(services: Sequence[Service], kit: Kit) -> FastAPI:
             for part, reason in service.waits_for.items()
         }
 
+    pages, sign_in = kit.pages(), kit.sign_in
+    ways_in = unset() if sign_in is None else sign_in_router(sign_in, pages, kit.settings.site_url)
     app = create_app(
         "信箱 " + (services[0].name if len(services) == 1 else "Xinxiang"),
-        [router for service in services for router in service.routers],
+        [*(router for service in services for router in service.routers), ways_in],
         lifespan=lifespan,
         services=[service.name for service in services],
         readiness=readiness,
         body_limits={path: limit for service in services for path, limit in service.body_limits.items()},
         cors_origins=kit.settings.cors_origins,
-        pages=kit.pages(),
+        pages=pages,
         https=kit.settings.hsts,
         behind_proxy=kit.settings.trusted_proxies > 0,
     )
-    app.state.verifier = TokenVerifier.from_settings(TokenSettings())
+    app.state.verifier = verifier_of(TokenSettings(), sign_in)
+    app.state.sign_in = sign_in
+    app.add_exception_handler(SignInFirst, on_sign_in_first)
     app.add_exception_handler(RuleBroken, _on_rule_broken)
     app.add_exception_handler(UnknownEntry, _on_unknown_entry)
     app.add_exception_handler(Stale, _on_stale)

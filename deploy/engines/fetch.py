@@ -49,6 +49,18 @@ GO_TOOLS = {
     "kustomize": ("sigs.k8s.io/kustomize/kustomize/v5", "5.6.0"),
 }
 """Programs that only tests use, each built in a folder of its own: name → package and version in the Go registry."""
+GO_MODULES = {
+    "dex": (
+        "github.com/dexidp/dex/cmd/dex",
+        "2.41.1",
+        (
+            # The registry has Dex 2 by commit only; this one is v2.41.1. Its own file puts another version of its API beside it.
+            "github.com/dexidp/dex@v0.0.0-20240807174518-43956db7fd75",
+            "github.com/dexidp/dex/api/v2@v2.2.0",
+        ),
+    ),
+}
+"""Those that are built inside a module which names their parts, with a C compiler: name → package, version, parts."""
 SUITES = ("testing", "sid")  # sid for the days when the packages do not fit together in testing
 
 
@@ -172,6 +184,35 @@ def _fill_go_tool(name: str) -> Callable[[Path, Path, Runner, Say], None]:
         runner.run(["go", "install", "-trimpath", f"{package}@v{version}"], GOBIN=str(new / "bin"), CGO_ENABLED="0")
         (program,) = (new / "bin").iterdir()
         program.rename(new / "bin" / name)  # a module may call its program just `server`
+
+    return fill
+
+
+def _fill_go_module(name: str) -> Callable[[Path, Path, Runner, Say], None]:
+    package, _, parts = GO_MODULES[name]
+
+    def fill(new: Path, _final: Path, runner: Runner, _tell: Say) -> None:
+        if shutil.which("gcc") is None:
+            raise EngineError(
+                f"{name} is built with a C compiler, and this host has no gcc: apt-get install gcc libc6-dev"
+            )
+        module = new / "module"
+        module.mkdir()
+        required = "".join(f"require {part.replace('@', ' ')}\n" for part in parts)
+        (module / "go.mod").write_text(f"module programs.invalid/{name}\n\ngo 1.22\n\n{required}")
+        command: list[str | Path] = [
+            "go",
+            "build",
+            "-C",
+            module,
+            "-mod=mod",
+            "-trimpath",
+            "-o",
+            new / "bin" / name,
+            package,
+        ]
+        runner.run(command, CGO_ENABLED="1")
+        shutil.rmtree(module)
 
     return fill
 
@@ -309,6 +350,10 @@ ARTIFACTS = {
         *(
             Artifact(name, f"{name}-{version}", f"{name} {version} built with Go, for tests", _fill_go_tool(name))
             for name, (_, version) in GO_TOOLS.items()
+        ),
+        *(
+            Artifact(name, f"{name}-{version}", f"{name} {version} built with Go, for tests", _fill_go_module(name))
+            for name, (_, version, _) in GO_MODULES.items()
         ),
     )
 }

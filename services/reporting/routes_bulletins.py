@@ -16,6 +16,7 @@ from services.reporting.rendering import meanings, pdf, xlsx
 from services.reporting.wording import WORDS, days
 from shared.printing.press import Press
 from shared.printing.sheet import MEDIA_TYPE
+from shared.security.tokens import says_who
 from shared.web.languages import Lang, language_of
 from shared.web.templates import Pages
 
@@ -158,8 +159,8 @@ class Files:
         if issue.hash is None:
             return Response(await self._press.long.take(make), media_type=MEDIA_TYPES[kind], headers=headers)
         # What needed no token may be kept by caches on the way.
-        kept_by = "private, no-cache" if "authorization" in request.headers else "public, max-age=3600"
-        headers |= {"ETag": f'"{issue.hash}-{kind}"', "Cache-Control": kept_by, "Vary": "Authorization"}
+        kept_by = "private, no-cache" if says_who(request) else "public, max-age=3600"
+        headers |= {"ETag": f'"{issue.hash}-{kind}"', "Cache-Control": kept_by, "Vary": "Authorization, Cookie"}
         if headers["ETag"] in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
         content = self.known(issue, kind) or self.keep(issue, kind, await self._press.long.take(make))

@@ -56,8 +56,8 @@ class Reading:
         Raises:
             Problem: 401, the bulletin is not public or the token is not valid.
         """
-        if self._public and "authorization" not in request.headers:
-            return None
+        if self._public:
+            return await authenticated.if_any(request)
         return await authenticated(request)
 
     async def read(self, request: Request, id: str) -> Issue | IssueView:

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import jwt
 from cachetools import LRUCache
@@ -21,18 +21,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings
 
 from shared.directory.models import Role
+from shared.security.sessions import COOKIES
 from shared.web.problems import Problem
 
 __all__ = [
     "Authenticated",
     "Caller",
     "KeySetError",
+    "NoKeySet",
     "Role",
     "TokenSettings",
     "TokenVerifier",
     "authenticated",
     "forbidden",
     "require",
+    "says_who",
+    "unauthenticated",
 ]
 
 AUDIENCE = "xinxiang"
@@ -114,23 +118,23 @@ class TokenVerifier:
         except ValidationError as error:
             wrong = ", ".join(sorted({str(item["loc"][0]) for item in error.errors()}))
             allowed = ", ".join(Role)
-            raise _unauthenticated(f"its claims are not as agreed ({wrong}); roles is a list of: {allowed}") from None
+            raise unauthenticated(f"its claims are not as agreed ({wrong}); roles is a list of: {allowed}") from None
         self._known[token] = (float(claims["exp"]), caller)
         return caller
 
     def _claims(self, token: str) -> dict[str, Any]:
         if len(token) > _LONGEST_TOKEN:
-            raise _unauthenticated(f"it is longer than {_LONGEST_TOKEN} characters")
+            raise unauthenticated(f"it is longer than {_LONGEST_TOKEN} characters")
         try:
             header = jwt.get_unverified_header(token)
             algorithm, key_id = header.get("alg"), header.get("kid")
             if algorithm not in ALGORITHMS:
-                raise _unauthenticated(f"it must be signed with {' or '.join(ALGORITHMS)}")
+                raise unauthenticated(f"it must be signed with {' or '.join(ALGORITHMS)}")
             key = self._keys.get(key_id) if key_id is not None else next(iter(self._keys.values()), None)
             if key is None or (key_id is None and len(self._keys) > 1):
-                raise _unauthenticated("the key that signed it (kid) is not in the key set")
+                raise unauthenticated("the key that signed it (kid) is not in the key set")
             if key.algorithm_name != algorithm:
-                raise _unauthenticated("its algorithm does not belong to the key that it names")
+                raise unauthenticated("its algorithm does not belong to the key that it names")
             return jwt.decode(
                 token,
                 key=key,
@@ -141,19 +145,19 @@ class TokenVerifier:
                 options={"require": ["exp", "iat", "iss", "aud", "sub"]},
             )
         except jwt.ExpiredSignatureError:
-            raise _unauthenticated("it has expired; get a new one") from None
+            raise unauthenticated("it has expired; get a new one") from None
         except jwt.InvalidAudienceError:
-            raise _unauthenticated(f"its audience (aud) must be {AUDIENCE}") from None
+            raise unauthenticated(f"its audience (aud) must be {AUDIENCE}") from None
         except jwt.InvalidIssuerError:
-            raise _unauthenticated(f"its issuer (iss) must be {self._issuer}") from None
+            raise unauthenticated(f"its issuer (iss) must be {self._issuer}") from None
         except jwt.MissingRequiredClaimError as error:
-            raise _unauthenticated(f"the claim {error.claim} is missing") from None
+            raise unauthenticated(f"the claim {error.claim} is missing") from None
         except jwt.ImmatureSignatureError:
-            raise _unauthenticated("it is not valid yet; check the clock of the issuer") from None
+            raise unauthenticated("it is not valid yet; check the clock of the issuer") from None
         except jwt.InvalidSignatureError:
-            raise _unauthenticated("its signature is wrong") from None
+            raise unauthenticated("its signature is wrong") from None
         except (jwt.PyJWTError, ValueError, TypeError):
-            raise _unauthenticated("it cannot be read as a JSON Web Token") from None
+            raise unauthenticated("it cannot be read as a JSON Web Token") from None
 
     def _stamp_of_file(self) -> tuple[int, int, int] | None:
         if _is_inline(self._source):
@@ -178,6 +182,17 @@ class TokenVerifier:
             logger.exception("the changed key set cannot be used; the keys before it stay in force")
             return
         self._known.clear()
+
+
+class NoKeySet:
+    """Instead of a verifier where tokens come from the provider alone."""
+
+    def __init__(self, issuer: str) -> None:
+        self._issuer = issuer
+
+    def verify(self, token: str) -> Caller:  # noqa: ARG002 - as a verifier
+        """Raise a 401 problem that says whose tokens are taken."""
+        raise unauthenticated(f"its issuer (iss) must be {self._issuer}")
 
 
 def _is_inline(source: str) -> bool:
@@ -215,7 +230,8 @@ def _read_keys(source: str) -> dict[str, jwt.PyJWK]:
     return keys
 
 
-def _unauthenticated(reason: str) -> Problem:
+def unauthenticated(reason: str) -> Problem:
+    """Return the 401 problem of a token that is not good, and why."""
     return Problem(
         401,
         "身份凭证无效 / The token is not valid",
@@ -225,22 +241,69 @@ def _unauthenticated(reason: str) -> Problem:
     )
 
 
+class Known(Protocol):
+    """Who is known by more than the key set: staff who signed in at the provider, and holders of its tokens (`shared.security.sign_in`)."""
+
+    def issued(self, token: str) -> bool:
+        """Whether a bearer token says that it is the provider's."""
+
+    async def bearer(self, token: str, request: Request) -> Caller:
+        """Return whom a token of the provider proves; raises a 401 or 403 problem."""
+
+    def signed_in(self, request: Request) -> Caller | None:
+        """Return who is signed in at this browser; raises a 403 problem where they may not send this."""
+
+    def wanted(self, request: Request) -> Exception | None:
+        """What to raise instead of the 401, where a browser can be sent to sign in."""
+
+
 class _BearerToken(HTTPBearer):
     """The FastAPI dependency behind ``authenticated``; being an HTTPBearer, it also puts "Authorize" on ``/docs``."""
 
     async def __call__(self, request: Request) -> Caller:  # type: ignore[override]
-        """The caller; ``app.state.verifier`` is the :class:`TokenVerifier`. Raises a 401 problem."""
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
+        """The caller: who the token proves, without one who is signed in at this browser. Raises a 401 problem.
+
+        ``app.state.verifier`` is the :class:`TokenVerifier`; ``app.state.sign_in`` a :class:`Known`, where there is a provider.
+        """
+        sign_in: Known | None = getattr(request.app.state, "sign_in", None)
+        sent = request.headers.get("authorization")
+        if sent is None and sign_in is not None:
+            caller = sign_in.signed_in(request)
+            if caller is not None:
+                return caller
+            instead = sign_in.wanted(request)
+            if instead is not None:
+                raise instead
+        scheme, _, token = (sent or "").partition(" ")
+        token = token.strip()
+        if scheme.lower() != "bearer" or not token:
             raise Problem(
                 401,
                 "需要登录 / Authentication required",
-                "Send the header 'Authorization: Bearer <token>'.",
+                "Send the header 'Authorization: Bearer <token>'"
+                + (", or sign in at /auth/login." if sign_in is not None else "."),
                 slug="unauthenticated",
                 headers={"WWW-Authenticate": 'Bearer realm="xinxiang"'},
             )
-        verifier: TokenVerifier = request.app.state.verifier
-        return verifier.verify(token.strip())
+        if sign_in is not None and sign_in.issued(token):
+            return await sign_in.bearer(token, request)
+        verifier: TokenVerifier | NoKeySet = request.app.state.verifier
+        return verifier.verify(token)
+
+    async def if_any(self, request: Request) -> Caller | None:
+        """The caller, or None where nobody says who they are: for what anybody may see, and somebody more of."""
+        if "authorization" in request.headers:
+            return await self(request)
+        sign_in: Known | None = getattr(request.app.state, "sign_in", None)
+        try:
+            return sign_in.signed_in(request) if sign_in is not None else None
+        except Problem:
+            return None  # whoever has no part here any more may still see what anybody may
+
+
+def says_who(request: Request) -> bool:
+    """Whether a request says who sends it, so that no cache on the way may keep the answer."""
+    return "authorization" in request.headers or any(name in request.cookies for name in COOKIES)
 
 
 authenticated = _BearerToken(

@@ -44,6 +44,7 @@ OTHER_PREFIXES = {
     "statistics.csv": "reporting",
     "statistics.json": "reporting",
     "bulletins": "reporting",
+    "auth": "routing",
 }
 """First part of a path that is not its service's name → the service."""
 

@@ -1,0 +1,45 @@
+"""Who is known here, put together from the settings: staff who sign in at the city's provider, and holders of tokens."""
+
+from pathlib import Path
+
+from services.settings import Settings
+from shared.directory import Directory
+from shared.security.claims import Roles
+from shared.security.oidc import Provider
+from shared.security.sessions import Sessions
+from shared.security.sign_in import SignIn
+from shared.security.sign_in_settings import SignInSettings
+from shared.security.tokens import NoKeySet, TokenSettings, TokenVerifier
+
+
+def sign_in_of(chosen: SignInSettings, settings: Settings, directory: Directory) -> SignIn | None:
+    """Return who is known by the provider that the settings name; None: they name none.
+
+    Raises:
+        RolesError: the roles file is wrong by itself.
+        ValueError: the settings contradict each other.
+    """
+    problems = chosen.problems()
+    if problems:
+        raise ValueError("These settings cannot be used:\n" + "\n".join(f"  {problem}" for problem in problems))
+    if not chosen.oidc_issuer:
+        return None
+    sessions = Sessions(
+        chosen.secrets(),
+        chosen.session_hours * 3600,
+        trusted_proxies=settings.trusted_proxies,
+        always_https=settings.hsts or settings.site_url.startswith("https://"),
+    )
+    return SignIn(Provider(chosen), sessions, Roles(chosen.roles_file, directory))
+
+
+def verifier_of(tokens: TokenSettings, sign_in: SignIn | None) -> TokenVerifier | NoKeySet:
+    """Return what verifies tokens of the key set; where a provider is set and no key set is there, what refuses them.
+
+    Raises:
+        KeySetError: the key set is unusable.
+    """
+    unset = tokens.jwks_file == TokenSettings.model_fields["jwks_file"].default
+    if sign_in is not None and unset and not Path(tokens.jwks_file).exists():
+        return NoKeySet(sign_in.provider.issuer)
+    return TokenVerifier.from_settings(tokens)
