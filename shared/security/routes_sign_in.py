@@ -213,7 +213,7 @@ class Ways:
         empty: dict[str, Any] = {"caller": None, "posts": [], "session": None, "going_on": ""}
         headers = {"Cache-Control": "no-store", "Vary": "Accept, Cookie"}
         return self._pages.render(
-            "self._sign_in.html", language=language, headers=headers, state=state, **{**empty, **values}
+            "sign_in.html", language=language, headers=headers, state=state, **{**empty, **values}
         )
 
 
