@@ -18,6 +18,8 @@ from shared.observability.logs import configure_logging
 from shared.observability.tracing import configure_tracing, shutdown_tracing
 from shared.security.tokens import KeySetError
 
+log = logging.getLogger(__name__)
+
 PORTS = {name: 8101 + position for position, name in enumerate(NAMES)} | {"all": 8100}
 
 
@@ -40,9 +42,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("service", choices=[*NAMES, "all"])
     chosen = parser.parse_args(arguments).service
     try:
-        settings = load_settings()
+        settings = load_settings(serving=True)
         configure_logging(chosen, settings.log_level)
         configure_tracing(chosen)
+        if settings.profile == "demonstration":
+            log.warning(
+                "PROFILE is demonstration: tokens of the built-in command are taken; set PROFILE=production for a city"
+            )
         kit = Kit(settings)
         app = application([build(name, kit) for name in (NAMES if chosen == "all" else (chosen,))], kit)
     except (WrongSettings, DirectoryError, KeySetError, ValueError) as error:

@@ -33,7 +33,7 @@ def sign_in_of(chosen: SignInSettings, settings: Settings, directory: Directory)
     return SignIn(Provider(chosen), sessions, Roles(chosen.roles_file, directory))
 
 
-def verifier_of(tokens: TokenSettings, sign_in: SignIn | None) -> TokenVerifier | NoKeySet:
+def verifier_of(tokens: TokenSettings, settings: Settings, sign_in: SignIn | None) -> TokenVerifier | NoKeySet:
     """Return what verifies tokens of the key set; where a provider is set and no key set is there, what refuses them.
 
     Raises:
@@ -42,4 +42,4 @@ def verifier_of(tokens: TokenSettings, sign_in: SignIn | None) -> TokenVerifier 
     unset = tokens.jwks_file == TokenSettings.model_fields["jwks_file"].default
     if sign_in is not None and unset and not Path(tokens.jwks_file).exists():
         return NoKeySet(sign_in.provider.issuer)
-    return TokenVerifier.from_settings(tokens)
+    return TokenVerifier.from_settings(tokens, demonstrations=settings.profile == "demonstration")

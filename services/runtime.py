@@ -102,6 +102,11 @@ class Kit:
         """Who signed in at the city's identity provider; None: there is none."""
         return sign_in_of(SignInSettings(), self.settings, self.directory)
 
+    @cached_property
+    def form_secrets(self) -> tuple[bytes, ...]:
+        """What forms are signed with, the first, and known by, all: `SESSION_SECRETS`, which change, then the receipts' secret."""
+        return (*SignInSettings().secrets(), self.settings.secret())
+
     @property
     def namespace(self) -> str:
         """Prefix of topics, groups and databases."""
@@ -326,7 +331,7 @@ def application(services: Sequence[Service], kit: Kit) -> FastAPI:
         https=kit.settings.hsts,
         behind_proxy=kit.settings.trusted_proxies > 0,
     )
-    app.state.verifier = verifier_of(TokenSettings(), sign_in)
+    app.state.verifier = verifier_of(TokenSettings(), kit.settings, sign_in)
     app.state.sign_in = sign_in
     app.add_exception_handler(SignInFirst, on_sign_in_first)
     app.add_exception_handler(RuleBroken, _on_rule_broken)

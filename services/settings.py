@@ -3,10 +3,13 @@
 from datetime import time, timedelta
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from shared.security.sign_in_settings import SignInSettings
+from shared.security.tokens import TokenSettings
 
 RATE = r"^([1-9]\d{0,5}/[1-9]\d{0,5})?$"
 SAMPLE = Path("deploy/sample/directory.yaml")
@@ -14,6 +17,8 @@ TOPICS = Path("deploy/topics.yaml")
 REDACTION = Path("deploy/redaction.yaml")
 CHECKLIST = Path("deploy/sample/checklist.yaml")
 ASSESSMENT = Path("deploy/sample/assessment.yaml")
+SHORTEST_SECRET = 16
+DEMONSTRATION_SECRET = "for demonstrations only: set RECEIPT_SECRET"  # noqa: S105 - which production refuses
 
 
 def _numbers(value: Any) -> Any:
@@ -35,11 +40,16 @@ def _network(value: str) -> str:
     return str(ip_network(value, strict=False))
 
 
+Model = TypeVar("Model", bound=BaseSettings)
+
+
 class Settings(BaseSettings):
     """What a service needs to know. Each name in capitals is the environment variable."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
+    profile: Literal["demonstration", "production"] = "demonstration"
+    """PROFILE: `production` refuses at start all that is for demonstrations, and makes the built-in token command refuse to work."""
     kafka_bootstrap: Annotated[str, Field(pattern=r"^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$")] = "127.0.0.1:19092"
     """KAFKA_BOOTSTRAP: host:port of one or more brokers, separated by commas."""
     mongo_url: Annotated[str, Field(pattern=r"^mongodb(\+srv)?://.+")] = "mongodb://127.0.0.1:17017/"
@@ -60,7 +70,7 @@ class Settings(BaseSettings):
     """ASSESSMENT_FILE: indicators, weights and bounds of the assessment (YAML, R11.4)."""
     clock_file: Path | None = None
     """CLOCK_FILE: lets the clock start elsewhere and run fast, for demonstrations and tests only."""
-    receipt_secret: SecretStr = SecretStr("for demonstrations only: set RECEIPT_SECRET")
+    receipt_secret: SecretStr = SecretStr(DEMONSTRATION_SECRET)
     """RECEIPT_SECRET: at least 16 characters; letter ids and receipt codes are derived from it. Never change it."""
     host: str = "127.0.0.1"
     """HOST: the address to listen on."""
@@ -166,8 +176,8 @@ class Settings(BaseSettings):
             ValueError: it is too short.
         """
         value = self.receipt_secret.get_secret_value().encode()
-        if len(value) < 16:
-            raise ValueError("RECEIPT_SECRET has fewer than 16 characters")
+        if len(value) < SHORTEST_SECRET:
+            raise ValueError(f"RECEIPT_SECRET has fewer than {SHORTEST_SECRET} characters")
         return value
 
 
@@ -175,25 +185,44 @@ class WrongSettings(Exception):
     """A setting has a value that it cannot have."""
 
 
-def load_settings() -> Settings:
-    """Read the settings from the environment.
+def load_settings(*, serving: bool = False) -> Settings:
+    """Read the settings from the environment; `serving`: for a service, which also checks who is let in.
 
     Raises:
-        WrongSettings: naming each wrong setting and what it may be.
+        WrongSettings: naming each wrong setting and what it may be; for a service in production also each that is for demonstrations.
     """
+    lines: list[str] = []
+    settings = _read(Settings, lines)
+    for check in (settings.secret, settings.hours) if settings else ():
+        try:
+            check()
+        except ValueError as error:
+            lines.append(str(error))
+    if serving:
+        lines += _of_serving(settings, lines)
+    if lines or settings is None:
+        raise WrongSettings("These settings cannot be used:\n" + "\n".join(f"  {line}" for line in lines))
+    return settings
+
+
+def _of_serving(settings: Settings | None, lines: list[str]) -> list[str]:
+    from services.production import refusals  # noqa: PLC0415 - which reads these settings
+
+    tokens, sign_in = _read(TokenSettings, lines), _read(SignInSettings, lines)
+    more = sign_in.problems() if sign_in else []
+    return more + refusals(settings, tokens, sign_in) if settings and tokens and sign_in else more
+
+
+def _read(model: type[Model], lines: list[str]) -> Model | None:
+    """Read some settings from the environment; None: they are wrong, which is added to the lines."""
     try:
-        settings = Settings()
-        settings.secret()
-        settings.hours()
+        return model()
     except ValidationError as error:
-        lines = []
         for problem in error.errors(include_url=False):
             name = str(problem["loc"][0])
-            lines.append(f"  {name.upper()}: {problem['msg']}. {_meaning(name)}")
-        raise WrongSettings("These settings cannot be used:\n" + "\n".join(lines)) from None
-    except ValueError as error:
-        raise WrongSettings(f"These settings cannot be used:\n  {error}") from None
-    return settings
+            field = model.model_fields.get(name)
+            lines.append(f"{name.upper()}: {problem['msg']}. {(field and field.description) or _meaning(name)}")
+    return None
 
 
 def _meaning(name: str) -> str:

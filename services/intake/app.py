@@ -48,9 +48,9 @@ def citizen_pages(
 ) -> list[APIRouter]:
     """Return the routes of the pages on which citizens write and follow letters."""
     pages, https = kit.pages(FOLDER), kit.settings.hsts
-    words, proxies, secret = Words(pages), kit.settings.trusted_proxies, kit.settings.secret()
+    words, proxies, secrets = Words(pages), kit.settings.trusted_proxies, kit.form_secrets
     to_write, to_follow = (
-        Forms(secret, purpose, seconds, proxies, always_https=https) for purpose in ("write", "follow")
+        Forms(secrets, purpose, seconds, proxies, always_https=https) for purpose in ("write", "follow")
     )
     counter = Counter("/write", to_write, floods, words, proxies)
     days = kit.settings.reply_working_days

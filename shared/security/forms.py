@@ -8,7 +8,7 @@ letter of however many times it is sent (R2.2).
 
 import hmac
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from secrets import token_urlsafe
 from typing import Final
@@ -47,7 +47,7 @@ class Forms:
     """Makes and checks forms.
 
     Args:
-        secret: at least 16 bytes, the same for all replicas.
+        secrets: the first signs, all are known; each at least 16 bytes, the same for all replicas.
         purpose: what the forms are for; those of one purpose are no good for another.
         seconds: real time since 1970.
         always_https: browsers come over HTTPS only, whatever this process sees of it.
@@ -55,14 +55,14 @@ class Forms:
 
     def __init__(
         self,
-        secret: bytes,
+        secrets: Sequence[bytes],
         purpose: str,
         seconds: Callable[[], float],
         trusted_proxies: int = 0,
         *,
         always_https: bool = False,
     ) -> None:
-        self._secret = secret
+        self._secrets = tuple(secrets)
         self._purpose = purpose
         self._seconds = seconds
         self._trusted_proxies = trusted_proxies
@@ -86,7 +86,7 @@ class Forms:
         if cookie is None or found is None:
             return self._refused(request)
         key, shown, signature = found.groups()
-        if not hmac.compare_digest(signature, self._signature(cookie, key, shown)):
+        if not any(hmac.compare_digest(signature, one) for one in self._signatures(cookie, key, shown)):
             return self._refused(request)
         if self._seconds() - int(shown) > GOOD_FOR:
             made = self._made(cookie, key, int(self._seconds()))
@@ -118,7 +118,7 @@ class Forms:
         return response
 
     def _made(self, cookie: str, key: str, shown_at: int) -> Form:
-        token = f"{key}.{shown_at}.{self._signature(cookie, key, str(shown_at))}"
+        token = f"{key}.{shown_at}.{self._signatures(cookie, key, str(shown_at))[0]}"
         return Form(key, shown_at, token, cookie)
 
     def _refused(self, request: Request) -> Form:
@@ -132,6 +132,6 @@ class Forms:
         value = request.cookies.get(self._cookie_name(request), "")
         return value if _COOKIE.fullmatch(value) else None
 
-    def _signature(self, cookie: str, key: str, shown_at: str) -> str:
+    def _signatures(self, cookie: str, key: str, shown_at: str) -> list[str]:
         signed = f"form\x00{self._purpose}\x00{cookie}\x00{key}\x00{shown_at}"
-        return hmac.digest(self._secret, signed.encode(), "sha256").hex()
+        return [hmac.digest(secret, signed.encode(), "sha256").hex() for secret in self._secrets]

@@ -11,15 +11,16 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
 
-from shared.security.tokens import AUDIENCE, Caller, Role
+from shared.security.tokens import AUDIENCE, DEMONSTRATION, Caller, Role, is_for_demonstrations
 
 KEYS_DIR = Path(".local/keys")
 _PRIVATE = "signing.pem"
@@ -36,10 +37,7 @@ def ensure_keys(directory: str | Path = KEYS_DIR) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     private = folder / _PRIVATE
     if not private.exists():
-        pem = Ed25519PrivateKey.generate().private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        fresh = _written_beside(private, pem, 0o600)
+        fresh = _written_beside(private, _new_key(), 0o600)
         try:
             os.link(fresh, private)
         except FileExistsError:
@@ -47,10 +45,34 @@ def ensure_keys(directory: str | Path = KEYS_DIR) -> Path:
         finally:
             fresh.unlink()
     public = folder / _PUBLIC
-    described = json.dumps({"keys": [_public_jwk(_private_key(folder))]}, indent=1).encode()
+    mine = _public_jwk(_private_key(folder))
+    described = json.dumps({"keys": [mine, *_others(public, mine["kid"])]}, indent=1).encode()
     if not public.exists() or public.read_bytes() != described:
-        _written_beside(public, described, 0o644).replace(public)
+        write_whole(public, described, 0o644)
     return public
+
+
+def make_signing_key(directory: str | Path = KEYS_DIR) -> None:
+    """Sign with another key from now on; the one before stays in the key set, so that its tokens stay good."""
+    folder = Path(directory)
+    ensure_keys(folder)
+    write_whole(folder / _PRIVATE, _new_key(), 0o600)
+    ensure_keys(folder)
+
+
+def _new_key() -> bytes:
+    return Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _others(public: Path, kid: str) -> list[dict[str, Any]]:
+    """Return the other keys of this command that the key set has, which were signed with before."""
+    try:
+        keys = json.loads(public.read_bytes())["keys"]
+        return [key for key in keys if is_for_demonstrations(key) and key["kid"] != kid]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
 
 
 def issue_token(
@@ -85,6 +107,16 @@ def issue_token(
     return jwt.encode(claims, key, algorithm="EdDSA", headers={"kid": _public_jwk(key)["kid"]})
 
 
+def refused_in_production(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return why the command does not work here; None: it does."""
+    if environ.get("PROFILE", "").strip().lower() != "production":
+        return None
+    return (
+        "PROFILE is production: tokens come from the city's identity provider alone (OIDC_ISSUER). This command is for demonstrations, and "
+        "services in production do not take its keys."
+    )
+
+
 def _private_key(folder: Path) -> Ed25519PrivateKey:
     key = serialization.load_pem_private_key((folder / _PRIVATE).read_bytes(), password=None)
     if not isinstance(key, Ed25519PrivateKey):
@@ -95,13 +127,18 @@ def _private_key(folder: Path) -> Ed25519PrivateKey:
 def _public_jwk(key: Ed25519PrivateKey) -> dict[str, str]:
     raw = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     jwk = {"crv": "Ed25519", "kty": "OKP", "x": _base64url(raw)}
-    # The key id is the key's RFC 7638 thumbprint, so that it cannot be mixed up with another.
+    # The key id is the key's RFC 7638 thumbprint, so that it cannot be mixed up with another; the mark before it tells what it is for.
     thumbprint = hashlib.sha256(json.dumps(jwk, separators=(",", ":"), sort_keys=True).encode()).digest()
-    return {**jwk, "use": "sig", "alg": "EdDSA", "kid": _base64url(thumbprint)}
+    return {**jwk, "use": "sig", "alg": "EdDSA", "kid": DEMONSTRATION + _base64url(thumbprint)}
 
 
 def _base64url(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def write_whole(target: Path, content: bytes, mode: int) -> None:
+    """Write a file so that whoever reads it finds what it was or what it is, and nothing between."""
+    _written_beside(target, content, mode).replace(target)
 
 
 def _written_beside(target: Path, content: bytes, mode: int) -> Path:
@@ -130,6 +167,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--keys-dir", type=Path, default=KEYS_DIR, help=f"where the keys are or will be (default: {KEYS_DIR})"
     )
     given = parser.parse_args(arguments)
+    refused = refused_in_production()
+    if refused is not None:
+        parser.error(refused)
     if not 0 < given.hours <= 24 * 366:
         parser.error("--hours must be more than 0 and at most a year")
     try:

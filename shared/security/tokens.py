@@ -8,7 +8,7 @@ Signed with EdDSA (Ed25519) or RS256. Expiry is real time, never the simulated c
 import json
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
@@ -41,6 +41,8 @@ __all__ = [
 
 AUDIENCE = "xinxiang"
 ALGORITHMS = ("EdDSA", "RS256")
+DEMONSTRATION = "demonstration-"
+"""How the ids of keys begin that `shared.security.issue` makes."""
 _LEEWAY_SECONDS = 5
 _LONGEST_TOKEN = 4096
 _REREAD_SECONDS = 1.0
@@ -88,23 +90,25 @@ class TokenVerifier:
         jwks: str | Path,
         issuer: str = "xinxiang",
         *,
+        demonstrations: bool = True,
         remember: int = 4096,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = str(jwks)
         self._issuer = issuer
+        self._demonstrations = demonstrations
         self._now = now
         self._monotonic = monotonic
         self._known: LRUCache[str, tuple[float, Caller]] = LRUCache(remember)
         self._stamp = self._stamp_of_file()
         self._looked_at = monotonic()
-        self._keys = _read_keys(self._source)
+        self._keys = read_keys(self._source, demonstrations=demonstrations)
 
     @classmethod
-    def from_settings(cls, settings: TokenSettings) -> "TokenVerifier":
-        """The verifier that ``settings`` describe."""
-        return cls(settings.jwks_file, settings.token_issuer)
+    def from_settings(cls, settings: TokenSettings, *, demonstrations: bool = True) -> "TokenVerifier":
+        """The verifier that ``settings`` describe; ``demonstrations``: whether keys of the built-in token command count."""
+        return cls(settings.jwks_file, settings.token_issuer, demonstrations=demonstrations)
 
     def verify(self, token: str) -> Caller:
         """The caller that ``token`` proves; raises a 401 problem that says what is wrong with it."""
@@ -177,7 +181,7 @@ class TokenVerifier:
             return
         self._stamp = stamp
         try:
-            self._keys = _read_keys(self._source)
+            self._keys = read_keys(self._source, demonstrations=self._demonstrations)
         except KeySetError:
             logger.exception("the changed key set cannot be used; the keys before it stay in force")
             return
@@ -199,7 +203,17 @@ def _is_inline(source: str) -> bool:
     return source.lstrip().startswith("{")
 
 
-def _read_keys(source: str) -> dict[str, jwt.PyJWK]:
+def is_for_demonstrations(jwk: Mapping[str, Any]) -> bool:
+    """Whether a public key is of the built-in token command: whoever can run that can be anybody, so production takes none of these."""
+    return str(jwk.get("kid", "")).startswith(DEMONSTRATION)
+
+
+def read_keys(source: str, *, demonstrations: bool = True) -> dict[str, jwt.PyJWK]:
+    """Return the keys of a key set, a path or inline JSON, by their ids.
+
+    Raises:
+        KeySetError: it cannot be used; or has a key for demonstrations, where these are not taken.
+    """
     where = "the key set given inline in JWKS_FILE" if _is_inline(source) else f"the key set {source} (JWKS_FILE)"
     try:
         text = source if _is_inline(source) else Path(source).read_text("utf-8")
@@ -208,6 +222,10 @@ def _read_keys(source: str) -> dict[str, jwt.PyJWK]:
         for number, item in enumerate(described):
             if item.get("use", "sig") != "sig":
                 continue
+            if not demonstrations and is_for_demonstrations(item):
+                raise KeySetError(
+                    f"{where}: key {number} is of the token command for demonstrations, and PROFILE is production"
+                )
             key = jwt.PyJWK(item)
             if key.algorithm_name not in ALGORITHMS or hasattr(key.key, "private_bytes"):
                 raise KeySetError(f"{where}: key {number} must be a public key for {' or '.join(ALGORITHMS)}")

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
 
-from shared.directory import Directory, LiveDirectory, load_directory
+from shared.directory import Directory, load_directory
 from shared.security.claims import Roles, RolesError
 from shared.security.oidc import AGAIN_SECONDS, FRESH_SECONDS, STALE_SECONDS, Provider
 from shared.security.routes_sign_in import local_path, on_sign_in_first, router
@@ -70,10 +70,13 @@ class Site:
         return await self.client.get("/test/who", headers=headers)
 
 
+PAGES = Pages()
+SEED = load_directory(DATA / "directory.yaml")
+
+
 @pytest.fixture
 def directory() -> Directory:
-    file = DATA / "directory.yaml"
-    return LiveDirectory(load_directory(file), str(file)).directory
+    return Directory(SEED.mailboxes(), SEED.all_domains(), SEED.regions())
 
 
 @pytest.fixture
@@ -110,9 +113,8 @@ def _app(sign_in: SignIn) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
 
-    pages = Pages()
-    routers = [routes, router(sign_in, pages, "")]
-    app = create_app("test", routers, lifespan=lifespan, services=["test"], readiness=ready, pages=pages)
+    routers = [routes, router(sign_in, PAGES, "")]
+    app = create_app("test", routers, lifespan=lifespan, services=["test"], readiness=ready, pages=PAGES)
     app.state.sign_in = sign_in
     app.state.verifier = NoKeySet(ISSUER)
     app.add_exception_handler(SignInFirst, on_sign_in_first)
