@@ -120,11 +120,11 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def origin(client: httpx.AsyncClient) -> AsyncIterator[str]:
-    """Serve what `client` (of `World.running`) speaks to on a free port; the address, without a slash at its end."""
+async def origin(client: httpx.AsyncClient, port: int = 0) -> AsyncIterator[str]:
+    """Serve what `client` (of `World.running`) speaks to on a port, 0: a free one; the address, without a slash at its end."""
     app = client._transport.app  # type: ignore[attr-defined]
     with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
+        listening.bind(("127.0.0.1", port))
         server = _Server(uvicorn.Config(app, lifespan="off", log_config=None, ws="none", timeout_graceful_shutdown=1))
         async with _serving(server, listening):
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"

@@ -74,7 +74,7 @@ class FakeProvider(httpx.AsyncBaseTransport):
     def signed(self, claims: dict[str, Any]) -> str:
         """A token as the provider signs now."""
         if self.algorithm == "none":
-            return jwt.encode(claims, None, algorithm="none", headers={"kid": self.sign_as})
+            return jwt.encode(claims, "", algorithm="none", headers={"kid": self.sign_as})
         if self.algorithm == "HS256":  # the classic confusion: the public key used as a shared secret
             return _by_hand(claims, {"alg": "HS256", "kid": self.sign_as}, json.dumps(self._public("first")).encode())
         return jwt.encode(claims, KEYS[self.sign_with], algorithm=self.algorithm, headers={"kid": self.sign_as})
