@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from deploy.engines import EngineError, fetch
+from deploy.engines.go_programs import GO_MODULES, GO_TOOLS
 
-BUILT = frozenset({*fetch.GO_TOOLS, *fetch.GO_MODULES})
+BUILT = frozenset({*GO_TOOLS, *GO_MODULES})
 PROGRAMS: Mapping[str, tuple[str, str]] = {
     "prometheus": ("prometheus", "tree/usr/bin/prometheus"),
     "promtool": ("prometheus", "tree/usr/bin/promtool"),

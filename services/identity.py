@@ -1,5 +1,6 @@
 """Who is known here, put together from the settings: staff who sign in at the city's provider, and holders of tokens."""
 
+import logging
 from pathlib import Path
 
 from services.settings import Settings
@@ -9,7 +10,9 @@ from shared.security.oidc import Provider
 from shared.security.sessions import Sessions
 from shared.security.sign_in import SignIn
 from shared.security.sign_in_settings import SignInSettings
-from shared.security.tokens import NoKeySet, TokenSettings, TokenVerifier
+from shared.security.tokens import NoKeySet, TokenSettings, TokenVerifier, is_inline
+
+log = logging.getLogger(__name__)
 
 
 def sign_in_of(chosen: SignInSettings, settings: Settings, directory: Directory) -> SignIn | None:
@@ -39,7 +42,8 @@ def verifier_of(tokens: TokenSettings, settings: Settings, sign_in: SignIn | Non
     Raises:
         KeySetError: the key set is unusable.
     """
-    unset = tokens.jwks_file == TokenSettings.model_fields["jwks_file"].default
-    if sign_in is not None and unset and not Path(tokens.jwks_file).exists():
+    file = tokens.jwks_file
+    if sign_in is not None and not is_inline(file) and not Path(file).is_file():
+        log.warning("there is no key set: only tokens of the identity provider are taken", extra={"file": file})
         return NoKeySet(sign_in.provider.issuer)
     return TokenVerifier.from_settings(tokens, demonstrations=settings.profile == "demonstration")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from services.settings import DEMONSTRATION_SECRET, SAMPLE, Settings
 from shared.security.sign_in_settings import SignInSettings
-from shared.security.tokens import TokenSettings, is_for_demonstrations
+from shared.security.tokens import TokenSettings, is_for_demonstrations, is_inline
 
 LIMITS = ("PORTAL_LIMIT",)
 """Settings that must be said, if only as empty: their default lets anything through."""
@@ -42,9 +42,9 @@ def _secrets(settings: Settings) -> Iterator[str]:
 
 def _key_set(tokens: TokenSettings, sign_in: SignInSettings) -> Iterator[str]:
     source = tokens.jwks_file
-    inline = source.lstrip().startswith("{")
+    inline = is_inline(source)
     file = None if inline else Path(source)
-    if file is not None and not file.exists():
+    if file is not None and not file.is_file():
         if not sign_in.oidc_issuer:
             yield "OIDC_ISSUER: set it to the address of the city's identity provider (or JWKS_FILE to its keys): nobody could sign in"
         return

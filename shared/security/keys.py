@@ -17,7 +17,7 @@ from typing import Any
 
 from shared.security.issue import KEYS_DIR, make_signing_key, refused_in_production, write_whole
 from shared.security.sign_in_settings import SignInSettings
-from shared.security.tokens import KeySetError, TokenSettings, is_for_demonstrations, read_keys
+from shared.security.tokens import KeySetError, TokenSettings, is_for_demonstrations, is_inline, read_keys
 
 NEVER = (
     "RECEIPT_SECRET never changes: every letter's id and every receipt code follow from it. With another one no citizen's code would find "
@@ -125,7 +125,7 @@ def rotate_signing_key(folder: Path) -> str:
 
 def _described(source: str) -> list[dict[str, Any]]:
     read_keys(source)
-    text = source if source.lstrip().startswith("{") else Path(source).read_text("utf-8")
+    text = source if is_inline(source) else Path(source).read_text("utf-8")
     keys: list[dict[str, Any]] = json.loads(text)["keys"]
     return keys
 

@@ -164,7 +164,7 @@ class TokenVerifier:
             raise unauthenticated("it cannot be read as a JSON Web Token") from None
 
     def _stamp_of_file(self) -> tuple[int, int, int] | None:
-        if _is_inline(self._source):
+        if is_inline(self._source):
             return None
         try:
             found = Path(self._source).stat()
@@ -199,7 +199,8 @@ class NoKeySet:
         raise unauthenticated(f"its issuer (iss) must be {self._issuer}")
 
 
-def _is_inline(source: str) -> bool:
+def is_inline(source: str) -> bool:
+    """Whether a key set is given itself, rather than where it is."""
     return source.lstrip().startswith("{")
 
 
@@ -214,9 +215,9 @@ def read_keys(source: str, *, demonstrations: bool = True) -> dict[str, jwt.PyJW
     Raises:
         KeySetError: it cannot be used; or has a key for demonstrations, where these are not taken.
     """
-    where = "the key set given inline in JWKS_FILE" if _is_inline(source) else f"the key set {source} (JWKS_FILE)"
+    where = "the key set given inline in JWKS_FILE" if is_inline(source) else f"the key set {source} (JWKS_FILE)"
     try:
-        text = source if _is_inline(source) else Path(source).read_text("utf-8")
+        text = source if is_inline(source) else Path(source).read_text("utf-8")
         described = json.loads(text)["keys"]
         keys = {}
         for number, item in enumerate(described):
