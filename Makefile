@@ -11,7 +11,8 @@ COMPILE := .local/tools/bin/uv pip compile --quiet --universal --python-version 
            --no-emit-index-url --no-emit-find-links --no-header --no-annotate pyproject.toml
 
 help:
-	@echo 'make demo     set everything up, start the five services, run a letter through them (DEMO_EXIT=1: then end)'
+	@echo 'make demo     set everything up, start the five services, run a letter through them (DEMO_EXIT=1: then end;'
+	@echo '              SIGN_IN=1: with an identity provider at which staff sign in)'
 	@echo 'make test     format, lint, types, import rules and all tests, on real engines'
 	@echo 'make mutants  break the code of each rule and see its test fail; ONLY=R4.2 tries one rule'
 	@echo 'make recount  count every figure of 300 periods over 20,000 letters a second time, in memory and as served'
@@ -31,7 +32,7 @@ engines:
 
 demo:
 	@$(HOST_PYTHON) -m deploy.env --engines dev
-	@exec $(VENV_PYTHON) -m deploy.demo
+	@exec $(VENV_PYTHON) -m $(if $(SIGN_IN),deploy.demo_provider,deploy.demo)
 
 test:
 	@$(HOST_PYTHON) -m deploy.env --engines test --browser --tools

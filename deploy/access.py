@@ -33,7 +33,8 @@ HEAD = """# Who may what
 Made from the tables `services/<name>/rights.py` and `services/routing/moves.py` by `python -m deploy.access`; do not edit. The services ask
 these tables; `tests/component/test_access.py` tries every row with every role and relation.
 
-A cell says in which relation to the letter or mailbox the role suffices; the token says role and mailbox. Empty: never. So a stranger unit
+A cell says in which relation to the letter or mailbox the role suffices. Role and mailbox are those of the session, for who signed in
+(the directory's staff list, and `ROLES_FILE`), or of the token. Empty: never. So a stranger unit
 (无关单位), a department of the same unit that has no part in the letter, and whoever had a slip withdrawn may nothing but what anybody may.
 `duty` under another role than duty_officer: who has that role and belongs to the duty office. The role admin opens nothing in this table.
 

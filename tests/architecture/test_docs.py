@@ -14,6 +14,7 @@ from services.runtime import Kit, Service
 from services.settings import Settings
 from shared.contracts.catalogue import FACTS, MAILBOX
 from shared.observability import metrics
+from shared.security.sign_in_settings import SignInSettings
 from shared.security.tokens import TokenSettings
 
 ROOT = Path(__file__).parents[2]
@@ -115,7 +116,7 @@ async def test_each_service_s_page_says_what_it_publishes_follows_and_tells(serv
 
 def test_every_setting_is_documented_with_what_it_is_if_not_given() -> None:
     rows = dict(re.findall(r"^\| `([A-Z_<>]+)` \| ([^|]+) \|", SETTINGS.read_text(encoding="utf-8"), re.MULTILINE))
-    for model in (Settings, TokenSettings):
+    for model in (Settings, TokenSettings, SignInSettings):
         for name, field in model.model_fields.items():
             described = rows.pop(name.upper(), None)
             assert described is not None, f"docs/settings.md lacks {name.upper()}"

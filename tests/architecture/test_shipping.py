@@ -36,7 +36,7 @@ def city_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(KUBERNETES, folder)
     shutil.copytree(ROOT / "deploy" / "sample", folder / "production" / "city")
     (folder / "production" / "trust").mkdir()
-    for name in ("jwks.json", "kafka-ca.pem"):
+    for name in ("kafka-ca.pem",):
         (folder / "production" / "trust" / name).write_text("{}\n")
     return folder
 
