@@ -57,6 +57,7 @@ async def client():
         ("/intake/letters", "intake"),
         ("/write", "intake"),
         ("/follow/x", "intake"),
+        ("/auth/login", "routing"),
         ("/routing/mailboxes/mayor/letters", "routing"),
         ("/public/letters", "publication"),
         ("/robots.txt", "publication"),

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 
 from shared.directory import Directory, load_directory
 from shared.security.claims import Roles, RolesError
@@ -19,7 +19,7 @@ from shared.security.routes_sign_in import local_path, on_sign_in_first, router
 from shared.security.sessions import Sessions
 from shared.security.sign_in import SignIn, SignInFirst
 from shared.security.sign_in_settings import SignInSettings
-from shared.security.tokens import Authenticated, NoKeySet
+from shared.security.tokens import Authenticated, NoKeySet, says_who
 from shared.web.app import create_app
 from shared.web.templates import Pages
 from tests.conftest import DATA
@@ -223,8 +223,10 @@ async def test_a_state_that_this_browser_did_not_begin_signs_nobody_in(site: Sit
     assert answer.status_code == 400
     assert "这次登录不是从本浏览器开始的" in answer.text
     assert "/auth/login" in answer.text
-    swapped = (await site.begin()).replace("state=", "state=x")
-    assert (await site.client.get(swapped)).status_code == 400
+    for other in ("state=x", "state="):
+        swapped = (await site.begin()).replace("state=", other)
+        swapped = swapped[:-1] + ("A" if swapped[-1] != "A" else "B") if other == "state=" else swapped
+        assert (await site.client.get(swapped)).status_code == 400
     assert not any("code" in path or "token" in path for path in site.provider.asked)
 
 
@@ -513,3 +515,18 @@ rules:
 
 def test_the_sample_mapping_fits_the_sample_directory() -> None:
     Roles(Path("deploy/sample/roles.yaml"), load_directory(Path("deploy/sample/directory.yaml"))).check_mailboxes()
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({}, False),
+        ({"cookie": "form=x"}, False),
+        ({"cookie": "__Host-session=x"}, True),
+        ({"cookie": "session=x"}, True),
+        ({"authorization": "x"}, True),
+    ],
+)
+def test_says_who_tells_what_caches_on_the_way_may_not_keep(headers: dict[str, str], said: bool) -> None:
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    assert says_who(Request({"type": "http", "headers": raw})) is said
