@@ -233,7 +233,9 @@ async def test_a_state_that_this_browser_did_not_begin_signs_nobody_in(site: Sit
 async def test_coming_back_takes_place_once_and_within_ten_minutes(site: Site) -> None:
     back = await site.begin()
     assert (await site.client.get(back)).status_code == 303
-    assert (await site.client.get(back)).status_code == 400
+    again = await site.client.get(back)
+    assert again.status_code == 400
+    assert "did not begin" in again.json()["detail"], "the browser has forgotten it; the provider is not even asked"
     late = await site.begin()
     site.later(601)
     assert (await site.client.get(late)).status_code == 400
