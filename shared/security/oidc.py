@@ -122,8 +122,7 @@ class Provider:
             ("code_challenge_method", "S256"),
             *([("prompt", "login")] if again else []),
         ]
-        address: str = add_params_to_uri((await self._known()).authorization_endpoint, parameters)
-        return address
+        return str(add_params_to_uri((await self._known()).authorization_endpoint, parameters))
 
     async def redeem(self, begun: Beginning, code: str) -> tuple[dict[str, Any], str]:
         """Give the code back for who it is; return all claims and the ID token.
@@ -187,8 +186,7 @@ class Provider:
         parameters = [("client_id", self._settings.oidc_client_id), ("post_logout_redirect_uri", back_to)]
         if id_token is not None:
             parameters.insert(0, ("id_token_hint", id_token))
-        address: str = add_params_to_uri(endpoint, parameters)
-        return address
+        return str(add_params_to_uri(endpoint, parameters))
 
     async def signs_out(self) -> bool:
         """Whether the provider knows where to sign out."""
