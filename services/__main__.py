@@ -17,6 +17,7 @@ from shared.directory import DirectoryError
 from shared.observability.logs import configure_logging
 from shared.observability.tracing import configure_tracing, shutdown_tracing
 from shared.security.tokens import KeySetError
+from shared.web.serving import KEEP_ALIVE_SECONDS, bounded_http
 
 PORTS = {name: 8101 + position for position, name in enumerate(NAMES)} | {"all": 8100}
 
@@ -57,14 +58,14 @@ def main(arguments: list[str] | None = None) -> int:
             host=settings.host,
             port=port,
             loop="uvloop",
-            http="httptools",
+            http=bounded_http(chosen),
             ws="none",
             log_config=None,
             access_log=False,
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
-            timeout_keep_alive=30,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )
     except _Left:
         pass

@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from prometheus_client import Counter, Histogram
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.observability import metrics, tracing
@@ -106,6 +107,8 @@ class Edge:
         with service_context(service), tracing.span("http", traceparent, "server") as span:
             try:
                 await self.app(scope, self._limited(receive, scope["method"], path, length), answer)
+            except ClientDisconnect:
+                pass  # nobody is there to be answered; 499 in the metrics
             except Exception as error:
                 if status:
                     logger.error("an error broke off an answer that had begun", exc_info=error)  # noqa: TRY400
