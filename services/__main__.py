@@ -17,7 +17,7 @@ from shared.directory import DirectoryError
 from shared.observability.logs import configure_logging
 from shared.observability.tracing import configure_tracing, shutdown_tracing
 from shared.security.tokens import KeySetError
-from shared.web.serving import KEEP_ALIVE_SECONDS, bounded_http
+from shared.web.serving import server_options
 
 PORTS = {name: 8101 + position for position, name in enumerate(NAMES)} | {"all": 8100}
 
@@ -58,14 +58,8 @@ def main(arguments: list[str] | None = None) -> int:
             host=settings.host,
             port=port,
             loop="uvloop",
-            http=bounded_http(chosen),
-            ws="none",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            **server_options(chosen),
         )
     except _Left:
         pass

@@ -169,12 +169,23 @@ class BoundedHttp(HttpToolsProtocol):
         self.transport.abort()
 
 
-def bounded_http(service: str) -> type[BoundedHttp]:
-    """Return the protocol for a process of `service`, having made room for its connections among the process's open files."""
+def server_options(service: str) -> dict[str, Any]:
+    """Return how uvicorn serves a process of `service`: with our bounds, logs and headers, believing nobody who speaks of proxies.
+
+    Makes room for the connections among the process's open files.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * MOST_CONNECTIONS
     if 0 <= soft < wanted:  # below 0: as many as one likes
         soft = wanted if hard < 0 else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     most = MOST_CONNECTIONS if soft < 0 else min(MOST_CONNECTIONS, soft // 2)
-    return type("Bounded", (BoundedHttp,), {"service": service, "most_connections": most})
+    return {
+        "http": type("Bounded", (BoundedHttp,), {"service": service, "most_connections": most}),
+        "ws": "none",
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,
+        "timeout_keep_alive": KEEP_ALIVE_SECONDS,
+    }

@@ -16,7 +16,7 @@ from prometheus_client import REGISTRY
 from starlette.responses import Response, StreamingResponse
 
 from shared.web.app import create_app
-from shared.web.serving import MOST_HEAD_BYTES, BoundedHttp, bounded_http
+from shared.web.serving import MOST_HEAD_BYTES, BoundedHttp, server_options
 from tests.conftest import eventually
 
 HEAD = b"POST /intake/take HTTP/1.1\r\nHost: city.test\r\n"
@@ -115,7 +115,7 @@ async def site() -> AsyncIterator[Site]:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
-            app, http=Hasty, lifespan="off", log_config=None, ws="none", timeout_graceful_shutdown=1
+            app, lifespan="off", timeout_graceful_shutdown=1, **(server_options("hasty") | {"http": Hasty})
         )
         made = Site(listening.getsockname()[1], uvicorn.Server(config))
         made.server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
@@ -257,6 +257,6 @@ async def test_a_caller_who_hangs_up_is_no_error_of_ours(site: Site, caplog: pyt
 
 
 def test_a_process_has_files_enough_for_its_connections_and_its_metric_names_it() -> None:
-    made = bounded_http("intake")
+    made = server_options("intake")["http"]
     assert made.service == "intake"
     assert 100 <= made.most_connections <= BoundedHttp.most_connections
