@@ -22,6 +22,8 @@ from shared.web.templates import asked
 logger = logging.getLogger(__name__)
 
 SLOW_SECONDS = 1.0
+_REFUSED = frozenset({401, 403})
+"""Who asked could not say who they are, or may not: each such answer is a line in the log."""
 _NO_STORE = (b"cache-control", b"no-store")
 _ALWAYS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 _STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
@@ -151,7 +153,7 @@ class Edge:
         meters[0].inc()
         meters[1].observe(seconds)
         span.name(f"{method} {route}", status)
-        if status >= 500 or seconds >= SLOW_SECONDS:
+        if status >= 500 or seconds >= SLOW_SECONDS or status in _REFUSED:
             level = logging.INFO
         elif logger.isEnabledFor(logging.DEBUG):
             level = logging.DEBUG

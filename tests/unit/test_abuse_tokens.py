@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shared.security import issue
+from shared.security.receipts import MistypedReceipt, letter_id, parse_receipt, receipt_code
 from shared.security.tokens import TokenVerifier
 from shared.web.problems import Problem
 
@@ -152,3 +153,32 @@ def test_a_token_with_a_byte_changed_is_none_of_ours(keys: Path) -> None:
     ):
         refusal(keys, forged)
     assert TokenVerifier(keys / "jwks.json").verify(good).subject == "zhang"
+
+
+def test_a_receipt_in_look_alike_letters_is_refused_or_the_same_code() -> None:
+    secret = b"a secret of the unit tests only"
+    codes = [receipt_code(secret, letter_id(secret, str(n), "")) for n in range(50)]
+    alike = {
+        "A": "АΑᎪ𝐀Ａ",
+        "B": "ВΒ𝐁",
+        "C": "СϹⅭ",
+        "E": "ЕΕ",
+        "H": "НΗ",
+        "K": "КΚK",
+        "M": "МΜⅯ",
+        "P": "РΡ",
+        "T": "ТΤ",
+        "X": "ХΧⅩ",
+        "0": "ОΟ٠𝟎",
+        "1": "ӏІ١𝟏",
+        "5": "Ƽ٥",
+        "S": "Ѕ",
+    }
+    for code in codes:
+        for place, right in enumerate(code):
+            for other in alike.get(right, ""):
+                written = code[:place] + other + code[place + 1 :]
+                try:
+                    assert parse_receipt(written) == code
+                except MistypedReceipt:
+                    continue
