@@ -15,7 +15,6 @@ them on and keeps bounds of its own (`docs/security.md`); these hold without one
 
 import asyncio
 import resource
-from collections.abc import Callable
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -58,7 +57,8 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, in the place of another one where there are too many."""
         super().connection_made(transport)
-        self._now(_IN_HEAD, self.head_seconds, self._head_is_late)
+        self._now(_IN_HEAD)
+        self._watch()
         if len(self.connections) > self.most_connections:
             (self._slowest_other() or self).cut("too_many")
 
@@ -69,17 +69,19 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, but no head without end."""
+        """Read on, but no head without end; a request that came whole, as most do, needs no watching."""
         super().data_received(data)
         if self._stands == _IN_HEAD:
             self._lengthen(len(data))
+        if self._late is None:
+            self._watch()
 
     def on_message_begin(self) -> None:
         """Begin to wait for a head; the first one's time runs since the connection was made."""
         self._begun = True
         super().on_message_begin()
         if self._stands != _IN_HEAD:
-            self._now(_IN_HEAD, self.head_seconds, self._head_is_late)
+            self._now(_IN_HEAD)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a line of the head, or one behind a body in pieces, of which there may be no more."""
@@ -89,7 +91,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Begin to wait for a body."""
-        self._now(_IN_BODY, self.body_seconds, self._body_is_late)
+        self._now(_IN_BODY)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -129,13 +131,22 @@ class BoundedHttp(HttpToolsProtocol):
             self.transport.write(said)
         self.transport.close()
 
-    def _now(self, stands: int, seconds: float = 0.0, then: Callable[[], None] | None = None) -> None:
-        """Note where the connection stands, and what happens if it still does after some seconds."""
+    def _now(self, stands: int) -> None:
+        """Note where the connection stands, and since when."""
         self._stands, self._since = stands, self.loop.time()
         self._bytes = self._head_bytes = 0
         if self._late is not None:
             self._late.cancel()
-        self._late = None if then is None else self.loop.call_later(seconds, then)
+            self._late = None
+
+    def _watch(self) -> None:
+        """Look again once the rest of a request is late."""
+        if self.transport.is_closing():
+            return
+        if self._stands == _IN_HEAD:
+            self._late = self.loop.call_later(self.head_seconds, self._head_is_late)
+        elif self._stands == _IN_BODY:
+            self._late = self.loop.call_later(self.body_seconds, self._body_is_late)
 
     def _slowest_other(self) -> "BoundedHttp | None":
         """Return who has kept us waiting longest: between requests, else with a head, else with a body; none: all are being served."""
