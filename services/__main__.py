@@ -17,6 +17,7 @@ from shared.directory import DirectoryError
 from shared.observability.logs import configure_logging
 from shared.observability.tracing import configure_tracing, shutdown_tracing
 from shared.security.tokens import KeySetError
+from shared.web.serving import server_options
 
 log = logging.getLogger(__name__)
 
@@ -63,14 +64,8 @@ def main(arguments: list[str] | None = None) -> int:
             host=settings.host,
             port=port,
             loop="uvloop",
-            http="httptools",
-            ws="none",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
-            timeout_keep_alive=30,
+            **server_options(chosen),
         )
     except _Left:
         pass

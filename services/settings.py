@@ -139,7 +139,7 @@ class Settings(BaseSettings):
     form_limit: Annotated[str, Field(pattern=RATE)] = "240/600"
     """FORM_LIMIT: how often one address may send the page's form in so many seconds, for whatever; empty: any number."""
     upload_limit: Annotated[str, Field(pattern=RATE)] = "60/3600"
-    """UPLOAD_LIMIT: files that one address may upload from the page in so many seconds; empty: any number."""
+    """UPLOAD_LIMIT: files that one address may upload in so many seconds; empty: any number."""
     follow_limit: Annotated[str, Field(pattern=RATE)] = "60/600"
     """FOLLOW_LIMIT: how often one address may look letters up on the page in so many seconds; empty: any number."""
     portal_limit: Annotated[str, Field(pattern=RATE)] = ""
@@ -147,7 +147,7 @@ class Settings(BaseSettings):
     portal_addresses: Annotated[
         tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, BeforeValidator(_words)
     ] = ()
-    """PORTAL_ADDRESSES: addresses or networks of the city's own portals, separated by commas, which PORTAL_LIMIT spares."""
+    """PORTAL_ADDRESSES: addresses or networks of the city's own portals, separated by commas, which PORTAL_LIMIT and UPLOAD_LIMIT spare."""
     trusted_proxies: Annotated[int, Field(ge=0, le=5)] = 0
     """TRUSTED_PROXIES: how many proxies of ours stand before the service and add to X-Forwarded-For."""
     hsts: bool = False

@@ -30,6 +30,7 @@ from playwright.async_api import Browser, Page, async_playwright
 
 from deploy.browser import MISSING, find
 from services.runtime import Service
+from shared.web.serving import server_options
 from tests.conftest import World, eventually
 
 AXE = AXE_FILE_PATH.read_text(encoding="utf-8")
@@ -121,11 +122,11 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def origin(client: httpx.AsyncClient, port: int = 0) -> AsyncIterator[str]:
-    """Serve what `client` (of `World.running`) speaks to on a port, 0: a free one; the address, without a slash at its end."""
+    """Serve what `client` (of `World.running`) speaks to as the processes do, on a port (0: a free one); the address."""
     app = client._transport.app  # type: ignore[attr-defined]
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", port))
-        server = _Server(uvicorn.Config(app, lifespan="off", log_config=None, ws="none", timeout_graceful_shutdown=1))
+        server = _Server(uvicorn.Config(app, lifespan="off", timeout_graceful_shutdown=1, **server_options("tests")))
         async with _serving(server, listening):
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 

@@ -56,14 +56,24 @@ LOCKED_AWAY = (
 SCANNED_AT_ONCE = 20
 _CHUNK = 256 * 1024
 _HEAD = 8192
-_UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|\u202a-\u202e\u2066-\u2069]')
+_UNSAFE = re.compile(
+    r'[\x00-\x1f\x7f-\x9f/\\:*?"<>|\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2044\u2060-\u206f\u2215\u29f5\u29f8'
+    r"\ud800-\udfff\ufeff\ufff9-\uffff\uff0f\uff3c]"
+)
+"""Paths, also those that only look like one; control characters; what nobody sees, or turns the direction of writing."""
+_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(?=\.|\s|$)")
+"""Names that are devices on Windows, with whatever ending."""
+_STEM_BYTES = 200
+"""File systems take 255 bytes for a name."""
 
 
 def safe_name(name: str, media_type: str) -> str:
     """Return a file name without paths, control or direction marks, at most 100 characters, with the kind's ending."""
     base = _UNSAFE.sub("_", name.replace("\\", "/").rpartition("/")[2]).strip(" .")
-    stem = base.rpartition(".")[0] or base
-    return f"{stem[:90] or 'file'}.{KINDS[media_type]}"
+    stem = (base.rpartition(".")[0] or base)[:90].encode()[:_STEM_BYTES].decode(errors="ignore").strip(" .")
+    if _DEVICE.match(stem):
+        stem = f"_{stem}"
+    return f"{stem or 'file'}.{KINDS[media_type]}"
 
 
 @dataclass(slots=True)

@@ -86,9 +86,18 @@ class Floods:
         _counted(self._follow, address)
 
     def portal(self, address: str) -> None:
-        """Count a letter or file by the JSON endpoints, unless it comes from a portal of the city. Raises TooMany."""
+        """Count a letter by the JSON endpoint, unless it comes from a portal of the city. Raises TooMany."""
         if self.limits_portals and not self._is_portal(address):
             _counted(self._portal, address)
+
+    def file(self, address: str) -> None:
+        """Count a file that comes without the page, unless it comes from a portal of the city. Raises TooMany.
+
+        It counts as one from the page, since it takes as much room; and as a letter, where these are limited.
+        """
+        if not self._is_portal(address):
+            self.portal(address)
+            _counted(self._upload, address)
 
     def letter(self, attempt: Attempt) -> Hurdle | None:
         """Return what has to be done before a letter is taken; none: it may be sent.

@@ -174,7 +174,7 @@ def public_router(
         request: Request, file: Annotated[UploadFile, File(description="pdf, picture, docx, xlsx, mp3 or mp4")]
     ) -> dict[str, Any]:
         """Answer: `attachment`, to be named in the submission within a day, and the file's size, kind and SHA-256."""
-        floods.portal(caller_address(request, trusted_proxies))
+        floods.file(caller_address(request, trusted_proxies))
         attachment, signed = await door.attachments.upload(file)
         return {"attachment": signed, **attachment.model_dump(exclude={"id"})}
 

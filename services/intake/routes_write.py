@@ -302,7 +302,8 @@ class WritePages:
         The receipt stands behind the `#`, which browsers send to no server, so that it is in no log.
         """
         scheme = "https" if self.forms.over_https(request) else "http"
-        address = f"{scheme}://{host_asked(request, self.trusted_proxies)}{link('/follow', language)}#{receipt}"
+        host = host_asked(request, self.trusted_proxies)
+        address = f"{scheme}://{host}{link('/follow', language)}#{receipt}" if host else receipt
         return str(segno.make(address, error="m").svg_data_uri(border=2, light="#fff"))
 
 

@@ -4,15 +4,13 @@ They come from the setting SITE_URL. Without it they follow from the request whe
 alone, so that nobody's forged `Host` reaches others through a cache.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
-_HOST: Final = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
+from shared.web.caller import HOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,4 +55,4 @@ class Addresses:
         if self._set is not None:
             return self._set
         host = request.headers.get("host", "")
-        return Base(f"{request.url.scheme}://{host}" if _HOST.fullmatch(host) else "", is_set=False)
+        return Base(f"{request.url.scheme}://{host}" if HOST.fullmatch(host) else "", is_set=False)

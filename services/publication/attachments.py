@@ -12,6 +12,7 @@ kept only as long as a text that waits or is public names it:
 their `look_at` is set, so that a crash after it leaves no file behind: the sweep narrows by it, and re-checks each by its letter.
 """
 
+import asyncio
 import hashlib
 from asyncio import Semaphore
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -121,13 +122,15 @@ class Files:
             raise Away("nobody looked into the file")
         async with self._cleaning:
             clean = await clean_apart(content, "/file")
+            # A long text takes seconds, and others shall be answered meanwhile.
+            marks = dict(await asyncio.to_thread(counted, clean.text))
         copy = Copy(
             id=token_hex(16),
             media_type=clean.media_type,
             size=len(clean.content),
             sha256=hashlib.sha256(clean.content).hexdigest(),
             copy_of=copy_of,
-            marks=dict(counted(clean.text)),
+            marks=marks,
             uploaded_at=datetime.now(UTC),
         )
         kept = {**copy.model_dump(), "letter_id": letter_id, "look_at": copy.uploaded_at + KEPT_LOOSE, "loose": True}

@@ -11,10 +11,10 @@ from pydantic import BaseModel
 
 from services.publication.public_views import LetterPage
 from shared.calendar.zone import SHANGHAI
+from shared.text.tables import plain
 
 BYTE_ORDER_MARK: Final = "\ufeff"
 """Spreadsheet programs take a CSV file to be UTF-8 only with it."""
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 class Field(BaseModel):
@@ -177,7 +177,7 @@ def csv_line(fields: Mapping[str, Any]) -> str:
 
 def _cell(value: Any) -> str:
     text = " ".join(value) if isinstance(value, list) else "" if value is None else str(value)
-    return "'" + text if text.startswith(_FORMULA) else text
+    return plain(text)
 
 
 def _line(cells: Any) -> str:

@@ -23,7 +23,7 @@ _LABELS: Final = 0.3
 _MOST_NUMBERS: Final = 14
 """So many numbers have room over standing bars."""
 _SVG: Final = "http://www.w3.org/2000/svg"
-_DECIMALS: Final = re.compile(r"-?\d+\.\d+")
+_DECIMALS: Final = re.compile(r"-?(?<!\d)\d+\.\d+")
 
 
 class Shape(StrEnum):

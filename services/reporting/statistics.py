@@ -21,6 +21,7 @@ from services.reporting.views import View
 from shared.calendar.zone import business_date
 from shared.contracts.errors import NotFound
 from shared.directory import Directory, UnknownEntry
+from shared.text.tables import plain
 
 LAST: Final = 12
 """So many months are shown unless a year is asked for."""
@@ -275,18 +276,13 @@ def table(view: StatisticsView) -> str:
         writer.writerow(["month", month.month, month.month, month.received, month.answered, *due])
     for by, part in (("domain", view.domains), ("region", view.regions), ("unit", view.units)):
         for line in part.lines:
-            writer.writerow([by, line.code, _text(line.label), line.received, "", "", ""])
+            writer.writerow([by, line.code, plain(line.label), line.received, "", "", ""])
         writer.writerow([by, "", "其他", part.others, "", "", ""])
     for unit in view.units_due.lines:
-        writer.writerow(["unit_due", unit.code, _text(unit.label), "", "", unit.answered_in_time, unit.became_overdue])
+        writer.writerow(["unit_due", unit.code, plain(unit.label), "", "", unit.answered_in_time, unit.became_overdue])
     others = view.units_due.others
     writer.writerow(["unit_due", "", "其他", "", "", others.answered_in_time, others.became_overdue])
     return made.getvalue()
-
-
-def _text(label: str) -> str:
-    """Return a label that no spreadsheet takes for a formula."""
-    return f"'{label}" if label[:1] in {"=", "+", "-", "@", "\t"} else label
 
 
 def _named(name: Callable[[str], str], code: str) -> str:

@@ -31,8 +31,10 @@ ALLOWED_FIELDS = frozenset(
     """.split()  # noqa: SIM905 - a list of this length reads best as words
 )
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
-_PERSONAL = re.compile(r"[^\s@]+@[^\s@]+|(?<![0-9A-Za-z-])\+?\d[\d ]{9,}[\dXx](?![0-9A-Za-z-])")
+_PERSONAL = re.compile(r"[^\s@]{1,64}@[^\s@]+|(?<![0-9A-Za-z-])\+?\d[\d ]{9,}[\dXx](?![0-9A-Za-z-])")
 _HIDDEN = "[text]"
+_LONGEST_VALUE = 300
+_LONGEST_MESSAGE = 2_000
 _FRAMES = 12
 # These quote documents or message bodies at their chattier levels.
 _QUIET = ("aiokafka", "faststream", "pymongo", "motor", "httpx", "httpcore", "opentelemetry", "asyncio", "urllib3")
@@ -143,7 +145,7 @@ def _message(record: logging.LogRecord) -> str:
             text = str(record.msg) % safe
         except (TypeError, ValueError):
             text = str(record.msg)
-    return _PERSONAL.sub(_HIDDEN, text)
+    return _PERSONAL.sub(_HIDDEN, text[:_LONGEST_MESSAGE])
 
 
 def _guarded(value: Any) -> Any:
@@ -157,9 +159,10 @@ def _guarded(value: Any) -> Any:
     if isinstance(value, BaseException):
         return type(value).__qualname__
     text = str(value)
+    long, text = len(text) > _LONGEST_VALUE, text[:_LONGEST_VALUE]
     if not text.isascii() or not text.isprintable() or _PERSONAL.search(text):
         return _HIDDEN
-    return text if len(text) <= 300 else text[:300] + "…"
+    return text + "…" if long else text
 
 
 def describe_error(error: BaseException, depth: int = 4) -> dict[str, Any]:

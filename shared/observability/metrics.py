@@ -20,6 +20,11 @@ http_request_seconds = Histogram(
     ["service", "method", "route"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
 )
+connections_cut_total = Counter(
+    "xinxiang_connections_cut_total",
+    "Connections that were closed by us, by reason: slow_head, long_head, slow_body, unread_answer or too_many.",
+    ["service", "reason"],
+)
 messages_total = Counter(
     "xinxiang_messages_total",
     "Messages consumed, by outcome: handled, duplicate, parked, waiting (for a gap or a parked one) or retried.",

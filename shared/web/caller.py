@@ -1,8 +1,13 @@
 """Who asks, as far as the connection and our own proxies tell: the address, the host that was asked for, whether it was HTTPS."""
 
+import re
 from ipaddress import IPv6Address, ip_address
+from typing import Final
 
 from starlette.requests import Request
+
+HOST: Final = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
+"""A host as it may stand in an address, with or without a port."""
 
 
 def caller_address(request: Request, trusted_proxies: int) -> str:
@@ -17,8 +22,9 @@ def is_https(request: Request, trusted_proxies: int) -> bool:
 
 
 def host_asked(request: Request, trusted_proxies: int) -> str:
-    """Return host and port that the browser asked for, in lower case; behind proxies as `X-Forwarded-Host` says."""
-    return (_hop(request, "x-forwarded-host", trusted_proxies) or request.headers.get("host", "")).lower()
+    """Return host and port that the browser asked for, in lower case; behind proxies as `X-Forwarded-Host` says. Empty: it is no host."""
+    host = _hop(request, "x-forwarded-host", trusted_proxies) or request.headers.get("host", "")
+    return host.lower() if HOST.fullmatch(host) else ""
 
 
 def _hop(request: Request, header: str, trusted_proxies: int) -> str:

@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from prometheus_client import Counter, Histogram
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.observability import metrics, tracing
@@ -21,6 +22,8 @@ from shared.web.templates import asked
 logger = logging.getLogger(__name__)
 
 SLOW_SECONDS = 1.0
+_REFUSED = frozenset({401, 403})
+"""Who asked could not say who they are, or may not: each such answer is a line in the log."""
 _NO_STORE = (b"cache-control", b"no-store")
 _ALWAYS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 _STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
@@ -107,6 +110,8 @@ class Edge:
         with service_context(service), tracing.span("http", traceparent, "server") as span:
             try:
                 await self.app(scope, self._limited(receive, scope["method"], path, length), answer)
+            except ClientDisconnect:
+                pass  # nobody is there to be answered; 499 in the metrics
             except Exception as error:
                 if status:
                     logger.error("an error broke off an answer that had begun", exc_info=error)  # noqa: TRY400
@@ -149,7 +154,7 @@ class Edge:
         meters[0].inc()
         meters[1].observe(seconds)
         span.name(f"{method} {route}", status)
-        if status >= 500 or seconds >= SLOW_SECONDS:
+        if status >= 500 or seconds >= SLOW_SECONDS or status in _REFUSED:
             level = logging.INFO
         elif logger.isEnabledFor(logging.DEBUG):
             level = logging.DEBUG

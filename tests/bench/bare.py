@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from services.intake.forms import Submission
+from shared.web.serving import server_options
 from tests.bench.mail import PATH
 
 app = FastAPI()
@@ -45,12 +46,6 @@ if __name__ == "__main__":
         host="127.0.0.1",
         port=int(sys.argv[1]),
         loop="uvloop",
-        http="httptools",
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
         timeout_graceful_shutdown=5,
-        timeout_keep_alive=30,
+        **server_options("bare"),
     )

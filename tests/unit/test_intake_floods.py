@@ -165,6 +165,16 @@ def test_r2_2_a_form_sent_quicker_than_people_can_or_in_a_flood_from_everywhere_
     assert [off.letter(Attempt(HOME, f"form-{n}", int(time()), "a")) for n in range(5)] == [None] * 5
 
 
+def test_r2_2_files_without_the_page_count_like_those_from_it_but_for_the_city_s_portals(time: Time) -> None:
+    usual = floods(time, upload_limit="2/60", portal_addresses=("192.0.2.0/24",))
+    for _ in range(10):
+        usual.file("192.0.2.9")
+    usual.file(HOME)
+    usual.upload(HOME)
+    with pytest.raises(TooMany):
+        usual.file(HOME)
+
+
 def test_r1_5_posts_of_other_sites_are_not_counted_unless_set_and_the_city_s_portals_never(time: Time) -> None:
     usual = floods(time)
     assert not usual.limits_portals

@@ -306,6 +306,15 @@ async def test_a_caller_is_known_by_token(client, app):
     assert answer.json() == "zhang"
 
 
+async def test_refusals_of_access_are_logged_by_route_and_status(client, caplog):
+    with caplog.at_level(logging.INFO, "shared.web.edge"):
+        await client.get("/intake/me?name=张三", headers={"authorization": "Bearer secret"})
+        await client.get("/nowhere")
+    (line,) = caplog.records
+    assert (line.levelname, line.route, line.status, line.method) == ("INFO", "/intake/me", 401, "GET")
+    assert "secret" not in str(vars(line))
+
+
 async def test_answers_carry_safety_headers_and_continue_the_trace(client):
     answer = await client.get("/intake/letters/1", headers={"traceparent": PARENT})
     assert answer.headers["x-content-type-options"] == "nosniff"

@@ -37,7 +37,7 @@ _BEFORE: Final = re.compile(r"[㐀-鿿A-Za-z0-9]{1,18}$")
 _PHASE: Final = re.compile(r"(?:[一二三四五六七八九十\d]{1,2}期|[A-Z]区|[东南西北]区|[A-Z]馆)$")
 _PUBLIC_TOO: Final = re.compile(r"(?:[楼层栋幢座号])$")
 """Offices too are on a floor and in a building; a unit or a flat is somebody's."""
-_ENDING: Final = re.compile(r".*(?=[栋幢座楼层组社]$)", re.DOTALL)
+_ENDING: Final = re.compile(r"\A.*(?=[栋幢座楼层组社]$)", re.DOTALL)
 _JOINING: Final = frozenset("和与对为至")
 _WINDOW = 18
 

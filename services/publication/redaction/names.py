@@ -37,8 +37,8 @@ _SOUNDS: Final = frozenset(
 )
 """Characters that names of other languages are written with."""
 _CLOSING: Final = re.compile(
-    rf"(?:^|[\n。!?…)”\": ]|此致|敬礼|-{{1,2}}|市民|村民|居民)[ ]*({HAN}{{2,4}}?)(?:敬上|叩谢|拜谢|谢上|亲笔|呈|上)?"
-    r"[ \n]*(?:\d{4}[年./-]\d{1,2}[月./-]\d{1,2}日?)?[ )]*$"
+    rf"(?:^|[\n。!?…)”\": ]|此致|敬礼|-{{1,2}}|市民|村民|居民)[ ]{{0,60}}({HAN}{{2,4}}?)(?:敬上|叩谢|拜谢|谢上|亲笔|呈|上)?"
+    r"[ \n]{0,60}(?:\d{4}[年./-]\d{1,2}[月./-]\d{1,2}日?)?[ )]{0,60}$"
 )
 _MASKED: Final = re.compile(r"[某Xx*×]")
 _SMALL: Final = re.compile(r"(?<![大老小幼中矮最])[小老阿]")

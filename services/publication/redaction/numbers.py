@@ -47,7 +47,7 @@ _HEAD: Final = re.compile(r"[㐀-鿿()]{1,14}$")
 _CASE: Final = re.compile(
     r"[\[(〔]?(?:19|20)\d\d[\])〕]?[ ]?[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼兵最军]\d{0,4}[㐀-鿿]{1,4}\d{1,7}号"
 )
-_GOVERNMENT: Final = re.compile(r"[㐀-鿿]+[\[(〔【]\d{4}[\])〕】]\d+号")
+_GOVERNMENT: Final = re.compile(r"[㐀-鿿]{1,60}[\[(〔【]\d{4}[\])〕】]\d{1,20}号")
 _LIST: Final = re.compile(r"[ ]?(?:[、,;/和及与或]|抄送)[ ]?(?:号码)?")
 _CLAUSE: Final = re.compile(r"[。！？!?；\n]")
 _MOBILE: Final = re.compile(r"1[3-9]\d{9}")
