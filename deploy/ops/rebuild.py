@@ -1,0 +1,7 @@
+"""x."""
+
+from typing import Any
+
+
+def add(found: Any) -> None:
+    """Add."""

@@ -1,0 +1,154 @@
+"""A backup made while everything runs comes back as it was: every public answer, number, history and byte of a file."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from services import NAMES
+from services.__main__ import build
+from services.runtime import Service
+from tests.conftest import MONDAY, World, eventually, new_world
+from tests.intake_desk import submit
+from tests.operator import ops
+from tests.routing_desk import CLERK, DUTY, HEAD, SLIP, UNIT_CLERK, UNIT_HEAD
+
+
+@asynccontextmanager
+async def city(world: World) -> AsyncIterator[tuple[httpx.AsyncClient, list[Service]]]:
+    services = [build(name, world.kit()) for name in NAMES]
+    async with world.running(*services) as client:
+        yield client, services
+
+
+async def call(client: httpx.AsyncClient, world: World, method: str, path: str, who: Any, body: Any = None) -> Any:
+    answer = await client.request(method, path, json=body, headers=world.token(*who))
+    assert answer.status_code in {200, 201}, (path, answer.text)
+    return answer.json()
+
+
+async def unread(client: httpx.AsyncClient, world: World) -> list[str]:
+    found = await call(client, world, "GET", "/intake/mailboxes/mayor/letters?limit=200", CLERK)
+    return [row["letter_id"] for row in found["items"]]
+
+
+async def received(client: httpx.AsyncClient, world: World, **changes: Any) -> tuple[str, str]:
+    """A letter that has arrived: its id and receipt."""
+    before = set(await unread(client, world))
+    receipt = (await submit(client, **changes))["receipt"]
+
+    async def new() -> str | None:
+        return next((one for one in await unread(client, world) if one not in before), None)
+
+    return await eventually(new), receipt
+
+
+async def registered(client: httpx.AsyncClient, world: World, letter_id: str) -> str:
+    found = await call(client, world, "POST", f"/intake/letters/{letter_id}/register", CLERK)
+
+    async def known() -> bool:
+        answer = await client.get(f"/routing/letters/{letter_id}", headers=world.token(*DUTY))
+        return answer.status_code == 200 and answer.json()["number"] is not None
+
+    await eventually(known)
+    return str(found["number"])
+
+
+async def settled(world: World) -> None:
+    """Wait until every service has every fact, and nothing waits to be sent."""
+
+    async def even() -> bool:
+        return all(one["behind"] == 0 for one in (await ops(world, "lag", "--json")).answer)
+
+    await eventually(even, 40)
+    await asyncio.sleep(0)
+
+
+PUBLIC = ("/public/letters", "/public/notices", "/public/statistics", "/statistics", "/public/open-data/letters.json")
+
+
+async def answers(client: httpx.AsyncClient, world: World, letters: dict[str, str]) -> dict[str, Any]:
+    """All that citizens and staff may read, by address."""
+    found: dict[str, Any] = {}
+    duty = world.token(*DUTY)
+    for path in PUBLIC:
+        answer = await client.get(path)
+        found[path] = (answer.status_code, answer.text)
+    for letter_id, receipt in letters.items():
+        for path in (f"/routing/letters/{letter_id}", f"/routing/letters/{letter_id}/history"):
+            found[path] = (await client.get(path, headers=duty)).json()
+        path = f"/intake/letters/{letter_id}"
+        found[path] = (await client.get(path, headers=world.token(*CLERK))).json()
+        found[receipt] = (await client.get(f"/intake/receipts/{receipt}")).json()
+        for file in found[path].get("attachments", ()):
+            at = f"/intake/letters/{letter_id}/attachments/{file['id']}"
+            found[at] = (await client.get(at, headers=world.token(*CLERK))).content
+    return found
+
+
+async def test_a_backup_made_while_letters_come_is_restored_equal_and_names_what_it_lacks(
+    world: World, tmp_path: Path, engines: Any, keys: Path
+) -> None:
+    folder, later = tmp_path / "first", tmp_path / "second"
+    letters: dict[str, str] = {}
+    async with city(world) as (client, _):
+        up = await client.post("/intake/attachments", files={"file": ("照片.pdf", b"%PDF-1.7\n" + b"x" * 600_000)})
+        with_file, receipt = await received(client, world, attachments=[up.json()["attachment"]])
+        letters[with_file] = receipt
+        await registered(client, world, with_file)
+        await call(client, world, "POST", f"/routing/letters/{with_file}/slips", CLERK, SLIP)
+        await call(client, world, "POST", f"/routing/letters/{with_file}/slips/s1/approve", HEAD)
+        await ops(world, "backup", "create", folder)
+
+        going = True
+
+        async def more() -> None:
+            while going:
+                letter_id, code = await received(client, world)
+                letters[letter_id] = code
+                await registered(client, world, letter_id)
+
+        writing = asyncio.create_task(more())
+        await eventually(lambda: asyncio.sleep(0, len(letters) > 3))
+        made = await ops(world, "backup", "create", later, "--since", folder, "--metrics", tmp_path / "b.prom", "--json")
+        assert made.status == 0, made.err
+        going = False
+        await writing
+        after, _ = await received(client, world)
+        await registered(client, world, after)
+        await settled(world)
+        lost = (await ops(world, "backup", "lost", later, "--json")).answer
+        assert after in lost["accepted"]
+        live = await answers(client, world, {i: r for i, r in letters.items() if i not in lost["facts"]})
+        numbers = await ops(world, "letter", with_file, "--json")
+        assert numbers.status == 0
+
+    async with new_world(engines.urls(), keys, tmp_path) as other:
+        refused = await ops(world, "restore", later, "--yes")
+        assert (refused.status, "not empty" in refused.err) == (1, True)
+        done = await ops(other, "restore", later, "--yes", "--json")
+        assert done.status == 0, done.err
+        async with city(other) as (client, _):
+            await settled(other)
+            kept = {i: r for i, r in letters.items() if i not in lost["facts"]}
+            assert with_file in kept
+            again = await answers(client, other, kept)
+            for path, answer in live.items():
+                assert again[path] == answer, path
+            for letter_id in lost["accepted"]:
+                assert (await client.get(f"/intake/letters/{letter_id}", headers=other.token(*CLERK))).status_code == 404
+            new, _ = await received(client, other)
+            number = await registered(client, other, new)
+            register = other.kit().store.collection("intake", "register")
+            lines = [line["_id"] async for line in register.find({}).sort([("_id", 1)])]
+            assert [int(line.rpartition("/")[2]) for line in lines] == list(range(1, len(lines) + 1))
+            assert number
+        kit = other.kit()
+        await kit.store.drop("ops")
+        kit.store.close()
+    text = (tmp_path / "b.prom").read_text()
+    assert "xinxiang_backup_last_success_timestamp_seconds 1" in text
