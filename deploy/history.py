@@ -199,6 +199,8 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> int:
     store = Store(settings.mongo_url, settings.namespace)
     history = History(store, settings.namespace)
     try:
+        for service in ("intake", "routing"):
+            await store.follow(service)
         if arguments.all:
             return await _verify_all(Checker(history, Topic(settings)))
         letter_id = await letter_of(settings, store, arguments.letter)

@@ -29,6 +29,7 @@ from shared.observability.logs import service_context
 from shared.printing.press import Press
 from shared.security.tokens import TokenSettings, TokenVerifier
 from shared.storage import Store, StoreUnavailable
+from shared.storage.generations import LOOK_EVERY_SECONDS
 from shared.web.app import create_app
 from shared.web.etag import StaleVersion
 from shared.web.problems import FieldError, Problem, ServiceUnavailable, problem_response
@@ -130,6 +131,8 @@ class Service:
     """Handlers of what else is made of the topic `letters`, each by a subscriber of its own."""
     rebuilt: list[Job] = field(default_factory=list)
     """Run at the end of a rebuild."""
+    touched: list[Callable[[Sequence[str]], Awaitable[Any]]] = field(default_factory=list)
+    """What makes anew what hangs on letters, of those that moved while a projection is brought up to the record."""
     closing: list[Job] = field(default_factory=list)
     """Run at the end of stopping, to let go of what the process holds."""
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -157,7 +160,17 @@ class Service:
     def start(self) -> None:
         """Begin to work as soon as the engines are there; returns at once."""
         with service_context(self.name):
-            self._tasks = [asyncio.create_task(self._live(), name=f"{self.name} life")]
+            self._tasks = [
+                asyncio.create_task(self._live(), name=f"{self.name} life"),
+                asyncio.create_task(self._watch_generation(), name=f"{self.name} generation"),
+            ]
+
+    async def _watch_generation(self) -> None:
+        """Keep looking which generation of the projection is live; see `shared/storage/generations.py`."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
+            with suppress(StoreUnavailable):
+                await self.kit.store.follow(self.name, watched=True)
 
     async def _live(self) -> None:
         await self._until_started()
@@ -173,6 +186,7 @@ class Service:
         while True:
             try:
                 await self._know_the_directory()
+                await self.kit.store.follow(self.name, watched=True)
                 await self.parking.ensure()
                 for job in self.prepare:
                     await job()

@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import logging
 import sys
+from contextlib import suppress
 from typing import Any, TextIO
 
 from aiokafka.errors import KafkaError
@@ -27,6 +28,7 @@ from deploy.ops import (
     restore,
 )
 from deploy.ops.console import UNKNOWN, WRONG, Ops, Refused
+from services import NAMES
 from services.settings import Settings, WrongSettings, load_settings
 from shared.directory import DirectoryError
 from shared.storage import StoreUnavailable
@@ -49,6 +51,9 @@ async def serve(arguments: list[str] | None, settings: Settings, out: TextIO) ->
     """Do what the arguments ask; return the exit status. What goes wrong is said on standard error."""
     ops = Ops(settings, parser().parse_args(arguments), out)
     try:
+        with suppress(StoreUnavailable):  # `health` says so
+            for name in NAMES:
+                await ops.store.follow(name)
         status: int = await ops.asked.run(ops)
     except Refused as error:
         print(f"ops {ops.asked.verb}: {error}", file=sys.stderr)

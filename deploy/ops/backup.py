@@ -16,8 +16,9 @@ from typing import Any
 
 import yaml
 
+from deploy.ops import console
 from deploy.ops.cluster import FAMILIES, admin, bounds, committed, consumer, read_range, topics_of
-from deploy.ops.console import WELL, WRONG, Ops, Refused, table, verb
+from deploy.ops.console import WELL, WRONG, Ops, Refused, verb
 from deploy.ops.letter import COLLECTION
 from deploy.ops.vault import MANIFEST, Collected, Manifest, Segment, damage, fingerprint, now, opened, sha256
 from shared.messaging.kafka import TopicPartition
@@ -284,7 +285,7 @@ async def _lost(ops: Ops, manifest: Manifest) -> int:
         (letter_id, at, moved.get(letter_id, 0)) for letter_id, at in sorted(accepted.items(), key=lambda one: one[1])
     ]
     older = {letter_id: count for letter_id, count in moved.items() if letter_id not in accepted}
-    lines = table(("来信 letter", "受理于 accepted at", "事实 facts"), rows, (2,)) if rows else []
+    lines = console.table(("来信 letter", "受理于 accepted at", "事实 facts"), rows, (2,)) if rows else []
     lines.append(
         f"备份（至 {manifest.ended_at}）之后受理 {len(rows)} 封；另有 {len(older)} 封此前来信的 {sum(older.values())} 条事实 / "
         f"{len(rows)} letters were accepted after the backup, and {sum(older.values())} facts on {len(older)} earlier letters"

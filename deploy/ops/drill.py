@@ -50,12 +50,23 @@ async def run(ops: Ops) -> int:
         "lost": len(accepted),
     }
     await ops.record("drill", about)
-    answer = about | {"wrong": wrong, "lost": accepted, "later_facts": moved, "caught_up": done.caught_up, "notes": done.notes}
+    answer = about | {
+        "wrong": wrong,
+        "lost": accepted,
+        "later_facts": moved,
+        "caught_up": done.caught_up,
+        "notes": done.notes,
+    }
     if ops.asked.keep:
         answer["namespace"] = settings.namespace
     lines = [
         f"已恢复 restored: {done.documents:,} 个文档 documents, {done.records:,} 条记录 records",
-        *(wrong or ["逐字节与备份相同，办理过程完整，编号连续 / byte for byte as the backup, histories unbroken, numbers without gaps"]),
+        *(
+            wrong
+            or [
+                "逐字节与备份相同，办理过程完整，编号连续 / byte for byte as the backup, histories unbroken, numbers without gaps"
+            ]
+        ),
         *done.notes,
         f"此刻恢复将丢失 {len(accepted)} 封 / a restore now would lose {len(accepted)} letters: deploy.ops backup lost {ops.asked.folder}",
         *([f"保留在 NAMESPACE={settings.namespace} / kept there"] if ops.asked.keep else []),
@@ -70,7 +81,9 @@ async def histories(ops: Ops) -> list[str]:
     await checker.topic.look()
     with Layout(checker.topic) as record:
         return [
-            f"{verdict.letter_id}：{one}" for verdict in [v async for v in checker.all(record)] for one in verdict.breaks
+            f"{verdict.letter_id}：{one}"
+            for verdict in [v async for v in checker.all(record)]
+            for one in verdict.breaks
         ]
 
 

@@ -158,6 +158,7 @@ def holders(facts: Sequence[Fact]) -> list[tuple[str, datetime, datetime | None]
     """Return who had the letter, from when until when (None: still)."""
     moves: list[tuple[str, datetime]] = []
     ways: dict[str, tuple[str, str]] = {}
+    ended = known.HandoffReturned | known.SlipWithdrawn | known.ReplyApproved
     for fact in facts:
         now = None
         if isinstance(fact, known.LetterReceived):
@@ -165,7 +166,7 @@ def holders(facts: Sequence[Fact]) -> list[tuple[str, datetime, datetime | None]
         elif isinstance(fact, known.HandoffSent):
             ways[fact.handoff_id] = (fact.sender, fact.receiver)
             now = fact.receiver
-        elif isinstance(fact, known.HandoffReturned | known.SlipWithdrawn) or isinstance(fact, known.ReplyApproved):
+        elif isinstance(fact, ended):
             now = ways.get(fact.handoff_id, (None, None))[0]
         if now is not None and (not moves or moves[-1][0] != now):
             moves.append((now, fact.at))
@@ -229,7 +230,7 @@ def _answer(story: Story, with_text: bool) -> dict[str, Any]:
     numbers = [fact.number for fact in story.facts if isinstance(fact, known.LetterRegistered)]
     answer: dict[str, Any] = {
         "letter_id": story.letter_id,
-        "number": str(numbers[0]) if numbers else None,
+        "number": numbers[0].text if numbers else None,
         "facts": _steps(story, with_text),
         "holders": [{"mailbox": who, "since": since, "until": until} for who, since, until in holders(story.facts)],
         "messages": [{"mailbox": code, "at": at, "type": what} for code, at, what in story.told],

@@ -1,74 +1,19 @@
 """A backup made while everything runs comes back as it was: every public answer, number, history and byte of a file."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
-from services import NAMES
-from services.__main__ import build
-from services.runtime import Service
 from tests.conftest import MONDAY, World, eventually, new_world
-from tests.intake_desk import submit
-from tests.operator import ops
-from tests.routing_desk import CLERK, DUTY, HEAD, SLIP, UNIT_CLERK, UNIT_HEAD
+from tests.operator import answered, call, city, ops, published, received, registered, settled
+from tests.routing_desk import CLERK, DUTY
 
-
-@asynccontextmanager
-async def city(world: World) -> AsyncIterator[tuple[httpx.AsyncClient, list[Service]]]:
-    services = [build(name, world.kit()) for name in NAMES]
-    async with world.running(*services) as client:
-        yield client, services
-
-
-async def call(client: httpx.AsyncClient, world: World, method: str, path: str, who: Any, body: Any = None) -> Any:
-    answer = await client.request(method, path, json=body, headers=world.token(*who))
-    assert answer.status_code in {200, 201}, (path, answer.text)
-    return answer.json()
-
-
-async def unread(client: httpx.AsyncClient, world: World) -> list[str]:
-    found = await call(client, world, "GET", "/intake/mailboxes/mayor/letters?limit=200", CLERK)
-    return [row["letter_id"] for row in found["items"]]
-
-
-async def received(client: httpx.AsyncClient, world: World, **changes: Any) -> tuple[str, str]:
-    """A letter that has arrived: its id and receipt."""
-    before = set(await unread(client, world))
-    receipt = (await submit(client, **changes))["receipt"]
-
-    async def new() -> str | None:
-        return next((one for one in await unread(client, world) if one not in before), None)
-
-    return await eventually(new), receipt
-
-
-async def registered(client: httpx.AsyncClient, world: World, letter_id: str) -> str:
-    found = await call(client, world, "POST", f"/intake/letters/{letter_id}/register", CLERK)
-
-    async def known() -> bool:
-        answer = await client.get(f"/routing/letters/{letter_id}", headers=world.token(*DUTY))
-        return answer.status_code == 200 and answer.json()["number"] is not None
-
-    await eventually(known)
-    return str(found["number"])
-
-
-async def settled(world: World) -> None:
-    """Wait until every service has every fact, and nothing waits to be sent."""
-
-    async def even() -> bool:
-        return all(one["behind"] == 0 for one in (await ops(world, "lag", "--json")).answer)
-
-    await eventually(even, 40)
-    await asyncio.sleep(0)
-
-
-PUBLIC = ("/public/letters", "/public/notices", "/public/statistics", "/statistics", "/public/open-data/letters.json")
+PUBLIC = ("letters.json", "letters/YFX-2026-1.json", "board.json", "data.json", "feed.atom")
+SUPERVISED = ("/reporting/issues", "/reporting/spot-checks")
 
 
 async def answers(client: httpx.AsyncClient, world: World, letters: dict[str, str]) -> dict[str, Any]:
@@ -76,8 +21,14 @@ async def answers(client: httpx.AsyncClient, world: World, letters: dict[str, st
     found: dict[str, Any] = {}
     duty = world.token(*DUTY)
     for path in PUBLIC:
-        answer = await client.get(path)
-        found[path] = (answer.status_code, answer.text)
+        answer = await client.get(f"/public/{path}")
+        assert answer.status_code == 200, path
+        found[path] = re.sub(r'"as_of":"[^"]*"', "", answer.text)
+    for path in SUPERVISED:
+        found[path] = (await client.get(path, headers=duty)).json()
+        for one in found[path]["items"]:
+            at = f"{path}/{one['id']}"
+            found[at] = (await client.get(at, headers=duty)).json()
     for letter_id, receipt in letters.items():
         for path in (f"/routing/letters/{letter_id}", f"/routing/letters/{letter_id}/history"):
             found[path] = (await client.get(path, headers=duty)).json()
@@ -90,6 +41,18 @@ async def answers(client: httpx.AsyncClient, world: World, letters: dict[str, st
     return found
 
 
+async def supervised(client: httpx.AsyncClient, world: World) -> None:
+    """A week later its bulletin is issued, and a spot check is drawn."""
+    world.move_clock(MONDAY + timedelta(days=7))
+
+    async def issued() -> Any:
+        return (await client.get("/reporting/issues", headers=world.token(*DUTY))).json()["items"]
+
+    await eventually(issued, 40)
+    wanted = {"units": ["education"], "from": "2026-01-01", "to": "2027-01-01", "size": 1}
+    await call(client, world, "POST", "/reporting/spot-checks", DUTY, wanted)
+
+
 async def test_a_backup_made_while_letters_come_is_restored_equal_and_names_what_it_lacks(
     world: World, tmp_path: Path, engines: Any, keys: Path
 ) -> None:
@@ -100,8 +63,9 @@ async def test_a_backup_made_while_letters_come_is_restored_equal_and_names_what
         with_file, receipt = await received(client, world, attachments=[up.json()["attachment"]])
         letters[with_file] = receipt
         await registered(client, world, with_file)
-        await call(client, world, "POST", f"/routing/letters/{with_file}/slips", CLERK, SLIP)
-        await call(client, world, "POST", f"/routing/letters/{with_file}/slips/s1/approve", HEAD)
+        await answered(client, world, with_file)
+        await published(client, world, with_file)
+        await supervised(client, world)
         await ops(world, "backup", "create", folder)
 
         going = True
@@ -114,7 +78,9 @@ async def test_a_backup_made_while_letters_come_is_restored_equal_and_names_what
 
         writing = asyncio.create_task(more())
         await eventually(lambda: asyncio.sleep(0, len(letters) > 3))
-        made = await ops(world, "backup", "create", later, "--since", folder, "--metrics", tmp_path / "b.prom", "--json")
+        made = await ops(
+            world, "backup", "create", later, "--since", folder, "--metrics", tmp_path / "b.prom", "--json"
+        )
         assert made.status == 0, made.err
         going = False
         await writing
@@ -128,6 +94,7 @@ async def test_a_backup_made_while_letters_come_is_restored_equal_and_names_what
         assert numbers.status == 0
 
     async with new_world(engines.urls(), keys, tmp_path) as other:
+        other.move_clock(MONDAY + timedelta(days=7))
         refused = await ops(world, "restore", later, "--yes")
         assert (refused.status, "not empty" in refused.err) == (1, True)
         done = await ops(other, "restore", later, "--yes", "--json")
@@ -140,7 +107,9 @@ async def test_a_backup_made_while_letters_come_is_restored_equal_and_names_what
             for path, answer in live.items():
                 assert again[path] == answer, path
             for letter_id in lost["accepted"]:
-                assert (await client.get(f"/intake/letters/{letter_id}", headers=other.token(*CLERK))).status_code == 404
+                assert (
+                    await client.get(f"/intake/letters/{letter_id}", headers=other.token(*CLERK))
+                ).status_code == 404
             new, _ = await received(client, other)
             number = await registered(client, other, new)
             register = other.kit().store.collection("intake", "register")
