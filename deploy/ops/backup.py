@@ -1,9 +1,9 @@
-"""`backup create|verify|lost FOLDER`: the store, the topics and the attachments, while everything runs.
+"""`backup create|into|verify|lost FOLDER`: the store, the topics and the attachments, while everything runs.
 
 What makes it consistent is its order. (1) How far each consumer group has come. (2) The store: first the documents of letters, then what is
 made of them. (3) The end of `letters`; then everything that was decided before it is waited for, so that what mailboxes are told of it has
-been sent; then the ends of all other topics. (4) The records up to these ends. So the record is never behind the store, and a restore brings
-the store up to the record. Attachments are in the store.
+been sent; then the ends of all other topics. (4) The records up to these ends. So the record is never behind the store,
+and a restore brings the store up to the record. Attachments are in the store.
 """
 
 import asyncio
@@ -34,11 +34,12 @@ METRIC = "xinxiang_backup_last_success_timestamp_seconds"
 def add(found: Any) -> None:
     """Add the verb."""
     about = (
-        "create: into a folder that is new or empty, while everything runs. verify: read it whole, compare every SHA-256 and count. lost: what "
-        "the running system has accepted since, that is what a restore of this backup would lose."
+        "create: into a folder that is new or empty, while everything runs. into: into a new folder inside this one, going on from the last "
+        "there. verify: read it whole, compare every SHA-256 and count. lost: what the running system has accepted since, that is what a "
+        "restore of this backup would lose."
     )
-    parser = verb(found, "backup", "store, topics and attachments: create, verify, lost", about, run)
-    parser.add_argument("what", choices=["create", "verify", "lost"])
+    parser = verb(found, "backup", "store, topics and attachments: create, into, verify, lost", about, run)
+    parser.add_argument("what", choices=["create", "into", "verify", "lost"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--since", type=Path, metavar="FOLDER", help="the last backup: of topics only what came since")
     parser.add_argument(
@@ -47,13 +48,16 @@ def add(found: Any) -> None:
         metavar="FILE.prom",
         help=f"write {METRIC} there, for node_exporter's textfile collector",
     )
+    parser.add_argument("--full-days", type=float, default=7, help="into: topics whole again after so many days (7)")
     parser.set_defaults(by="", reason="")
     parser.add_argument("--by", default="backup", help="who makes it; goes on the record")
 
 
 async def run(ops: Ops) -> int:
     """Do what was asked."""
-    if ops.asked.what == "create":
+    if ops.asked.what == "into":
+        _into(ops)
+    if ops.asked.what in {"create", "into"}:
         return await _create(ops)
     manifest = opened(ops.asked.folder)
     if ops.asked.what == "verify":
@@ -64,6 +68,21 @@ async def run(ops: Ops) -> int:
         ops.give({"folder": str(ops.asked.folder), "damage": found}, said)
         return WRONG if found else WELL
     return await _lost(ops, manifest)
+
+
+def _into(ops: Ops) -> None:
+    """Choose a new folder inside the one that was given, and the last whole backup in there to go on from."""
+    parent: Path = ops.asked.folder
+    parent.mkdir(parents=True, exist_ok=True)
+    there = sorted(folder for folder in parent.iterdir() if (folder / MANIFEST).exists())
+    ops.asked.folder = parent / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    chain: list[Path] = []  # the last whole one and what went on from it
+    for folder in there:
+        chain = [folder] if not opened(folder).since else [*chain, folder]
+    if chain:
+        began = datetime.fromisoformat(opened(chain[0]).began_at)
+        if (datetime.now(UTC) - began).total_seconds() < ops.asked.full_days * 86_400:
+            ops.asked.since = chain[-1]
 
 
 async def _create(ops: Ops) -> int:
@@ -112,7 +131,7 @@ async def created(ops: Ops, folder: Path, since: Path | None = None) -> Manifest
         Refused: the folder is not empty; `since` is no backup of this system.
         StoreUnavailable, KafkaError: the folder is left without a manifest, so nobody takes it for a backup.
     """
-    if folder.exists() and any(folder.iterdir()):
+    if _occupied(folder):
         raise Refused(
             f"{folder} 不是空的；备份不覆盖任何东西 / {folder} is not empty, and a backup overwrites nothing: name a new folder"
         )
@@ -121,7 +140,7 @@ async def created(ops: Ops, folder: Path, since: Path | None = None) -> Manifest
         raise Refused(
             f"{since} 是命名空间 {before.namespace!r} 的备份 / {since} is of NAMESPACE {before.namespace!r}, not {ops.settings.namespace!r}"
         )
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make(folder)
     manifest = Manifest(ops.settings.namespace, now(), secret=fingerprint(ops.settings))
     async with admin(ops.settings) as asking, consumer(ops.settings) as reading:
         await _groups(ops, asking, manifest)
@@ -133,6 +152,14 @@ async def created(ops: Ops, folder: Path, since: Path | None = None) -> Manifest
     _files(ops, folder, manifest)
     manifest.write(folder)
     return manifest
+
+
+def _occupied(folder: Path) -> bool:
+    return folder.exists() and any(folder.iterdir())
+
+
+def _make(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
 async def _groups(ops: Ops, asking: Any, manifest: Manifest) -> None:
@@ -188,7 +215,8 @@ async def _until_sent(ops: Ops, manifest: Manifest) -> None:
                     await asyncio.sleep(0.2)
         except TimeoutError:
             manifest.notes.append(
-                f"{service} 有未发出的事实，恢复后由它发出 / {service} has decided facts that were not sent; after a restore it sends those "
+                f"{service} 有未发出的事实，恢复后由它发出 / {service} has decided facts that were not sent; "
+                "after a restore it sends those "
                 "that the store had"
             )
 
@@ -200,13 +228,15 @@ async def _records(
     starts = await bounds(reading, [(namespace + topic, int(p)) for topic, ends in manifest.ends.items() for p in ends])
     if before is not None and since is not None:
         manifest.since = _beside(folder, since)
-    for place, (begin, _) in sorted(starts.items()):
+    for place, (first, _) in sorted(starts.items()):
+        begin = first
         topic, partition = place.topic.removeprefix(namespace), place.partition
         end = manifest.ends[topic][str(partition)]
         done = before.ends.get(topic, {}).get(str(partition), 0) if before else 0
         if done > end:
             raise Refused(
-                f"{topic}/{partition} 比上次备份还短 / {topic}/{partition} ends at {end}, in {since} at {done}: another system; leave out --since"
+                f"{topic}/{partition} 比上次备份还短 / {topic}/{partition} ends at {end}, in {since} at {done}: "
+                "another system; leave out --since"
             )
         if before is not None:
             kept = [
@@ -241,7 +271,8 @@ def _beside(folder: Path, since: Path) -> str:
     """Return the path of `since` as seen from `folder`, both of which may be moved together."""
     if folder.resolve().parent != since.resolve().parent:
         raise Refused(
-            f"{since} 与 {folder} 须在同一文件夹 / {since} must stand beside {folder}: this backup names files of that one, and they move together"
+            f"{since} 与 {folder} 须在同一文件夹 / {since} must stand beside {folder}: this backup names files "
+            "of that one, and they move together"
         )
     return f"../{since.resolve().name}"
 

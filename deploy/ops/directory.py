@@ -24,7 +24,8 @@ BASE = "/routing/directory"
 def add(found: Any) -> None:
     """Add the verb."""
     about = (
-        "add FILE.yaml: an entry, or a list of entries. change CODE FILE.yaml: the fields that change. close CODE --successor CODE. These three "
+        "add FILE.yaml: an entry, or a list of entries. change CODE FILE.yaml: the fields that change. close "
+        "CODE --successor CODE. These three "
         "need a token of the duty office: --token-file, or OPS_TOKEN; with --dry-run none."
     )
     parser = verb(found, "directory", "the directory: list, show, add, change, close, history", about, run)

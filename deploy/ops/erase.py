@@ -1,9 +1,9 @@
 """`erase LETTER --ground …`: erase one person's data on lawful request, everywhere it can be, and certify what was found where.
 
-The contact data goes always, with the marks of likeness made of it; with `--text` also what the citizen wrote, and the files. The erasure is
-a fact on the record (`LetterErased`), so every projection erases, rebuilt ones too. Before and after, every document of every database and
-every record of every topic is searched for the person's name, phone, addresses and words: what is left stands in the certificate, with when
-it expires. Texts on the topic `letters` stay: docs/decisions/0014 says why, and docs/operating.md what to do about backups.
+The contact data goes always, with the marks of likeness made of it; with `--text` also what the citizen wrote, and the files. The erasure
+is a fact on the record (`LetterErased`), so every projection erases, rebuilt ones too. Before and after, every document of every database
+and every record of every topic is searched for the person's name, phone, addresses and words: what is left stands in the certificate, with
+when it expires. Texts on the topic `letters` stay: docs/decisions/0014-erased-texts-and-the-record.md says why.
 """
 
 import asyncio
@@ -42,7 +42,8 @@ KINDS: Mapping[str, str] = {
 def add(found: Any) -> None:
     """Add the verb."""
     about = (
-        "Exit status 0: nothing is left but what expires by itself and the record; 1: something is left that needs a person, or it was refused. "
+        "Exit status 0: nothing is left but what expires by itself and the record; 1: something is left that "
+        "needs a person, or it was refused. "
         "Without --yes on no terminal nothing is done but the search: --dry-run says the same."
     )
     parser = verb(found, "erase", "erase one person's data on lawful request, with proof", about, run)
@@ -92,7 +93,7 @@ async def run(ops: Ops) -> int:
         {"letter": letter_id, "text": ops.asked.text, "ground": ops.asked.ground, "sha256": certificate["sha256"]},
     )
     if ops.asked.certificate:
-        await _write(ops, certificate)
+        _write(ops, certificate)
     ops.give(certificate, [*_after(certificate), f"证明 certificate SHA-256 {certificate['sha256']}"])
     return WELL if done and not after.documents else WRONG
 
@@ -222,7 +223,7 @@ def _remains(one: Mapping[str, Any]) -> dict[str, Any]:
     return {**one, "until": until.isoformat(timespec="seconds") if until else None, "why": KINDS[family]}
 
 
-async def _write(ops: Ops, certificate: dict[str, Any]) -> None:
+def _write(ops: Ops, certificate: dict[str, Any]) -> None:
     path: Path = ops.asked.certificate
     if path.suffix.lower() == ".pdf":
         path.write_bytes(printed(Kit(ops.settings).press, certificate))

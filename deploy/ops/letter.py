@@ -1,7 +1,7 @@
 """`letter NUMBER|ID|RECEIPT`: one letter's whole story with timing, as the record has it, and how far each service is with it.
 
-No contact data is shown, and what people wrote only with `--with-text`. It reads one partition of `letters`, and the topics of the mailboxes
-that had to do with the letter, as far back as they are kept.
+No contact data is shown, and what people wrote only with `--with-text`. It reads one partition of `letters`, and the
+topics of the mailboxes that had to do with the letter, as far back as they are kept.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
 """`parked list|show|replay|drop`: what services could not handle, and what to do about it.
 
-Replay and drop publish the message again on its topic, marked as such, with who and why: so the decision stands in the letter's history, and
-a rebuild repeats it.
+Replay and drop publish the message again on its topic, marked as such, with who and why: so the decision stands in the
+letter's history, and a rebuild repeats it.
 """
 
 from pathlib import Path
@@ -21,7 +21,8 @@ REASONS = {
 
 def add(found: Any) -> None:
     """Add the verb."""
-    about = "list: exit status 1 where anything waits. Only what is `failed` can be replayed or dropped; what is behind it follows by itself."
+    about = "list: exit status 1 where anything waits. Only what is `failed` can be replayed or dropped; what "
+    "is behind it follows by itself."
     parser = verb(found, "parked", "messages that services could not handle: list, show, replay, drop", about, run)
     parser.add_argument("what", choices=["list", "show", "replay", "drop"])
     parser.add_argument("origin", nargs="?", help="topic/partition/offset, as `list` shows it")

@@ -1,6 +1,7 @@
 """`rebuild SERVICE`: build a projection anew beside the live one, from the record, and let it take its place while the service runs.
 
-    --beside    build, catch up, exchange: for some ten seconds the service does as if the store were away (503, nothing lost, nothing twice)
+    --beside    build, catch up, exchange: for some ten seconds the service does as if the store were away (503, nothing
+    lost, nothing twice)
     --back      exchange them again: the old one is brought up to the record first
     --forget    remove the one that is not live
     --release   let the service go on where an exchange was broken off, and with it what ran it
@@ -180,8 +181,11 @@ async def _exchange(exchange: Exchange) -> int:
     }
     await ops.record("rebuild", about)
     lines = [
-        f"{exchange.name}：已换用 {about['to']}，{about['facts']:,} 条事实，{perf_counter() - began:.1f} 秒，其中停 {held:.1f} 秒 / exchanged; "
-        f"it was held for {held:.1f} s",
+        (
+            f"{exchange.name}：已换用 {about['to']}，{about['facts']:,} 条事实，{perf_counter() - began:.1f} "
+            f"秒，其中停 {held:.1f} 秒 / exchanged; "
+            f"it was held for {held:.1f} s"
+        ),
         f"前一代留着 / the one before is kept: `rebuild {exchange.name} --back` returns to it, `--forget` removes it",
     ]
     ops.give(about | {"compared": compared}, lines)
@@ -268,8 +272,10 @@ async def _documents(collection: Any) -> AsyncIterator[tuple[str, int, bytes]]:
 def _told(compared: Mapping[str, Any]) -> list[str]:
     counts = ", ".join(f"{name} {before}/{after}" for name, (before, after) in compared["counts"].items())
     return [
-        f"来信 letters: 相同 equal {compared['equal']}，不同 different {compared['different']}，正在变动 moving {compared['moving']}，"
-        f"只在旧的 only live {compared['only_live']}，只在新的 only new {compared['only_new']}",
+        (
+            f"来信 letters: 相同 equal {compared['equal']}，不同 different {compared['different']}，正在变动 moving {compared['moving']}，"
+            f"只在旧的 only live {compared['only_live']}，只在新的 only new {compared['only_new']}"
+        ),
         f"其他 others (live/new): {counts}",
         *(["不同的将按记录更正 / what differs becomes as the record has it"] if compared["different"] else []),
     ]

@@ -61,7 +61,8 @@ def addresses(given: Iterable[str]) -> list[tuple[str, str]]:
         names = NAMES if name == "all" else (name,)
         if not address.startswith(("http://", "https://")) or not set(names) <= set(NAMES):
             raise Refused(
-                f"读不懂 {word!r}，应为 服务=地址 / {word!r} is no NAME=URL, such as intake=http://10.0.0.5:8101; names: {', '.join(NAMES)}, all"
+                f"读不懂 {word!r}，应为 服务=地址 / {word!r} is no NAME=URL, such as "
+                f"intake=http://10.0.0.5:8101; names: {', '.join(NAMES)}, all"
             )
         found += [(one, address.rstrip("/")) for one in names]
     return found

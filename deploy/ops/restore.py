@@ -1,7 +1,8 @@
 """`restore FOLDER`: put a backup into engines that are empty, and bring the store up to the record.
 
-First the topics, record by record in their order; then the collections, each compared with the backup once it is in; then each service reads
-the facts that came after its store was read, and nothing else is decided; then the consumer groups stand where these facts end.
+First the topics, record by record in their order; then the collections, each compared with the backup once it is in; then
+each service reads the facts that came after its store was read, and nothing else is decided; then the consumer groups stand
+where these facts end.
 """
 
 from collections.abc import Mapping, Sequence
@@ -61,7 +62,10 @@ async def run(ops: Ops) -> int:
         f"恢复完成 / done: {done.records:,} 条记录 records, {done.documents:,} 个文档 documents",
         *(f"{service}：补读 {count} 条事实 / read {count} facts more" for service, count in done.caught_up.items()),
         *done.notes,
-        f"含 {manifest.ended_at} 以前受理的来信；其后的见旧系统：deploy.ops backup lost / letters accepted until {manifest.ended_at} are in it",
+        (
+            f"含 {manifest.ended_at} 以前受理的来信；其后的见旧系统：deploy.ops backup lost / letters accepted "
+            f"until {manifest.ended_at} are in it"
+        ),
         "接着 next: python -m deploy.ops health；启动服务 start the services；python -m deploy.history verify --all",
     ]
     ops.give(about | {"caught_up": done.caught_up, "notes": done.notes}, lines)
@@ -107,7 +111,8 @@ async def _refuse_unless_empty(ops: Ops) -> None:
         found += sorted({f"topic {place.topic}" for place, end in ends.items() if end})
     if found:
         raise Refused(
-            f"目标不是空的：{', '.join(found[:5])}（共 {len(found)}）；未恢复 / not empty, so nothing was restored. Take new engines, or another "
+            f"目标不是空的：{', '.join(found[:5])}（共 {len(found)}）；未恢复 / not empty, so nothing was "
+            "restored. Take new engines, or another "
             "NAMESPACE, or, if what is there is of no use any more, delete these databases and topics with the engines' own tools first"
         )
 
@@ -124,7 +129,8 @@ async def _make_topics(ops: Ops, manifest: Manifest) -> dict[str, int]:
             count = manifest.partitions.get(topic.name.removeprefix(namespace), topic.partitions)
             if topic.name in there and len(there[topic.name]["partitions"]) != count:
                 raise Refused(
-                    f"{topic.name} 有 {len(there[topic.name]['partitions'])} 个分区，备份有 {count} 个 / has another number of partitions than the "
+                    f"{topic.name} 有 {len(there[topic.name]['partitions'])} 个分区，备份有 {count} 个 / has "
+                    "another number of partitions than the "
                     "backup: the order per letter hangs on it. Delete the empty topic, then repeat"
                 )
             if topic.name not in there:
@@ -174,7 +180,8 @@ async def _put_segment(ops: Ops, client: Any, folder: Path, segment: Segment) ->
     last = await _acknowledged(waiting) or last
     if last is not None and segment.topic == "letters" and last.offset + 1 != segment.end:
         raise Refused(
-            f"{segment.path} 写入后的偏移不符 / {segment.path} ended at offset {last.offset + 1}, not {segment.end}: somebody else writes to this topic"
+            f"{segment.path} 写入后的偏移不符 / {segment.path} ended at offset {last.offset + 1}, not "
+            f"{segment.end}: somebody else writes to this topic"
         )
     return records
 
@@ -196,7 +203,8 @@ async def _put_store(ops: Ops, folder: Path, manifest: Manifest, done: Restored)
             found.count(raw)
         if (found.documents, found.content) != (one.documents, one.content):
             raise Refused(
-                f"{one.database}.{one.collection} 恢复后与备份不同 / is not what the backup holds ({found.documents} of {one.documents} documents): "
+                f"{one.database}.{one.collection} 恢复后与备份不同 / is not what the backup holds "
+                f"({found.documents} of {one.documents} documents): "
                 "does anything else write to this store?"
             )
         done.documents += found.documents

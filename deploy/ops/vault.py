@@ -5,7 +5,8 @@
     topics/<topic>/<partition>-<offset>.bson.gz   records {o: offset, t: timestamp in ms, k: key, v: value, h: [[name, value]]}
     files/                                        the directory's file and its tables
 
-Names are without the namespace. A backup that was made `--since` another names that one's segments by a path beside itself (`../<folder>/…`).
+Names are without the namespace. A backup that was made `--since` another names that one's segments by a path beside itself
+(`../<folder>/…`).
 """
 
 import hashlib
