@@ -134,7 +134,7 @@ def said(verdict: Verdict) -> list[str]:
 def _strays(record: Layout) -> Iterable[str]:
     if record.stray:
         where = ", ".join(record.strays) + (" …" if record.stray > len(record.strays) else "")
-        yield f"{record.stray} 条记录不属于任何来信 / {record.stray} records are no facts on any letter (see deploy.parked): {where}"
+        yield f"{record.stray} 条记录不属于任何来信 / {record.stray} records are no facts on any letter (see deploy.ops parked): {where}"
 
 
 def shown(told: Told) -> list[str]:

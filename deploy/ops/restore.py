@@ -223,9 +223,23 @@ async def _catch_up(ops: Ops, manifest: Manifest, done: Restored) -> None:
     try:
         for name in NAMES:
             ops.progress(f"{name}: catching up")
-            done.caught_up[name] = await catch_up(build(name, kit), _begins(manifest, name))
+            service = build(name, kit)
+            done.caught_up[name] = await catch_up(service, _begins(manifest, name))
+            if name == "intake":
+                await _forget_erased(service)
     finally:
         kit.store.close()
+
+
+async def _forget_erased(service: Any) -> None:
+    """Erase the contact data of letters whose erasure came after the store was read: it is no projection, so no fact takes it."""
+    likeness = service.sweeps["erasure"].__self__.likeness
+    erased = {"$or": [{f"state.{name}": {"$type": "date"}} for name in ("erased_at", "contact_erased_at")]}
+    with translated():
+        found = service.letters.aggregates.collection.find(erased, {"_id": 1})
+        ids = [document["_id"] async for document in found]
+    for start in range(0, len(ids), AT_ONCE):
+        await likeness.forget(ids[start : start + AT_ONCE])
 
 
 async def _set_groups(
