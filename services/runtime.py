@@ -22,7 +22,7 @@ from shared.messaging.broker import BatchHandler, lag_of, make_broker
 from shared.messaging.changes import DirectoryChanges
 from shared.messaging.kafka import KafkaBroker, KafkaError, UnknownTopicOrPartitionError
 from shared.messaging.outbox import Outbox
-from shared.messaging.parking import Parking
+from shared.messaging.parking import WAITING, Parking
 from shared.messaging.patience import Conflict
 from shared.observability import metrics
 from shared.observability.logs import service_context
@@ -170,7 +170,7 @@ class Service:
         while True:
             await asyncio.sleep(LOOK_EVERY_SECONDS)
             with suppress(StoreUnavailable):
-                await self.kit.store.follow(self.name, watched=True)
+                await self._look()
 
     async def _live(self) -> None:
         await self._until_started()
@@ -181,12 +181,15 @@ class Service:
         tasks.append(asyncio.create_task(self._repeat("ping", self._ping, PING_EVERY_SECONDS)))
         self._tasks += tasks
 
+    async def _look(self) -> None:
+        await self.kit.store.follow(self.name, frozenset([*self.derived, WAITING]))
+
     async def _until_started(self) -> None:
         pause = 0.2
         while True:
             try:
                 await self._know_the_directory()
-                await self.kit.store.follow(self.name, watched=True)
+                await self._look()
                 await self.parking.ensure()
                 for job in self.prepare:
                     await job()

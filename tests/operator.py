@@ -15,7 +15,7 @@ import httpx
 from deploy.ops.__main__ import serve
 from services import NAMES
 from services.__main__ import build
-from services.runtime import Service
+from services.runtime import Service, application
 from services.settings import Settings
 from tests.conftest import World, eventually
 from tests.intake_desk import submit
@@ -54,8 +54,16 @@ NO_GROUND = {"state_secret": False, "trade_secret": False, "privacy": False, "hi
 async def city(world: World) -> AsyncIterator[tuple[httpx.AsyncClient, list[Service]]]:
     """All five services."""
     services = [build(name, world.kit()) for name in NAMES]
-    async with world.running(*services) as client:
-        yield client, services
+    app = application(services, services[0].kit)
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://city.test") as client:
+
+            async def ready() -> bool:
+                return (await client.get("/health/ready")).status_code == 200
+
+            await eventually(ready, 120)
+            yield client, services
 
 
 async def call(client: httpx.AsyncClient, world: World, method: str, path: str, who: Any, body: Any = None) -> Any:

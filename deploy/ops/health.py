@@ -83,7 +83,7 @@ async def run(ops: Ops) -> int:
 
 async def _looked(name: str, look: Callable[[Ops], Awaitable[list[Line]]], ops: Ops) -> list[Line]:
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             return await look(ops)
     except (KafkaError, StoreUnavailable, OSError, TimeoutError) as error:
         setting = "MONGO_URL" if isinstance(error, StoreUnavailable) else "KAFKA_BOOTSTRAP"

@@ -1,6 +1,6 @@
 """`rebuild SERVICE`: build a projection anew beside the live one, from the record, and let it take its place while the service runs.
 
-    --beside    build, catch up, exchange: for some ten seconds the service does as if the store were away (503, nothing
+    --beside    build, catch up, exchange: for some fifteen seconds the service does as if the store were away (503, nothing
     lost, nothing twice)
     --back      exchange them again: the old one is brought up to the record first
     --forget    remove the one that is not live
@@ -25,16 +25,15 @@ from services.__main__ import build
 from services.rebuild import decide_what_is_left, read_on
 from services.runtime import Kit, Service
 from shared.messaging.kafka import TopicPartition
+from shared.messaging.parking import WAITING
 from shared.storage import ReplaceOne, translated
 from shared.storage.dump import packed
 from shared.storage.generations import COLLECTION as GENERATIONS
 from shared.storage.generations import LEASE_SECONDS, LIVE, Generation
 
-WAITING = "waiting"
-"""Parked messages: made of facts, too, but for those of other topics, which are taken over."""
 CLOSE = 500
 """Messages behind the record, below which the rest is read while everything is held."""
-DRAIN_SECONDS = 3.0
+DRAIN_SECONDS = 2.0
 """What a replica had in hand when it began to hold is done well within this."""
 _BESIDES_STATE = ("token", "outbox", "unsent")
 
@@ -145,7 +144,7 @@ async def _exchange(exchange: Exchange) -> int:
     compared = await _compare(exchange)
     ops.say(*_told(compared))
     ops.confirm(
-        f"{exchange.name} 换用新的一代 / {exchange.name} goes on with the new one; it answers 503 for about ten seconds",
+        f"{exchange.name} 换用新的一代 / {exchange.name} goes on with the new one; it answers 503 for about fifteen seconds",
         "exchange",
     )
     held_at = perf_counter()

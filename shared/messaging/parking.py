@@ -27,6 +27,8 @@ from shared.storage import DeleteOne, Index, ReplaceOne, Store, translated
 
 log = logging.getLogger(__name__)
 
+WAITING = "waiting"
+"""The collection of what waits."""
 DECIDED = ("replayat", "replayby", "replaywhy")
 """Headers of a replay or drop that say when, by whom and why it was decided."""
 _REPLAY = frozenset({"replayof", "replaydrop", *DECIDED})
@@ -160,7 +162,7 @@ class Parking:
     @property
     def collection(self) -> Any:
         """The driver's collection."""
-        return self.store.collection(self.service, "waiting")
+        return self.store.collection(self.service, WAITING)
 
     @property
     def topic(self) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Final
 COLLECTION: Final = "generations"
 LIVE: Final = "live"
 LOOK_EVERY_SECONDS: Final = 1.0
-LEASE_SECONDS: Final = 4.0
+LEASE_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class Generation:
     collections: frozenset[str] = frozenset()
     """Those that belong to a generation; none: there has only ever been one."""
     held: bool = False
-    watched: bool = False
-    """Whether the process keeps looking, and so must not rely on an old look."""
+    leased: frozenset[str] = frozenset()
+    """Those that a process which keeps looking must not touch on the strength of an old look; none: it looked once, and is no replica."""
     looked_at: float = field(default_factory=monotonic)
 
     def database(self, service: str, collection: str) -> str:
@@ -36,14 +36,13 @@ class Generation:
 
     def withheld(self, collection: str) -> bool:
         """Whether a collection must not be touched now."""
-        if collection not in self.collections:
-            return False
-        return self.held or (self.watched and monotonic() - self.looked_at > LEASE_SECONDS)
+        if self.held and collection in self.collections:
+            return True
+        return collection in self.leased and monotonic() - self.looked_at > LEASE_SECONDS
 
 
-def generation_of(document: Mapping[str, Any] | None, *, watched: bool) -> Generation:
-    """Return what the document says; `looked_at` must be from before it was read, so make this first and read then."""
+def generation_of(document: Mapping[str, Any] | None, leased: frozenset[str], looked_at: float) -> Generation:
+    """Return what the document says, which was asked for at `looked_at` (`time.monotonic`)."""
     found = document or {}
-    return Generation(
-        found.get("generation", ""), frozenset(found.get("collections", ())), bool(found.get("held")), watched
-    )
+    collections = frozenset(found.get("collections", ()))
+    return Generation(found.get("generation", ""), collections, bool(found.get("held")), leased, looked_at)

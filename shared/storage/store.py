@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
@@ -205,12 +205,13 @@ class Store:
             found = self._collections[database, name] = self._database(database)[name]
         return found
 
-    async def follow(self, service: str, *, watched: bool = False) -> Generation:
+    async def follow(self, service: str, leased: frozenset[str] = frozenset()) -> Generation:
         """Look which generation of a service is live, and work with it from now on; return it.
 
         Args:
             service: the service.
-            watched: this is done every `LOOK_EVERY_SECONDS`, so that an old look does not count.
+            leased: the collections that must not be touched once this look is older than `LEASE_SECONDS`; whoever gives any looks
+                again every `LOOK_EVERY_SECONDS`.
 
         Raises:
             StoreUnavailable: it cannot be read.
@@ -218,8 +219,7 @@ class Store:
         looked_at = monotonic()
         with translated():
             document = await self._database(service)[GENERATIONS].find_one({"_id": LIVE})
-        found = generation_of(document, watched=watched)
-        self._generations[service] = replace(found, looked_at=looked_at)
+        found = self._generations[service] = generation_of(document, leased, looked_at)
         return found
 
     def generation(self, service: str) -> Generation:
