@@ -34,7 +34,8 @@ METRIC = "xinxiang_backup_last_success_timestamp_seconds"
 def add(found: Any) -> None:
     """Add the verb."""
     about = (
-        "create: into a folder that is new or empty, while everything runs. into: into a new folder inside this one, going on from the last "
+        "create: into a folder that is new or empty, while everything runs. into: into a new folder inside this "
+        "one, going on from the last "
         "there. verify: read it whole, compare every SHA-256 and count. lost: what the running system has accepted since, that is what a "
         "restore of this backup would lose."
     )

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from shared.calendar.zone import SHANGHAI
 from shared.printing.press import Press, qr_svg
 
 REACH = {"contact": "联系方式", "text": "来信内容", "files": "附件"}
@@ -25,6 +26,10 @@ def _pair(*cells: tuple[str, str]) -> dict[str, Any]:
     return {"kind": "pair", "cells": [{"label": label, "text": text} for label, text in cells]}
 
 
+def _shown(moment: str) -> str:
+    return datetime.fromisoformat(moment).astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M")
+
+
 def printed(press: Press, certificate: Mapping[str, Any]) -> bytes:
     """Return the certificate as PDF.
 
@@ -34,7 +39,7 @@ def printed(press: Press, certificate: Mapping[str, Any]) -> bytes:
     at = datetime.fromisoformat(certificate["at"])
     erased = [f"{one['where']}：{one['count']} 处" for one in certificate["erased"]] or ["无"]
     remains = [
-        f"{one['where']}：{one['count']} 处，{'至 ' + one['until'] if one['until'] else '无期限'}；{one['why']}"
+        f"{one['where']}：{one['count']} 处，{'至 ' + _shown(one['until']) if one['until'] else '无期限'}；{one['why']}"
         for one in certificate["remains"]
     ]
     data = {
@@ -47,7 +52,7 @@ def printed(press: Press, certificate: Mapping[str, Any]) -> bytes:
             _pair(
                 ("法律依据", certificate["ground"]), ("删除范围", "、".join(REACH[one] for one in certificate["reach"]))
             ),
-            _pair(("执行人", certificate["by"]), ("执行时间", certificate["at"])),
+            _pair(("执行人", certificate["by"]), ("执行时间", _shown(certificate["at"]))),
             _text("已删除", erased),
             _text("仍保留", remains or ["无"]),
             _text("未检索", certificate["not_searched"]),

@@ -35,7 +35,7 @@ KINDS: Mapping[str, str] = {
     "mailbox": "到期自动删除；单位系统已读取的须由该单位删除 / expires by itself; what the unit's own system has read, the unit must erase",
     "actions": "到期自动删除 / expires by itself",
     "letters.parked": "到期自动删除 / expires by itself",
-    "store": "须人工处理 / needs a person: look at it there",
+    "store": "须人工处理 / needs a person: look at it there; of a generation that is not live: rebuild SERVICE --forget",
 }
 
 

@@ -154,20 +154,20 @@ async def _exchange(exchange: Exchange) -> int:
         sent = await _send_left(exchange)
         await _catch_up(exchange, 0)
         await _take_waiting(exchange)
-        number = int(exchange.new[1:]) if exchange.new else 1
-        await exchange.mark(
-            generation=exchange.new,
-            previous=exchange.live,
-            left_at={str(partition): offset for partition, offset in exchange.place.items()},
-            count=max(number, exchange.document.get("count", 1)),
-            held=False,
-            at=datetime.now(UTC),
-            by=ops.asked.by,
-            why=ops.asked.reason,
-        )
     except BaseException:
         await exchange.mark(held=False)  # back to how it was: the live one was not touched
         raise
+    # Where this write fails, it may have been done: so nothing is taken back, and `--release` goes on with what the document says then.
+    await exchange.mark(
+        generation=exchange.new,
+        previous=exchange.live,
+        left_at={str(partition): offset for partition, offset in exchange.place.items()},
+        count=max(int(exchange.new[1:]) if exchange.new else 1, exchange.document.get("count", 1)),
+        held=False,
+        at=datetime.now(UTC),
+        by=ops.asked.by,
+        why=ops.asked.reason,
+    )
     held = perf_counter() - held_at
     await decide_what_is_left(service)
     about = {

@@ -93,6 +93,8 @@ async def restored(ops: Ops, folder: Path, manifest: Manifest) -> Restored:
     places = await _put_records(ops, folder, manifest, done)
     await _put_store(ops, folder, manifest, done)
     await _catch_up(ops, manifest, done)
+    for name in NAMES:
+        await ops.store.follow(name)
     await _set_groups(ops, manifest, places, topics)
     return done
 

@@ -198,7 +198,12 @@ class Store:
         self._look()
         generation = self._generations.get(service, _FIRST)
         if generation.withheld(name):
-            raise StoreUnavailable(f"the projection of {service} is being exchanged for one that was built beside it")
+            why = (
+                "is being exchanged"
+                if generation.held
+                else "may have been exchanged: the store has not said lately which is live"
+            )
+            raise StoreUnavailable(f"the projection of {service} {why}")
         database = generation.database(service, name)
         found = self._collections.get((database, name))
         if found is None:
@@ -216,6 +221,7 @@ class Store:
         Raises:
             StoreUnavailable: it cannot be read.
         """
+        self._look()
         looked_at = monotonic()
         with translated():
             document = await self._database(service)[GENERATIONS].find_one({"_id": LIVE})
