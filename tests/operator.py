@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
@@ -18,7 +19,7 @@ from services.__main__ import build
 from services.runtime import Service, application
 from services.settings import Settings
 from tests.conftest import World, eventually
-from tests.intake_desk import submit
+from tests.intake_desk import LETTER
 from tests.routing_desk import CLERK, DUTY, HEAD, SLIP, UNIT_CLERK, UNIT_HEAD
 
 
@@ -73,7 +74,7 @@ async def call(client: httpx.AsyncClient, world: World, method: str, path: str, 
         found = await client.request(method, path, json=body, headers=world.token(*who))
         return None if found.status_code == 503 else found
 
-    answer: httpx.Response = await eventually(asked, 60)
+    answer: httpx.Response = await eventually(asked, 120)
     assert answer.status_code in {200, 201}, (path, answer.text)
     return answer.json()
 
@@ -87,12 +88,19 @@ async def unread(client: httpx.AsyncClient, world: World) -> list[str]:
 async def received(client: httpx.AsyncClient, world: World, **changes: Any) -> tuple[str, str]:
     """A letter that has arrived: its id and receipt."""
     before = set(await unread(client, world))
-    receipt = (await submit(client, **changes))["receipt"]
+    headers = {"Idempotency-Key": str(uuid4())}
+
+    async def taken() -> str | None:
+        answer = await client.post("/intake/letters", json={**LETTER, **changes}, headers=headers)
+        assert answer.status_code in {202, 503}, answer.text
+        return str(answer.json()["receipt"]) if answer.status_code == 202 else None
+
+    receipt: str = await eventually(taken, 120)
 
     async def new() -> str | None:
         return next((one for one in await unread(client, world) if one not in before), None)
 
-    return await eventually(new, 40), receipt
+    return await eventually(new, 120), receipt
 
 
 async def registered(client: httpx.AsyncClient, world: World, letter_id: str) -> str:
@@ -103,7 +111,7 @@ async def registered(client: httpx.AsyncClient, world: World, letter_id: str) ->
         answer = await client.get(f"/routing/letters/{letter_id}", headers=world.token(*DUTY))
         return answer.status_code == 200 and answer.json()["number"] is not None
 
-    await eventually(known, 40)
+    await eventually(known, 120)
     return str(found["number"])
 
 
@@ -121,7 +129,7 @@ async def answered(client: httpx.AsyncClient, world: World, letter_id: str) -> N
         answer = await client.get(f"/publication/cases/{letter_id}", headers=world.token(*UNIT_CLERK))
         return answer.status_code == 200 and bool(answer.json()["status"] == "to-prepare")
 
-    await eventually(opened, 40)
+    await eventually(opened, 120)
 
 
 async def published(client: httpx.AsyncClient, world: World, letter_id: str) -> None:
@@ -138,4 +146,4 @@ async def settled(world: World) -> None:
     async def even() -> bool:
         return all(one["behind"] == 0 for one in (await ops(world, "lag", "--json")).answer)
 
-    await eventually(even, 60)
+    await eventually(even, 120)

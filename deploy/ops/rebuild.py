@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any
 
-from deploy.ops.cluster import admin, bounds, consumer, producer, read_range, topics_of
+from deploy.ops.cluster import GROUPS, LETTERS, admin, bounds, committed, consumer, producer, read_range, topics_of
 from deploy.ops.console import WELL, Ops, Refused, deciding, verb
 from deploy.ops.letter import COLLECTION
 from services import NAMES
@@ -151,6 +151,7 @@ async def _exchange(exchange: Exchange) -> int:
     await exchange.mark(generation=exchange.live, collections=sorted(exchange.collections), held=True)
     try:
         await asyncio.sleep(LEASE_SECONDS + DRAIN_SECONDS)
+        left_at = await _left_at(exchange)
         sent = await _send_left(exchange)
         await _catch_up(exchange, 0)
         await _take_waiting(exchange)
@@ -161,7 +162,7 @@ async def _exchange(exchange: Exchange) -> int:
     await exchange.mark(
         generation=exchange.new,
         previous=exchange.live,
-        left_at={str(partition): offset for partition, offset in exchange.place.items()},
+        left_at=left_at,
         count=max(int(exchange.new[1:]) if exchange.new else 1, exchange.document.get("count", 1)),
         held=False,
         at=datetime.now(UTC),
@@ -281,6 +282,16 @@ def _told(compared: Mapping[str, Any]) -> list[str]:
 
 
 # ── while it is held ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _left_at(exchange: Exchange) -> dict[str, int]:
+    """Return up to where the live one certainly has the record: what its groups have committed. `--back` reads on from there."""
+    namespace = exchange.ops.settings.namespace
+    async with admin(exchange.ops.settings) as asking:
+        known = await committed(asking, namespace)
+    groups = [g for g, reads in GROUPS.items() if reads == LETTERS and g.partition("-")[0] == exchange.name]
+    topic = namespace + LETTERS
+    return {str(p): min(known[group].get(TopicPartition(topic, p), 0) for group in groups) for p in exchange.place}
 
 
 async def _send_left(exchange: Exchange) -> int:

@@ -48,7 +48,7 @@ async def supervised(client: httpx.AsyncClient, world: World) -> None:
     async def issued() -> Any:
         return (await client.get("/reporting/issues", headers=world.token(*DUTY))).json()["items"]
 
-    await eventually(issued, 40)
+    await eventually(issued, 120)
     wanted = {"units": ["education"], "from": "2026-01-01", "to": "2027-01-01", "size": 1}
     await call(client, world, "POST", "/reporting/spot-checks", DUTY, wanted)
 

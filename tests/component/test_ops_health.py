@@ -93,7 +93,7 @@ async def test_an_operator_sees_what_is_wrong_and_what_to_do(
             found = await ops(world, "parked", "list", "--json")
             return found.answer if len(found.answer) >= 5 else None
 
-        waiting = await eventually(waits, 40)
+        waiting = await eventually(waits, 120)
         assert {one["why"] for one in waiting} == {"gap"}
         health = await ops(world, "health", *SERVICES, "--json")
         assert (health.status, lines(health.answer)["搁置 parked"]["advice"]) == (1, "python -m deploy.ops parked list")

@@ -27,7 +27,7 @@ async def test_a_projection_is_exchanged_under_load_and_back_and_nothing_is_lost
                     assert answer.status_code in {200, 201, 404, 409, 503}, answer.text
                     return answer.status_code in {200, 201}
 
-                await eventually(done, 60)
+                await eventually(done, 120)
             letters.append(letter_id)
 
         async def load() -> None:
@@ -43,7 +43,7 @@ async def test_a_projection_is_exchanged_under_load_and_back_and_nothing_is_lost
             assert done.answer["compared"]["different"] == 0
             assert done.answer["to"] == "g2"
         count = len(letters)
-        await eventually(lambda: asyncio.sleep(0, len(letters) > count), 60)
+        await eventually(lambda: asyncio.sleep(0, len(letters) > count), 120)
         again = await ops(world, "rebuild", "routing", "--beside", *why)
         assert (again.status, "--forget" in again.err) == (1, True)
         back = await ops(world, "rebuild", "routing", "--back", *why)
