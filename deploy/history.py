@@ -134,7 +134,7 @@ def said(verdict: Verdict) -> list[str]:
 def _strays(record: Layout) -> Iterable[str]:
     if record.stray:
         where = ", ".join(record.strays) + (" …" if record.stray > len(record.strays) else "")
-        yield f"{record.stray} 条记录不属于任何来信 / {record.stray} records are no facts on any letter (see deploy.parked): {where}"
+        yield f"{record.stray} 条记录不属于任何来信 / {record.stray} records are no facts on any letter (see deploy.ops parked): {where}"
 
 
 def shown(told: Told) -> list[str]:
@@ -199,6 +199,8 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> int:
     store = Store(settings.mongo_url, settings.namespace)
     history = History(store, settings.namespace)
     try:
+        for service in ("intake", "routing"):
+            await store.follow(service)
         if arguments.all:
             return await _verify_all(Checker(history, Topic(settings)))
         letter_id = await letter_of(settings, store, arguments.letter)

@@ -106,6 +106,8 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> int:
     store = Store(settings.mongo_url, settings.namespace)
     services = (arguments.service,) if arguments.service else NAMES
     try:
+        for service in services:
+            await store.follow(service)
         if arguments.what == "list":
             found = await listed(settings, store, services)
             for service, message in found:

@@ -98,6 +98,15 @@ async def _correct(admin: Any, topics: list[Topic]) -> int:
                 f"{topic.name} has {len(found['partitions'])} partitions, deploy/topics.yaml says {topic.partitions}. "
                 "Letters are ordered by partition: make a new namespace and move the data, or declare what is there."
             )
+    differing = await differing_settings(admin, topics)
+    if differing:
+        changes = [ConfigResource(ConfigResourceType.TOPIC, t.name, configs=dict(t.config)) for t in differing]
+        await admin.alter_configs(changes)
+    return len(differing)
+
+
+async def differing_settings(admin: Any, topics: list[Topic]) -> list[Topic]:
+    """Return those of the topics, all of which exist, whose settings on the broker are not the declared ones."""
     resources = [ConfigResource(ConfigResourceType.TOPIC, t.name, configs=dict.fromkeys(t.config)) for t in topics]
     differing = []
     for answer in await admin.describe_configs(resources):
@@ -105,10 +114,8 @@ async def _correct(admin: Any, topics: list[Topic]) -> int:
             topic = next(t for t in topics if t.name == name)
             actual = {entry[0]: entry[1] for entry in entries}
             if any(actual.get(key) != value for key, value in topic.config.items()):
-                differing.append(ConfigResource(ConfigResourceType.TOPIC, name, configs=dict(topic.config)))
-    if differing:
-        await admin.alter_configs(differing)
-    return len(differing)
+                differing.append(topic)
+    return differing
 
 
 def _chunks(topics: list[Topic]) -> Iterable[list[Topic]]:

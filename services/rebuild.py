@@ -7,7 +7,7 @@ read again nothing is decided and nobody is told; at the end the service decides
 import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -38,22 +38,22 @@ async def rebuild(service: Service, *, force: bool = False, tell: Any = None) ->
     Raises:
         UnsentFacts: the outbox holds facts, and `force` is not set.
     """
+    await service.kit.store.follow(service.name)
     await service.kit.changes.read_once()
     unsent, _ = await service.letters.aggregates.outbox_depth()
     if unsent and not force:
         raise UnsentFacts(
             f"{unsent} letters have facts that were decided and not yet sent; start {service.name} until they are, or use --force"
         )
-    database = service.kit.store.database(service.name)
     with translated():
         for name in service.derived:
-            await database.drop_collection(name)
+            await service.kit.store.collection(service.name, name).drop()
     await service.parking.forget("letters")
     await service.parking.ensure()
     for job in service.prepare:
         await job()
     read = await _read_all(service, tell)
-    await _decide_what_is_left(service)
+    await decide_what_is_left(service)
     for job in service.rebuilt:
         await job()
     return read
@@ -70,7 +70,46 @@ async def _read_all(service: Service, tell: Any) -> int:
     return read
 
 
-async def _decide_what_is_left(service: Service) -> None:
+async def catch_up(service: Service, begin: Mapping[int, int]) -> int:
+    """Bring the projection of a service that is built but not started up to the record; return the number of facts read.
+
+    As in a rebuild, facts only evolve the state while they are read; then is decided what the letters that moved require.
+
+    Args:
+        service: the service.
+        begin: partition → the offset to begin at; what was applied before is skipped.
+    """
+    await service.kit.store.follow(service.name)
+    await service.kit.changes.read_once()
+    await service.parking.ensure()
+    for job in service.prepare:
+        await job()
+    touched = await read_on(service, dict(begin))
+    ids = sorted(touched)
+    for start in range(0, len(ids), BATCH):
+        await service.letters.command_many(ids[start : start + BATCH], _nothing_new)
+    return sum(touched.values())
+
+
+async def read_on(service: Service, place: dict[int, int], tell: Any = None) -> dict[str, int]:
+    """Take what `letters` holds by now beyond a place, and move the place; return the letters that moved, with how many facts each."""
+    settings = service.kit.settings
+    touched: dict[str, int] = {}
+    topic = settings.namespace + "letters"
+    async for records, total in read_from_start(settings.kafka_bootstrap, topic, BATCH, place):
+        await service.replay(records)
+        if tell:
+            tell(sum(place.values()), total)
+        for record in records:
+            place[record.partition] = record.offset + 1
+            letter_id = (record.key or b"").decode(errors="replace")
+            touched[letter_id] = touched.get(letter_id, 0) + 1
+    for refresh in service.touched if touched else ():
+        await refresh(sorted(touched))
+    return touched
+
+
+async def decide_what_is_left(service: Service) -> None:
     """Let the service decide, for every letter, what its state requires and no fact says yet."""
     letters = service.letters
     after = ""

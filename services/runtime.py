@@ -23,7 +23,7 @@ from shared.messaging.broker import BatchHandler, lag_of, make_broker
 from shared.messaging.changes import DirectoryChanges
 from shared.messaging.kafka import KafkaBroker, KafkaError, UnknownTopicOrPartitionError
 from shared.messaging.outbox import Outbox
-from shared.messaging.parking import Parking
+from shared.messaging.parking import WAITING, Parking
 from shared.messaging.patience import Conflict
 from shared.observability import metrics
 from shared.observability.logs import service_context
@@ -35,6 +35,7 @@ from shared.security.sign_in import SignIn, SignInFirst
 from shared.security.sign_in_settings import SignInSettings
 from shared.security.tokens import TokenSettings
 from shared.storage import Store, StoreUnavailable
+from shared.storage.generations import LOOK_EVERY_SECONDS
 from shared.web.app import create_app
 from shared.web.etag import StaleVersion
 from shared.web.problems import FieldError, Problem, ServiceUnavailable, problem_response
@@ -146,6 +147,8 @@ class Service:
     """Handlers of what else is made of the topic `letters`, each by a subscriber of its own."""
     rebuilt: list[Job] = field(default_factory=list)
     """Run at the end of a rebuild."""
+    touched: list[Callable[[Sequence[str]], Awaitable[Any]]] = field(default_factory=list)
+    """What makes anew what hangs on letters, of those that moved while a projection is brought up to the record."""
     closing: list[Job] = field(default_factory=list)
     """Run at the end of stopping, to let go of what the process holds."""
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -173,7 +176,17 @@ class Service:
     def start(self) -> None:
         """Begin to work as soon as the engines are there; returns at once."""
         with service_context(self.name):
-            self._tasks = [asyncio.create_task(self._live(), name=f"{self.name} life")]
+            self._tasks = [
+                asyncio.create_task(self._live(), name=f"{self.name} life"),
+                asyncio.create_task(self._watch_generation(), name=f"{self.name} generation"),
+            ]
+
+    async def _watch_generation(self) -> None:
+        """Keep looking which generation of the projection is live; see `shared/storage/generations.py`."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
+            with suppress(StoreUnavailable):
+                await self._look()
 
     async def _live(self) -> None:
         await self._until_started()
@@ -184,6 +197,9 @@ class Service:
         tasks.append(asyncio.create_task(self._repeat("ping", self._ping, PING_EVERY_SECONDS)))
         self._tasks += tasks
 
+    async def _look(self) -> None:
+        await self.kit.store.follow(self.name, frozenset([*self.derived, WAITING]))
+
     async def _until_started(self) -> None:
         pause = 0.2
         while True:
@@ -192,6 +208,7 @@ class Service:
                 if self.kit.sign_in is not None:
                     self.kit.sign_in.roles.check_mailboxes()
                     self.waits_for.pop("roles", None)
+                await self._look()
                 await self.parking.ensure()
                 for job in self.prepare:
                     await job()

@@ -152,6 +152,9 @@ def _history(letter: Letter, name: "_Names", earlier: Letter | None, voice: Voic
     if letter.stage is Stage.DISCARDED and letter.discarded:
         happened(letter.discarded.at, "不予受理：{why}", why=_why(letter, earlier, voice))
         happened(letter.erased_at, "来信内容已按保存期限的规定删除")
+    else:
+        happened(letter.erased_at, "来信内容已依法删除")
+    happened(letter.contact_erased_at, "来信人的联系方式已依法删除")
     if letter.stage is Stage.NOTED:
         happened(letter.noted_at, "已存档供参考，感谢您的来信")
     for handoff in _shown(letter):

@@ -136,7 +136,7 @@ class Likeness:
             letter = stored.state
             if letter is None:
                 continue
-            if letter.erased_at is not None:  # its submission came again after it was erased
+            if not letter.has_contact:  # its submission came again after it was erased
                 erased.append(letter_id)
                 continue
             own = marks(self.secret, letter.subject, letter.body, waiting[letter_id])

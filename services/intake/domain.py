@@ -35,6 +35,7 @@ __all__ = [
     "Stage",
     "discard",
     "erase",
+    "erase_on_request",
     "known",
     "may_register",
     "note",
@@ -185,6 +186,29 @@ def erase(state: Letter | None, before: datetime, now: datetime) -> list[Fact]:
     if state is None or state.discarded is None or state.invalid_since is None or state.invalid_since >= before:
         return []
     return [LetterErased(letter_id=state.letter_id, at=now, reason=state.discarded.reason)]
+
+
+def erase_on_request(state: Letter | None, by: Actor, now: datetime, *, ground: str, text: bool) -> list[Fact]:
+    """Erase the contact data, and the text and files where `text`, because the law asks for it; what is erased already stays so.
+
+    Raises:
+        RuleBroken: there is no such letter; or its text is asked for while it is not answered, so that nobody could handle it.
+    """
+    letter = known(state)
+    if letter.erased_at is not None or (letter.contact_erased_at is not None and not text):
+        return []
+    if text and letter.is_open:
+        raise RuleBroken(
+            "R3.0",
+            "来信还在核对，不能删除内容 / The letter is still being screened: register, discard or note it first",
+        )
+    if text and letter.stage is Stage.REGISTERED and not letter.is_answered:
+        raise RuleBroken(
+            "R8.3",
+            "来信尚未答复，不能删除内容；先答复，或只删除联系方式 / The letter is not answered yet, so its text is still needed: "
+            "answer it first, or erase the contact data alone",
+        )
+    return [LetterErased(letter_id=letter.letter_id, at=now, by=by, ground=ground, text=text)]
 
 
 def note(state: Letter | None, by: Actor, now: datetime, remark: str = "") -> list[Fact]:

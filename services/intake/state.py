@@ -106,7 +106,9 @@ class Letter(Value):
     registered_at: Moment | None = None
     discarded: LetterDiscarded | None = None
     erased_at: Moment | None = None
-    """When the text of an invalid letter was erased; subject, body and attachments are empty since then (R3.7)."""
+    """When the text was erased, of an invalid letter or on request; subject, body and attachments are empty since then (R3.7)."""
+    contact_erased_at: Moment | None = None
+    """When the contact data alone was erased, on request."""
     noted_at: Moment | None = None
     noted_by: Actor | None = None
     noted_remark: str = ""
@@ -118,6 +120,11 @@ class Letter(Value):
     published_at: Moment | None = None
     withdrawn_at: Moment | None = None
     """When it was taken off the public site again (R9.1)."""
+
+    @property
+    def has_contact(self) -> bool:
+        """Whether the sender's contact data may be kept; what comes again after its erasure may not."""
+        return self.erased_at is None and self.contact_erased_at is None
 
     @property
     def stage(self) -> Stage:
@@ -206,6 +213,8 @@ def _due_changed(letter: Letter, fact: ReplyDueChanged) -> dict[str, Handoff]:
 def _erased(state: Letter | None, fact: LetterErased) -> Letter:
     """Everything that may hold the citizen's words goes, a clerk's remark on them too; the reason stays (R3.7)."""
     letter = known(state)
+    if not fact.text:
+        return letter.model_copy(update={"contact_erased_at": fact.at})
     discarded = letter.discarded.model_copy(update={"remark": ""}) if letter.discarded else None
     gone = {"subject": "", "body": "", "attachments": (), "discarded": discarded, "erased_at": fact.at}
     return letter.model_copy(update=gone)

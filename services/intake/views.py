@@ -119,7 +119,7 @@ def view(stored: Stored[Letter], contact: Contact | None, held: Mapping[str, Any
         may_publish=letter.may_publish,
         attachments=list(letter.attachments),
         held=dict(held),
-        contact=None if letter.erased_at else contact,
+        contact=contact if letter.has_contact else None,
         received_at=letter.received_at,
         read_at=letter.read_at,
         read_by=letter.read_by,

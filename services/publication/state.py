@@ -196,10 +196,13 @@ def _received(state: Case | None, fact: LetterReceived) -> Case:
 
 
 def _erased(state: Case | None, fact: LetterErased) -> Case:
-    """The text of a letter that was not accepted goes here too (R3.7); it was never a case."""
+    """The text goes here too (R3.7), and what was prepared or public of it: that is withdrawn before a text is erased on request."""
+    if not fact.text:
+        return _case(state, fact)
     received = state.received if state else None
     gone = {"subject": "", "body": "", "attachments": ()}
-    return _case(state, fact, received=received.model_copy(update=gone) if received else None)
+    emptied = received.model_copy(update=gone) if received else None
+    return _case(state, fact, received=emptied, prepared=None, approved=None)
 
 
 def _reclassified(state: Case | None, fact: LetterReclassified) -> Case:

@@ -76,6 +76,7 @@ def build(kit: Kit) -> Service:
     service.projections.append(history.handle)
     service.prepare += [aggregates.ensure, entries.ensure, office.aggregates.ensure, make_missing_topics]
     service.rebuilt.append(entries.rebuild)
+    service.touched.append(entries.refresh)
     service.measures.append(measure)
     service.sweeps["succession"] = Succession(kit.changes, aggregates, repository.ranges, REPORTED, kit.clock)
     service.sweeps["succession of entries"] = Succession(kit.changes, entries, placing.ranges, "reported", kit.clock)

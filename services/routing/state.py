@@ -337,7 +337,7 @@ ON: Final[Mapping[type[Fact], Callable[[State | None, Any], State | None]]] = {
     LetterReclassified: _letter(lambda f: {"classification": f.after}),
     LetterRegistered: _letter(lambda f: {"number": f.number, "registered_at": f.at, "registered_by": f.by}),
     LetterDiscarded: _letter(lambda _: {"discarded": True}),
-    LetterErased: _letter(lambda _: {"subject": ERASED, "body": ERASED, "attachments": ()}),
+    LetterErased: _letter(lambda f: {"subject": ERASED, "body": ERASED, "attachments": ()} if f.text else {}),
     LetterNoted: _letter(lambda _: {"noted": True}),
     SlipPrepared: _own(_prepared),
     SlipRefused: _own(lambda s, f: {"slips": _decided(s, f.slip_id, f, f.reason)}),

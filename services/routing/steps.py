@@ -87,6 +87,10 @@ def _labels(name: str) -> Why:
     return why
 
 
+def _erased(fact: facts.LetterErased) -> str:
+    return fact.ground or (fact.reason.label if fact.reason else "")
+
+
 def _withheld(fact: facts.PublicationWithheld) -> str:
     return "来信人不同意公开" if fact.consent_refused else _labels("grounds")(fact)
 
@@ -106,7 +110,7 @@ STEPS: Final[Mapping[type[facts.Fact], Step]] = {
     facts.LetterReclassified: Step(C.ACCEPTANCE, "更正分类 / The classification was corrected", R.FIRST),
     facts.LetterRegistered: Step(C.ACCEPTANCE, "登记编号 / It was registered", R.PARTIES),
     facts.LetterDiscarded: Step(C.ACCEPTANCE, "不予受理 / It was not accepted", R.FIRST, _labels("reason")),
-    facts.LetterErased: Step(C.ACCEPTANCE, "删除内容 / Its text was erased", R.FIRST, _labels("reason")),
+    facts.LetterErased: Step(C.ACCEPTANCE, "删除内容 / What the citizen wrote was erased", R.FIRST, _erased),
     facts.LetterNoted: Step(C.ACCEPTANCE, "掌握存档 / It was archived for reference", R.FIRST, _of("remark")),
     facts.SlipPrepared: Step(C.HANDLING, "拟写单据 / A slip was prepared", R.SLIP, _of("opinion", "requirements")),
     facts.SlipRefused: Step(C.HANDLING, "退回单据 / The slip was refused", R.SLIP, _of("reason")),

@@ -105,10 +105,15 @@ class LetterDiscarded(Fact):
 
 
 class LetterErased(Fact):
-    """The text of an invalid letter was erased after its retention; the fact and the reason stay (R3.7)."""
+    """What the citizen wrote was erased: an invalid letter's text after its retention (R3.7), or on lawful request, with its `ground`."""
 
     source: ClassVar[str] = "intake"
-    reason: InvalidReason
+    reason: InvalidReason | None = None
+    """Of an invalid letter: why it was not accepted; the fact and the reason stay."""
+    ground: Remark = ""
+    """On request: the law and article that ask for it."""
+    text: bool = True
+    """Whether the text and the files went, too; else the contact data alone."""
 
 
 class LetterNoted(Fact):

@@ -4,7 +4,7 @@ A message that cannot be understood or breaks a rule is *parked*: recorded on `l
 collection `waiting`. Later messages on the same letter wait there too, in order; other letters flow. A fact that came too early (a gap in
 `seq`) waits in the same way until the missing one arrives.
 
-`python -m deploy.parked` lists what waits, and replays or drops a parked message by publishing it again on the topic where it
+`python -m deploy.ops parked` lists what waits, and replays or drops a parked message by publishing it again on the topic where it
 came from, with the header `replayof`; so the topic also records the decision.
 """
 
@@ -27,6 +27,8 @@ from shared.storage import DeleteOne, Index, ReplaceOne, Store, translated
 
 log = logging.getLogger(__name__)
 
+WAITING = "waiting"
+"""The collection of what waits."""
 DECIDED = ("replayat", "replayby", "replaywhy")
 """Headers of a replay or drop that say when, by whom and why it was decided."""
 _REPLAY = frozenset({"replayof", "replaydrop", *DECIDED})
@@ -160,7 +162,7 @@ class Parking:
     @property
     def collection(self) -> Any:
         """The driver's collection."""
-        return self.store.collection(self.service, "waiting")
+        return self.store.collection(self.service, WAITING)
 
     @property
     def topic(self) -> str:

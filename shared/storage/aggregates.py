@@ -90,6 +90,8 @@ class Aggregates(Generic[State]):
     sent: Callable[[str], bool] = lambda _: False
     """Whether the broker has already acknowledged an entry, by its id (set by the outbox)."""
     _kept: "LRUCache[str, Stored[State]]" = field(default_factory=lambda: LRUCache(maxsize=KEPT))
+    _kept_of: str = ""
+    """The generation of the projection that they are of."""
 
     @property
     def collection(self) -> Any:
@@ -139,6 +141,10 @@ class Aggregates(Generic[State]):
         What is remembered may be older than the store: good to decide on what is then written, on condition of its version. A refusal,
         or the finding that nothing is to be done, holds only for a letter that was read.
         """
+        generation = self.store.generation(self.service).name
+        if generation != self._kept_of:
+            self._kept.clear()
+            self._kept_of = generation
         found: dict[str, Stored[State]] = {}
         missing: list[str] = []
         for letter_id in dict.fromkeys(letter_ids):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
 from bson.codec_options import CodecOptions
@@ -15,10 +16,14 @@ from motor.motor_asyncio import (
 from pymongo import IndexModel, InsertOne, timeout
 from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
 
+from shared.storage.generations import COLLECTION as GENERATIONS
+from shared.storage.generations import LIVE, Generation, generation_of
+
 Collection = AsyncIOMotorCollection
 Database = AsyncIOMotorDatabase
 
 DUPLICATE_KEY = 11000
+_FIRST = Generation()
 
 TIME_LIMIT_FACTOR = 4
 """An operation may take this many times as long as a sign of life; the store itself then ends it, so that none holds its locks for
@@ -146,6 +151,7 @@ class Store:
     """Whether the store ever answered."""
     _closed: bool = False
     _collections: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
+    _generations: dict[str, Generation] = field(default_factory=dict, repr=False)
 
     @property
     def client(self) -> Any:
@@ -184,16 +190,51 @@ class Store:
         return self._database(service)
 
     def collection(self, service: str, name: str) -> Any:
-        """Return a collection of one service.
+        """Return a collection of one service, of the live generation where it belongs to one.
 
         Raises:
-            StoreUnavailable: the store was there and is away.
+            StoreUnavailable: the store was there and is away; or the projection is being exchanged for another.
         """
         self._look()
-        found = self._collections.get((service, name))
+        generation = self._generations.get(service, _FIRST)
+        if generation.withheld(name):
+            why = (
+                "is being exchanged"
+                if generation.held
+                else "may have been exchanged: the store has not said lately which is live"
+            )
+            raise StoreUnavailable(f"the projection of {service} {why}")
+        database = generation.database(service, name)
+        found = self._collections.get((database, name))
         if found is None:
-            found = self._collections[service, name] = self._database(service)[name]
+            found = self._collections[database, name] = self._database(database)[name]
         return found
+
+    async def follow(self, service: str, leased: frozenset[str] = frozenset()) -> Generation:
+        """Look which generation of a service is live, and work with it from now on; return it.
+
+        Args:
+            service: the service.
+            leased: the collections that must not be touched once this look is older than `LEASE_SECONDS`; whoever gives any looks
+                again every `LOOK_EVERY_SECONDS`.
+
+        Raises:
+            StoreUnavailable: it cannot be read.
+        """
+        self._look()
+        looked_at = monotonic()
+        with translated():
+            document = await self._database(service)[GENERATIONS].find_one({"_id": LIVE})
+        found = self._generations[service] = generation_of(document, leased, looked_at)
+        return found
+
+    def generation(self, service: str) -> Generation:
+        """Return the generation of a service that this process works with."""
+        return self._generations.get(service, _FIRST)
+
+    def choose(self, service: str, generation: Generation) -> None:
+        """Work with a generation whether it is live or not: it is being built."""
+        self._generations[service] = generation
 
     def _look(self) -> None:
         """Refuse at once while the store is known to be away: each operation that waited for it would keep one of the driver's

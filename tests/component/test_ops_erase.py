@@ -1,0 +1,103 @@
+"""One person's data is erased on lawful request, and the certificate says truly what is left where."""
+
+import hashlib
+import json
+from collections import Counter
+from pathlib import Path
+
+from services.rebuild import rebuild
+from services.routing.app import build as build_routing
+from tests.conftest import World, eventually
+from tests.operator import answered, call, city, ops, published, received, registered, settled
+from tests.routing_desk import CLERK, DUTY, UNIT_HEAD
+
+NAME, PHONE, EMAIL = "欧阳试探", "13712345098", "ouyang.shitan@example.com"
+WORDS = "我家楼下的路灯坏了一个多月，我叫欧阳试探，请尽快派人来修理。"
+SENDER = {"name": NAME, "phone": PHONE, "email": EMAIL}
+GROUND = "个人信息保护法第四十七条第一款第三项"
+
+
+async def places(world: World) -> Counter[str]:
+    """Where any of the person's data stands, by a look of the test's own: documents and records."""
+    kit = world.kit()
+    found: Counter[str] = Counter()
+    for service in ("intake", "routing", "deadline", "publication", "reporting", "ops"):
+        database = kit.store.database(service)
+        for name in await database.list_collection_names():
+            async for document in database[name].find({}):
+                if any(mark in str(document) for mark in (NAME, PHONE, EMAIL, WORDS)):
+                    found[f"store {service}.{name}"] += 1
+    kit.store.close()
+    for topic in ("letters", "submissions", "mailbox.mayor", "mailbox.education"):
+        for record in await world.records(topic):
+            if any(mark.encode() in (record.value or b"") for mark in (NAME, PHONE, EMAIL, WORDS)):
+                found[f"topic {topic}"] += 1
+    return found
+
+
+async def test_r3_7_what_a_person_wrote_and_is_reached_by_goes_on_request_and_the_certificate_is_true(
+    world: World, tmp_path: Path
+) -> None:
+    async with city(world) as (client, _):
+        up = await client.post("/intake/attachments", files={"file": (f"{NAME}.pdf", b"%PDF-1.7\n" + PHONE.encode())})
+        letter_id, receipt = await received(
+            client, world, body=WORDS, sender=SENDER, attachments=[up.json()["attachment"]]
+        )
+        asked = ("erase", receipt, "--ground", GROUND, "--by", "duty", "--yes", "--json")
+        too_early = await ops(world, *asked, "--text")
+        assert too_early.status == 1
+        assert "R" not in too_early.out
+        assert "screened" in too_early.err
+        await registered(client, world, letter_id)
+        await answered(client, world, letter_id)
+        await published(client, world, letter_id)
+        await settled(world)
+
+        async def public() -> bool:
+            return (await client.get("/public/letters/YFX-2026-1.json")).status_code == 200
+
+        await eventually(public)
+        refused = await ops(world, *asked, "--text")
+        assert (refused.status, "withdraw it first" in refused.err) == (1, True)
+        withdraw = f"/publication/cases/{letter_id}/withdraw"
+        await call(client, world, "POST", withdraw, UNIT_HEAD, {"ground": "consent_withdrawn"})
+        await settled(world)
+
+        before = await places(world)
+        assert {"store intake.contacts", "store intake.attachments.chunks", "store routing.letters"} <= set(before)
+        page = tmp_path / "certificate.pdf"
+        done = await ops(world, *asked, "--text", "--certificate", page)
+        certificate = done.answer
+        assert done.status == 0, done.err
+        remains = {one["where"]: one for one in certificate["remains"]}
+        after = await places(world)
+        assert dict(after) == {where: one["count"] for where, one in remains.items()}
+        assert not any(where.startswith("store") for where in after)
+        assert set(after) == {"topic letters", "topic submissions", "topic mailbox.mayor", "topic mailbox.education"}
+        assert remains["topic letters"]["until"] is None
+        assert remains["topic submissions"]["until"] > "2026"
+        erased = {one["where"]: one["count"] for one in certificate["erased"]}
+        assert erased == {where: count for where, count in before.items() if where.startswith("store")}
+
+        seal = certificate.pop("sha256")
+        text = json.dumps(certificate, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        assert hashlib.sha256(text.encode()).hexdigest() == seal
+        assert page.read_bytes().startswith(b"%PDF")
+        history = await call(client, world, "GET", f"/routing/letters/{letter_id}/history", DUTY)
+        assert GROUND in str(history)
+        view = await call(client, world, "GET", f"/intake/letters/{letter_id}", CLERK)
+        assert (view["contact"], view["subject"], view["attachments"]) == (None, "", [])
+        shown = (await ops(world, "log", "--json")).answer
+        assert (shown[0]["verb"], shown[0]["by"], shown[0]["about"]["letter"]) == ("erase", "duty", letter_id)
+
+        # A letter whose sender's contact data alone goes keeps its text.
+        other, _ = await received(client, world, sender=SENDER | {"phone": "13612345099"})
+        done = await ops(world, "erase", other, "--ground", GROUND, "--yes", "--json")
+        assert done.status == 0, done.err
+        view = await call(client, world, "GET", f"/intake/letters/{other}", CLERK)
+        assert (view["contact"], bool(view["body"])) == (None, True)
+
+    kit = world.kit()
+    await rebuild(build_routing(kit))
+    kit.store.close()
+    assert not [where for where in await places(world) if where.startswith("store")]
