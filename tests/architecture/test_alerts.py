@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
 from deploy.engines.places import CHECKOUT
+from services import NAMES
 from shared.observability import metrics
 from tests.prometheus import FOLDER, RULE_FILES, promtool, rules, shrunk
 
@@ -17,7 +19,7 @@ RECORDED = {rule["record"] for rule in RULES if "record" in rule}
 RUNBOOKS = CHECKOUT / "docs" / "runbooks"
 DECLARED = {m._name: set(m._labelnames) for m in vars(metrics).values() if isinstance(m, MetricWrapperBase)}
 FROM_ELSEWHERE = {
-    "xinxiang_backup_done_timestamp_seconds": set[str](),  # written by the command for backups
+    "xinxiang_backup_last_success_timestamp_seconds": set[str](),  # written by the command for backups
     "process_start_time_seconds": {"service", "instance"},
     "process_cpu_seconds": {"service", "instance"},
     "process_resident_memory_bytes": {"service", "instance"},
@@ -115,6 +117,15 @@ def test_prometheus_s_own_tool_accepts_configuration_and_rules() -> None:
         promtool("check", "rules", *(FOLDER / name for name in RULE_FILES)),
     ):
         assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("folder", ["targets", "targets-compose"])
+def test_every_service_is_a_target_and_every_file_of_targets_is_there(folder: str) -> None:
+    config = yaml.safe_load((FOLDER / "prometheus.yaml").read_text(encoding="utf-8"))
+    named = {file for job in config["scrape_configs"] for d in job.get("file_sd_configs", ()) for file in d["files"]}
+    assert {f"targets/{path.name}" for path in (FOLDER / folder).glob("*.yaml")} == named
+    services = yaml.safe_load((FOLDER / folder / "services.yaml").read_text(encoding="utf-8"))
+    assert [entry["labels"]["service"] for entry in services] == list(NAMES)
 
 
 @pytest.mark.parametrize("file", sorted((FOLDER / "tests").glob("*.yaml")), ids=lambda file: file.stem)

@@ -334,9 +334,7 @@ class WatchedCity:
         acts = self.acts()
         self.faults = {fault.alert: fault for act in acts for fault in act}
         for act in acts:
-            began = time.monotonic()
             await self._act(act)
-            print(act[0].alert, time.monotonic() - began)
 
     async def _act(self, act: Sequence[Fault]) -> None:
         firing = await self.prometheus.firing()
@@ -362,17 +360,6 @@ class WatchedCity:
                 setattr(fault, note, True)
                 waiting.remove(fault)
             await asyncio.sleep(0.1)
-        for fault in waiting:
-            print("LATE", note, fault.alert)
-        if waiting:
-            for q in (
-                "xinxiang_overdue_delay_seconds_count",
-                "slo:error_ratio:rate6h",
-                "xinxiang_clocks_undeclared_seconds",
-                "changes(process_start_time_seconds[60s])",
-                "up",
-            ):
-                print(q, [(s["metric"], s["value"]) for s in await self.prometheus.ask(q)])
 
 
 class BackupFile:
@@ -387,7 +374,9 @@ class BackupFile:
                 self.send_response(200)
                 self.send_header("Content-Type", "text/plain; version=0.0.4")
                 self.end_headers()
-                self.wfile.write(f"xinxiang_backup_done_timestamp_seconds {file.done_at or time.time()}\n".encode())
+                self.wfile.write(
+                    f"xinxiang_backup_last_success_timestamp_seconds {file.done_at or time.time()}\n".encode()
+                )
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass
