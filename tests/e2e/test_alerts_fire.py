@@ -76,7 +76,7 @@ async def test_every_query_of_every_dashboard_returns_data(city: WatchedCity, da
         assert not empty, empty
         return True
 
-    await eventually(all_return, 30)
+    await eventually(all_return, 60)
 
 
 def _tried() -> Iterator[tuple[str, str]]:

@@ -166,9 +166,13 @@ class WatchedCity:
         await self._told("批示", "instructions/i1/end", "clerk", {"text": "已修复，已报领导"})
 
     async def poison(self) -> None:
-        """A sender went mad: messages that nobody can understand."""
-        for number in range(POISON):
+        """A sender went mad: messages that nobody can understand, many at once and then more and more."""
+        for number in range(5 * POISON):
             await self.world.produce("submissions", f"mad-{number}", b"\xff\xfe", {})
+            if number >= POISON:
+                await asyncio.sleep(PACE / 2)
+            if self.faults["ManyMessagesParked"].fired:
+                return
 
     async def drop_poison(self) -> None:
         """An operator skips them."""
@@ -374,9 +378,10 @@ class BackupFile:
                 self.send_response(200)
                 self.send_header("Content-Type", "text/plain; version=0.0.4")
                 self.end_headers()
-                self.wfile.write(
-                    f"xinxiang_backup_last_success_timestamp_seconds {file.done_at or time.time()}\n".encode()
-                )
+                with suppress(BrokenPipeError):  # on a busy machine the scrape may be over
+                    self.wfile.write(
+                        f"xinxiang_backup_last_success_timestamp_seconds {file.done_at or time.time()}\n".encode()
+                    )
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass
