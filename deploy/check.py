@@ -26,6 +26,7 @@ QUICK: Mapping[str, Sequence[str]] = {
     "state machine": ("deploy.state_machine", "--check"),
     "access": ("deploy.access", "--check"),
     "rules": ("deploy.rules", "--check"),
+    "dashboards": ("deploy.dashboards", "--check"),
 }
 """Name → module and arguments. Each says by itself what is wrong."""
 REPAIR: Mapping[str, str] = {
@@ -35,6 +36,7 @@ REPAIR: Mapping[str, str] = {
     "state machine": ".venv/bin/python -m deploy.state_machine",
     "access": ".venv/bin/python -m deploy.access",
     "rules": ".venv/bin/python -m deploy.rules",
+    "dashboards": ".venv/bin/python -m deploy.dashboards",
 }
 """Name → the command that repairs it, where there is one."""
 STOP_SECONDS = 60

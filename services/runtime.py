@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from time import perf_counter, time
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
@@ -19,7 +20,7 @@ from shared.calendar.schedules import load_schedules
 from shared.calendar.working_days import WorkingCalendar
 from shared.contracts.errors import BadInput, RuleBroken, Stale
 from shared.directory import Directory, DirectoryError, LiveDirectory, UnknownEntry, load_directory
-from shared.messaging.broker import BatchHandler, lag_of, make_broker
+from shared.messaging.broker import BatchHandler, make_broker, places_of
 from shared.messaging.changes import DirectoryChanges
 from shared.messaging.kafka import KafkaBroker, KafkaError, UnknownTopicOrPartitionError
 from shared.messaging.outbox import Outbox
@@ -43,8 +44,9 @@ from shared.web.templates import Pages
 
 log = logging.getLogger(__name__)
 
-MEASURE_EVERY_SECONDS = 10
 PING_EVERY_SECONDS = 2
+PLACES_SECONDS = 5
+"""How long the broker may take to say where partitions end."""
 LONGEST_START_PAUSE_SECONDS = 5
 STOP_SECONDS = 8
 """For what is in hand at the end, after the web server took up to `GRACE_SECONDS`: with what Python needs to leave, under 15 s."""
@@ -153,6 +155,8 @@ class Service:
     """Run at the end of stopping, to let go of what the process holds."""
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _started: bool = False
+    _shown: set[tuple[str, ...]] = field(default_factory=set)
+    """Partitions whose lag is shown: labels of the gauges."""
 
     @classmethod
     def new(cls, name: str, kit: Kit) -> "Service":
@@ -175,6 +179,7 @@ class Service:
 
     def start(self) -> None:
         """Begin to work as soon as the engines are there; returns at once."""
+        metrics.ready.labels(self.name).set_function(lambda: float(not self.waits_for))
         with service_context(self.name):
             self._tasks = [
                 asyncio.create_task(self._live(), name=f"{self.name} life"),
@@ -193,7 +198,9 @@ class Service:
         tasks = [
             asyncio.create_task(self._repeat(n, j, self.kit.settings.sweep_seconds)) for n, j in self.sweeps.items()
         ]
-        tasks.append(asyncio.create_task(self._repeat("measure", self._measure, MEASURE_EVERY_SECONDS)))
+        measure_seconds = self.kit.settings.measure_seconds
+        tasks.append(asyncio.create_task(self._repeat("measure", self._measure, measure_seconds)))
+        tasks.append(asyncio.create_task(self._repeat("lag", self._measure_lag, measure_seconds)))
         tasks.append(asyncio.create_task(self._repeat("ping", self._ping, PING_EVERY_SECONDS)))
         self._tasks += tasks
 
@@ -226,6 +233,7 @@ class Service:
                 part = "store" if isinstance(error, StoreUnavailable) else "kafka"
                 reason = str(error) if isinstance(error, UnknownTopicOrPartitionError) else type(error).__name__
                 self.waits_for[part] = f"{reason}: trying again"
+                metrics.engine_up.labels(self.name, part).set(0)
                 log.warning("an engine is away; the service starts when it is back", extra={"name_of_setting": part})
                 with suppress(Exception):
                     await self.broker.stop()
@@ -249,6 +257,7 @@ class Service:
         while True:
             try:
                 await job()
+                metrics.task_done_timestamp_seconds.labels(self.name, name).set(time())
             except StoreUnavailable:
                 await asyncio.sleep(min(5.0, seconds * 5))
             except Exception as error:
@@ -264,12 +273,17 @@ class Service:
                 self.waits_for[part] = wrong
             else:
                 self.waits_for.pop(part, None)
+            if part != "directory":
+                metrics.engine_up.labels(self.name, part).set(not wrong)
 
     async def _store_alive(self) -> str | None:
+        began = perf_counter()
         try:
             await self.kit.store.ping()
         except StoreUnavailable as error:
             return str(error)
+        finally:
+            metrics.store_seconds.labels(self.name, "ping").observe(perf_counter() - began)
         return None
 
     async def _kafka_alive(self) -> str | None:
@@ -282,13 +296,31 @@ class Service:
     async def _measure(self) -> None:
         await self.outbox.measure()
         await self.parking.measure()
-        for subscriber in self.subscribers:
-            for (topic, partition), behind in (await lag_of(subscriber)).items():
-                label = metrics.topic_label(topic.removeprefix(self.kit.namespace))
-                group = subscriber.group_id.removeprefix(self.kit.namespace)
-                metrics.consumer_lag.labels(self.name, group, label, str(partition)).set(behind)
         for job in self.measures:
             await job()
+
+    async def _measure_lag(self) -> None:
+        """Set the gauges of consumers, by themselves: they must tell of a consumer that waits for the store."""
+        shown: dict[tuple[str, ...], tuple[int, int]] = {}
+        try:
+            async with asyncio.timeout(PLACES_SECONDS):
+                for subscriber in self.subscribers:
+                    group = subscriber.group_id.removeprefix(self.kit.namespace)
+                    for (topic, partition), (place, end) in (await places_of(subscriber)).items():
+                        label = metrics.topic_label(topic.removeprefix(self.kit.namespace))
+                        labels = (self.name, group, label, str(partition))
+                        # the topics of all mailboxes have one label
+                        before, behind = shown.get(labels, (0, 0))
+                        shown[labels] = (before + place, behind + max(0, end - place))
+        except (KafkaError, TimeoutError):
+            return  # the last figures stand; that the broker is away is another gauge's business
+        for key, (place, behind) in shown.items():
+            metrics.consumer_position.labels(*key).set(place)
+            metrics.consumer_lag.labels(*key).set(behind)
+        for key in self._shown - shown.keys():  # another replica has them now
+            metrics.consumer_position.remove(*key)
+            metrics.consumer_lag.remove(*key)
+        self._shown = set(shown)
 
     async def stop(self) -> None:
         """Stop taking messages, finish what is in hand, send what was decided, commit and leave."""

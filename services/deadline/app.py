@@ -62,6 +62,9 @@ def _measure(letters: Letters[Clocks], directory: Directory, rules: Rules) -> Jo
 
     async def measure() -> None:
         nonlocal next_at
+        since = await repository.undeclared_since(letters.aggregates, letters.clock.now())
+        waited = (letters.clock.now() - since).total_seconds() if since else 0.0
+        metrics.clocks_undeclared_seconds.labels(repository.SERVICE).set(waited)
         began = monotonic()
         if began < next_at:
             return

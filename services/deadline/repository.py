@@ -122,6 +122,14 @@ async def due(letters: Aggregates[Clocks], until: datetime, *, skip: int = 0, li
         return [document["_id"] async for document in cursor]
 
 
+async def undeclared_since(letters: Aggregates[Clocks], now: datetime) -> datetime | None:
+    """Return since when the letter that is due longest has been; none: no letter is due."""
+    with translated():
+        query = {"next_at": {"$gt": BEGINNING, "$lte": now}}
+        found = await letters.collection.find_one(query, {"next_at": 1}, sort=[("next_at", 1)])
+    return None if found is None else found["next_at"]
+
+
 async def open_letters(letters: Aggregates[Clocks], after: str, limit: int) -> list[str]:
     """Return the ids of letters on which a clock runs, in the order of their ids, beyond `after`."""
     with translated():

@@ -9,11 +9,13 @@ from services.deadline import repository
 from services.deadline.domain import DECLARED, Rules, declare
 from services.deadline.lookout import Lookout, Outlook
 from services.deadline.state import Clocks
-from shared.contracts.facts import Fact
+from shared.contracts.facts import DispositionOverdue, Fact, ReadingOverdue, ReplyOverdue
 from shared.messaging.letters import Letters
 from shared.observability import metrics
 
 BATCH = 1_000
+OVERDUE = (ReadingOverdue, DispositionOverdue, ReplyOverdue)
+"""What says that a limit has passed: it must be declared in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,10 @@ class Sweep:
     lookout: Lookout
     rules: Rules
     batch: int = BATCH
+
+    def __post_init__(self) -> None:
+        for kind in OVERDUE:  # so that the first one counts as an increase
+            metrics.overdue_delay_seconds.labels(repository.SERVICE, DECLARED[kind])
 
     async def __call__(self) -> None:
         """Declare what is due; cheap where nothing is."""
@@ -58,4 +64,7 @@ class Sweep:
         for letter_id in changed:
             for fact in declared[letter_id]:
                 metrics.clocks_fired_total.labels(repository.SERVICE, DECLARED[type(fact)]).inc()
+                if isinstance(fact, OVERDUE):
+                    late = (fact.at - fact.due_at).total_seconds()
+                    metrics.overdue_delay_seconds.labels(repository.SERVICE, DECLARED[type(fact)]).observe(late)
         return len(changed)

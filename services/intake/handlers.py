@@ -1,7 +1,7 @@
 """Messages to intake: submissions from the front door, facts of the other services; and whom intake tells what."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -75,11 +75,12 @@ class Submissions:
         await self._know_mailboxes(messages)
         async for attempt in patiently():
             with attempt:
-                await self._store(messages)
+                await self._store(messages, {record.key: record.timestamp / 1000 for record in records})
         metrics.message_handling_seconds.labels("intake", SUBMISSIONS).observe(perf_counter() - started)
         metrics.message_batch_size.labels("intake", SUBMISSIONS).observe(len(records))
 
-    async def _store(self, messages: Sequence[Message]) -> None:
+    async def _store(self, messages: Sequence[Message], appended: Mapping[bytes | None, float]) -> None:
+        """Store submissions; `appended`: key → when the front door appended it, in real time whatever the services' clock says."""
         good: dict[str, SubmissionAccepted] = {}
         traces: dict[str, str] = {}
         mailboxes: dict[str, str] = {}
@@ -96,7 +97,10 @@ class Submissions:
                 traces.setdefault(submission.letter_id, message.envelope.traceparent if message.envelope else "")
 
         def decide(letter_id: str, state: Letter | None, now: datetime) -> Sequence[Fact]:
-            return domain.receive(state, good[letter_id], mailboxes[letter_id], now)
+            facts = domain.receive(state, good[letter_id], mailboxes[letter_id], now)
+            if facts and (at := appended.get(letter_id.encode())):
+                self.letters.outbox.accepted(letter_id, at)
+            return facts
 
         await self.contacts.keep({letter_id: submission.contact for letter_id, submission in good.items()})
         await self.attachments.belong({i: [file.id for file in s.attachments] for i, s in good.items()})

@@ -142,17 +142,20 @@ async def look_for_topics(subscriber: Any) -> None:
         await consumer._client.force_metadata_update()  # noqa: SLF001 - the client has no public call for it
 
 
-async def lag_of(subscriber: Any) -> dict[tuple[str, int], int]:
-    """Return the messages still to be handled per (topic, partition) that this process is assigned."""
+async def places_of(subscriber: Any) -> dict[tuple[str, int], tuple[int, int]]:
+    """Return (topic, partition) → (offset up to which messages were taken in hand, end), of those that this process is assigned.
+
+    The end is asked of the broker: what the client remembers of it stands still while the consumer does.
+    """
     consumer = subscriber.consumer
-    if consumer is None:
+    if consumer is None or not consumer.assignment():
         return {}
-    behind: dict[tuple[str, int], int] = {}
-    for partition in consumer.assignment():
-        end = consumer.highwater(partition)
-        if end is not None:
-            behind[partition.topic, partition.partition] = max(0, end - await consumer.position(partition))
-    return behind
+    ends = await consumer.end_offsets(list(consumer.assignment()))
+    return {
+        (partition.topic, partition.partition): (await consumer.position(partition), end)
+        for partition, end in ends.items()
+        if partition in consumer.assignment()
+    }
 
 
 async def ends_of(subscriber: Any, topic: str) -> dict[int, int]:
@@ -183,8 +186,8 @@ __all__ = [
     "TopicPartition",
     "committed_of",
     "ends_of",
-    "lag_of",
     "look_for_topics",
     "make_broker",
+    "places_of",
     "subscribe",
 ]

@@ -12,12 +12,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from time import time
 from typing import Any, TypeAlias
 
 from cachetools import LRUCache
 from faststream.kafka import KafkaBroker
 
+from shared.contracts.catalogue import TYPE_OF
 from shared.contracts.envelope import Outgoing
+from shared.contracts.mailbox import LetterArrived
 from shared.observability import metrics
 from shared.storage import Aggregates, Change, StoreUnavailable
 
@@ -31,6 +34,7 @@ RECORDS = frozenset({"letters", "directory"})
 SWEEP_AFTER = timedelta(seconds=5)
 """An outbox older than this was left by a crash or a refused send."""
 SWEEP_LIMIT = 500
+ARRIVED = TYPE_OF[LetterArrived]
 QUEUE_LIMIT = 5_000
 """Letters on their way at once that wait to be sent; beyond it the sweep takes over, since all of it is in the store."""
 
@@ -44,6 +48,8 @@ class _Parcel:
     version: int
     waiting: set[str]
     """Ids of entries not yet acknowledged."""
+    swept: bool = False
+    """Whether the sweep found it: it has waited for `SWEEP_AFTER` at least."""
 
 
 _Lane: TypeAlias = "asyncio.Queue[tuple[Outgoing, _Parcel]]"
@@ -64,6 +70,8 @@ class Outbox:
     _acknowledged: LRUCache[str, None] = field(default_factory=lambda: LRUCache(maxsize=20_000))
     _cleared: dict[int, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     _collections: dict[int, Aggregates[Any]] = field(default_factory=dict)
+    _accepted: LRUCache[str, float] = field(default_factory=lambda: LRUCache(maxsize=QUEUE_LIMIT * 2))
+    """Letter id → when the front door had accepted it; real time, seconds since 1970."""
     _flying: dict[str, "asyncio.Future[Any]"] = field(default_factory=dict)
     """Entry id → the acknowledgement it waits for."""
     _in_hand: dict[str, int] = field(default_factory=dict)
@@ -79,6 +87,10 @@ class Outbox:
     def acknowledged(self, entry_id: str) -> bool:
         """Whether this process sent the entry not long ago and the broker has it."""
         return entry_id in self._acknowledged
+
+    def accepted(self, letter_id: str, at: float) -> None:
+        """Note when a letter was accepted (real time, seconds since 1970), to measure how long it takes to its mailbox."""
+        self._accepted[letter_id] = at
 
     def start(self) -> None:
         """Begin to send, to empty outboxes and to sweep; the broker must be connected."""
@@ -109,11 +121,19 @@ class Outbox:
             if change.send or not all(self.acknowledged(entry.id) for entry in entries):
                 self._enqueue(aggregates, change.before.id, change.version, entries)
 
-    def _enqueue(self, aggregates: Aggregates[Any], letter_id: str, version: int, entries: Sequence[Outgoing]) -> None:
+    def _enqueue(
+        self,
+        aggregates: Aggregates[Any],
+        letter_id: str,
+        version: int,
+        entries: Sequence[Outgoing],
+        *,
+        swept: bool = False,
+    ) -> None:
         if len(self._in_hand) >= QUEUE_LIMIT:
             return
         fresh = [entry for entry in entries if entry.id not in self._acknowledged]
-        parcel = _Parcel(aggregates, letter_id, version, {entry.id for entry in fresh})
+        parcel = _Parcel(aggregates, letter_id, version, {entry.id for entry in fresh}, swept)
         if not fresh:
             self._complete(parcel)
             return
@@ -128,7 +148,7 @@ class Outbox:
             try:
                 future = self._flying.get(entry.id)
                 if future is None and entry.id not in self._acknowledged:
-                    future = await self._publish(entry)
+                    future = await self._publish(entry, parcel)
             except Exception as error:
                 self._leave(parcel)
                 log.warning(
@@ -141,7 +161,7 @@ class Outbox:
                 else:
                     future.add_done_callback(partial(self._settled, parcel, entry))
 
-    async def _publish(self, entry: Outgoing) -> "asyncio.Future[Any]":
+    async def _publish(self, entry: Outgoing, parcel: _Parcel) -> "asyncio.Future[Any]":
         future: asyncio.Future[Any] = await self.broker.publish(
             entry.value,
             topic=self.namespace + entry.topic,
@@ -150,15 +170,28 @@ class Outbox:
             no_confirm=True,
         )
         self._flying[entry.id] = future
-        future.add_done_callback(partial(self._landed, entry))
+        future.add_done_callback(partial(self._landed, entry, parcel))
         return future
 
-    def _landed(self, entry: Outgoing, future: asyncio.Future[Any]) -> None:
+    def _landed(self, entry: Outgoing, parcel: _Parcel, future: asyncio.Future[Any]) -> None:
         del self._flying[entry.id]
         if not future.cancelled() and future.exception() is None:
             self._acknowledged[entry.id] = None
             if entry.topic in RECORDS:
                 metrics.facts_published_total.labels(self.service, entry.headers["ce_type"]).inc()
+            elif entry.headers["ce_type"] == ARRIVED:
+                self._delivered(entry.key, parcel)
+
+    def _delivered(self, letter_id: str, parcel: _Parcel) -> None:
+        """Measure how long a letter took to its mailbox. One that a crash left to the sweep has taken `SWEEP_AFTER` at least.
+
+        A letter that moves to another mailbox later was delivered before, and is not counted again.
+        """
+        accepted = self._accepted.pop(letter_id, None)
+        if accepted is not None:
+            metrics.delivery_seconds.labels(self.service).observe(max(0.0, time() - accepted))
+        elif parcel.swept:
+            metrics.delivery_seconds.labels(self.service).observe(SWEEP_AFTER.total_seconds())
 
     def _settled(self, parcel: _Parcel, entry: Outgoing, future: "asyncio.Future[Any]") -> None:
         if future.cancelled() or future.exception() is not None:
@@ -221,7 +254,7 @@ class Outbox:
             for stored in await aggregates.unsent(datetime.now(UTC) - after, SWEEP_LIMIT):
                 if stored.id not in self._in_hand:
                     found += 1
-                    self._enqueue(aggregates, stored.id, stored.version, stored.outbox)
+                    self._enqueue(aggregates, stored.id, stored.version, stored.outbox, swept=True)
         if found:
             log.info("outboxes left behind are sent", extra={"count": found})
         return found

@@ -112,6 +112,44 @@ clocks_fired_total = Counter(
     "xinxiang_clocks_fired_total", "Reminders, overdue declarations and urgings, by kind.", ["service", "kind"]
 )
 
+ready = Gauge("xinxiang_ready", "1: the service can work; 0: /health/ready says what it waits for.", ["service"])
+engine_up = Gauge(
+    "xinxiang_engine_up", "Whether an engine answers the service (1) or not (0): store or kafka.", ["service", "engine"]
+)
+task_done_timestamp_seconds = Gauge(
+    "xinxiang_task_done_timestamp_seconds",
+    "When a regular task of the process last came to its end without an error; real time, seconds since 1970.",
+    ["service", "task"],
+)
+consumer_position = Gauge(
+    "xinxiang_consumer_position",
+    "Offset up to which a partition was taken in hand.",
+    ["service", "group", "topic", "partition"],
+)
+store_seconds = Histogram(
+    "xinxiang_store_seconds",
+    "Time of one operation on the store: ping (a sign of life), read or write of a batch of letters.",
+    ["service", "operation"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+)
+delivery_seconds = Histogram(
+    "xinxiang_delivery_seconds",
+    "From the moment a letter was accepted to that at which its mailbox's topic and list had it; real time.",
+    ["service"],
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600),
+)
+clocks_undeclared_seconds = Gauge(
+    "xinxiang_clocks_undeclared_seconds",
+    "How long the longest due clock has not been declared; 0: none is due. By the services' clock.",
+    ["service"],
+)
+overdue_delay_seconds = Histogram(
+    "xinxiang_overdue_delay_seconds",
+    "From the moment a clock was due to the declaration that it is overdue, by kind (R3.1, R6.1); by the services' clock.",
+    ["service", "kind"],
+    buckets=(1, 5, 15, 60, 300, 900, 3600, 86400),
+)
+
 OUTCOMES = ("handled", "duplicate", "parked", "waiting", "retried")
 
 _PER_MAILBOX = re.compile(r"\b(mailbox|actions)\.[^.]+$")

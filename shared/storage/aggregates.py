@@ -21,6 +21,7 @@ from cachetools import LRUCache
 from pymongo import UpdateOne
 
 from shared.contracts.envelope import Outgoing
+from shared.observability import metrics
 from shared.storage.store import Index, Store, insert_missing, translated
 
 State = TypeVar("State")
@@ -129,7 +130,9 @@ class Aggregates(Generic[State]):
         found: dict[str, Stored[State]] = {letter_id: Stored(letter_id) for letter_id in ids}
         if not ids:
             return found
-        for document in await self._read(self.collection.find({"_id": {"$in": ids}}), len(ids)):
+        with metrics.store_seconds.labels(self.service, "read").time():
+            documents = await self._read(self.collection.find({"_id": {"$in": ids}}), len(ids))
+        for document in documents:
             found[document["_id"]] = self._kept[document["_id"]] = self.stored(document)
         return found
 
@@ -218,10 +221,11 @@ class Aggregates(Generic[State]):
         lost: set[str] = set()
         for change in changes:
             self._kept.pop(change.before.id, None)  # a write that fails may have happened
-        if new:
-            lost |= await self._insert(new, token)
-        if moved:
-            lost |= await self._update(moved, token)
+        with metrics.store_seconds.labels(self.service, "write").time():
+            if new:
+                lost |= await self._insert(new, token)
+            if moved:
+                lost |= await self._update(moved, token)
         for change in changes:
             kept = self._kept.get(change.before.id)
             if change.before.id not in lost and (kept is None or kept.version < change.version):

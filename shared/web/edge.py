@@ -151,6 +151,8 @@ class Edge:
                 metrics.http_requests_total.labels(service, method, route, str(status)),
                 metrics.http_request_seconds.labels(service, method, route),
             )
+            # A series that is there before its first increase: else a rate would not see the first refusals of a route.
+            metrics.http_requests_total.labels(service, method, route, "503")
         meters[0].inc()
         meters[1].observe(seconds)
         span.name(f"{method} {route}", status)

@@ -1,6 +1,7 @@
-"""Alert rules name metrics and labels that the services have, and teach what to do (R1.4)."""
+"""Rules for Prometheus name metrics and labels that the services have, teach what to do (R1.4), and are what their tests try."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,33 +9,126 @@ import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
 from deploy.engines.places import CHECKOUT
+from services import NAMES
 from shared.observability import metrics
+from tests.prometheus import FOLDER, RULE_FILES, promtool, rules, shrunk
 
-FILE = CHECKOUT / "deploy" / "prometheus" / "alerts.yaml"
-RULES = [rule for group in yaml.safe_load(FILE.read_text(encoding="utf-8"))["groups"] for rule in group["rules"]]
+RULES = rules()
+ALERTS = [rule for rule in RULES if "alert" in rule]
+RECORDED = {rule["record"] for rule in RULES if "record" in rule}
+RUNBOOKS = CHECKOUT / "docs" / "runbooks"
 DECLARED = {m._name: set(m._labelnames) for m in vars(metrics).values() if isinstance(m, MetricWrapperBase)}
+FROM_ELSEWHERE = {
+    "xinxiang_backup_last_success_timestamp_seconds": set[str](),  # written by the command for backups
+    "process_start_time_seconds": {"service", "instance"},
+    "process_cpu_seconds": {"service", "instance"},
+    "process_resident_memory_bytes": {"service", "instance"},
+    "up": {"service", "instance"},
+}
+KNOWN = DECLARED | FROM_ELSEWHERE
+OF_TARGETS = {"job", "instance"}
+OF_SERIES = {"slo", "le"}
+_NAME = re.compile(r"(?<![:\w])(?:xinxiang_[a-z_]+|process_[a-z_]+)(?![:\w])|\bup(?=\{)")
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_an_alert_asks_for_metrics_and_labels_that_exist(rule: dict[str, Any]) -> None:
-    names = re.findall(r"\bxinxiang_\w+", rule["expr"])
-    assert names
-    assert set(names) <= DECLARED.keys()
-    labels = {label.strip() for group in re.findall(r"by \(([^)]*)\)", rule["expr"]) for label in group.split(",")}
-    labels |= set(re.findall(r"[{,](\w+)=", rule["expr"]))
+def names_in(expr: str) -> set[str]:
+    """The metrics that an expression names, as they are declared."""
+    bare = re.sub(r"\b(by|on) \([^)]*\)", "", expr)
+    return {re.sub(r"_(total|bucket|count|sum)$", "", name) for name in _NAME.findall(bare)}
+
+
+def _id(rule: dict[str, Any]) -> str:
+    severity = rule.get("labels", {})
+    return str(rule.get("alert") or rule["record"]) + "".join(f" {v}" for v in severity.values() if len(str(v)) < 10)
+
+
+def _labels(expr: str) -> set[str]:
+    named = {label.strip() for group in re.findall(r"\bby \(([^)]*)\)", expr) for label in group.split(",")}
+    return named | set(re.findall(r"[{,](\w+)[=!]", expr))
+
+
+@pytest.mark.parametrize("rule", RULES, ids=_id)
+def test_a_rule_asks_for_metrics_and_labels_that_exist(rule: dict[str, Any]) -> None:
+    names = names_in(rule["expr"])
+    recorded = set(re.findall(r"\b[a-z]\w*:\w+(?::\w+)?", rule["expr"]))
+    assert names | recorded or rule["record"] == "slo:objective:ratio"
+    assert names <= KNOWN.keys()
+    assert recorded <= RECORDED
     for name in names:
-        assert labels <= DECLARED[name]
+        assert _labels(rule["expr"]) <= KNOWN[name] | OF_TARGETS | OF_SERIES
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_an_alert_says_what_is_wrong_and_what_to_do(rule: dict[str, Any]) -> None:
-    assert rule["annotations"]["summary"]
-    assert rule["annotations"]["action"]
+@pytest.mark.parametrize("rule", ALERTS, ids=_id)
+def test_an_alert_says_what_is_wrong_in_two_languages_what_to_do_and_where_to_read_on(rule: dict[str, Any]) -> None:
+    said = rule["annotations"]
+    assert re.search(r"[\u4e00-\u9fff].* / .*[a-z]{3}", said["summary"])
+    assert said["action"]
+    assert said["runbook_url"] == "{{ $externalLabels.runbooks }}/" + rule["alert"] + ".md"
     assert rule["labels"]["severity"] in {"office", "ticket", "page"}
-    shown = set(re.findall(r"\$labels\.(\w+)", " ".join(rule["annotations"].values())))
-    assert shown <= {label.strip() for label in re.findall(r"by \(([^)]*)\)", rule["expr"])[0].split(",")}
+    shown = set(re.findall(r"\$labels\.(\w+)", " ".join(said.values())))
+    assert shown <= _labels(rule["expr"]) | ({"instance", "service"} if "up{" in rule["expr"] else set())
+
+
+def test_each_alert_has_a_runbook_each_runbook_an_alert_and_the_index_lists_them_all() -> None:
+    names = {rule["alert"] for rule in ALERTS}
+    assert {page.stem for page in RUNBOOKS.glob("*.md")} - {"README"} == names
+    index = (RUNBOOKS / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\]\((\w+)\.md\)", index)) == names
+
+
+@pytest.mark.parametrize("page", sorted(RUNBOOKS.glob("[A-Z]*.md")), ids=lambda page: page.stem)
+def test_a_runbook_says_what_it_means_what_citizens_notice_and_what_to_do_on_one_page(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    if page.stem != "README":
+        assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["What it means", "What citizens notice", "What to do"]
+        assert text.startswith(f"# {page.stem}\n")
+        assert len(text.splitlines()) < 50
 
 
 def test_r1_4_every_kind_of_clock_has_an_alert_on_lateness() -> None:
-    kinds = "|".join(re.findall(r'xinxiang_mailbox_overdue\{kind=~?"([^"]+)"', " ".join(r["expr"] for r in RULES)))
+    kinds = "|".join(re.findall(r'xinxiang_mailbox_overdue\{kind=~?"([^"]+)"', " ".join(r["expr"] for r in ALERTS)))
     assert set(kinds.split("|")) == {"reading", "disposition", "reply", "redo", "instruction"}
+
+
+def test_every_objective_has_the_same_windows_and_both_alerts() -> None:
+    objectives = {rule["labels"]["slo"] for rule in RULES if rule.get("record") == "slo:objective:ratio"}
+    windows: dict[str, set[str]] = {name: set() for name in objectives}
+    for rule in RULES:
+        if rule.get("record", "").startswith("slo:error_ratio:"):
+            window = rule["record"].rpartition("rate")[2]
+            windows[rule["labels"]["slo"]].add(window)
+            assert set(re.findall(r"\[(\w+)\]", rule["expr"])) == {window}
+    assert len(objectives) == 4
+    assert set(map(frozenset, windows.values())) == {frozenset({"5m", "30m", "1h", "2h", "6h", "1d", "3d", "30d"})}
+    burning = [rule for rule in ALERTS if "slo:burn_rate" in rule["expr"]]
+    called = {(re.findall(r'slo="(\w+)"', rule["expr"])[0], rule["labels"]["severity"]) for rule in burning}
+    assert called == {(name, severity) for name in objectives for severity in ("page", "ticket")}
+
+
+def test_time_made_short_keeps_its_order_and_touches_nothing_but_durations() -> None:
+    short = [int(shrunk(text).removesuffix("ms")) for text in ("1m", "5m", "30m", "1h", "6h", "1d", "3d", "30d")]
+    assert sorted(set(short)) == short
+    assert shrunk('slo:error_ratio:rate5m{slo="a"} > 14.4 * 2') == 'slo:error_ratio:rate5m{slo="a"} > 14.4 * 2'
+
+
+def test_prometheus_s_own_tool_accepts_configuration_and_rules() -> None:
+    for checked in (
+        promtool("check", "config", FOLDER / "prometheus.yaml"),
+        promtool("check", "rules", *(FOLDER / name for name in RULE_FILES)),
+    ):
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("folder", ["targets", "targets-compose"])
+def test_every_service_is_a_target_and_every_file_of_targets_is_there(folder: str) -> None:
+    config = yaml.safe_load((FOLDER / "prometheus.yaml").read_text(encoding="utf-8"))
+    named = {file for job in config["scrape_configs"] for d in job.get("file_sd_configs", ()) for file in d["files"]}
+    assert {f"targets/{path.name}" for path in (FOLDER / folder).glob("*.yaml")} == named
+    services = yaml.safe_load((FOLDER / folder / "services.yaml").read_text(encoding="utf-8"))
+    assert [entry["labels"]["service"] for entry in services] == list(NAMES)
+
+
+@pytest.mark.parametrize("file", sorted((FOLDER / "tests").glob("*.yaml")), ids=lambda file: file.stem)
+def test_the_arithmetic_of_rules_holds(file: Path) -> None:
+    done = promtool("test", "rules", file)
+    assert done.returncode == 0, done.stdout + done.stderr

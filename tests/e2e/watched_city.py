@@ -1,0 +1,441 @@
+"""A city that a real Prometheus watches, and the faults that its alerts are for: each is caused, and made good again, as it happens.
+
+Faults come in acts: those of letters and services, a store that is slow and then away, Kafka away. Within an act they come together, so
+that the whole takes a minute or two; each alert is looked at by itself.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from threading import Thread
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from deploy.demo.city import Away, City, Refused, settled
+from deploy.engines import Engines
+from deploy.engines.processes import recorded
+from shared.contracts.facts import Fact, LetterDiscarded, LetterReceived
+from shared.contracts.types import Actor, InvalidReason
+from shared.security.receipts import receipt_code
+from shared.storage import Store
+from tests.conftest import MONDAY, World, eventually
+from tests.e2e.fleet import Fleet
+from tests.intake_desk import LETTER
+from tests.prometheus import PACE, Prometheus
+from tests.routing_desk import ABOUT, TEXT
+
+LATER = MONDAY + timedelta(days=70)
+WEEKS_AFTER = LATER + timedelta(days=60)
+DUE_SOON, FLOOD, POISON = 24, 650, 12
+LIMIT_SECONDS = 40 * PACE
+"""How long an act waits for its alerts to fire, and again for them to clear. One that does not is told by its own test."""
+
+Deed = Callable[[], Coroutine[Any, Any, None]]
+
+
+async def _nothing() -> None:
+    return None
+
+
+@dataclass
+class Fault:
+    """What an alert is for, and how it went."""
+
+    alert: str
+    cause: Deed = _nothing
+    heal: Deed = _nothing
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Which of its kind: on a city with several troubles at once the alert may fire for others too."""
+    fires_when_healed: bool = False
+    """The alert tells of what was late, which is known once it came."""
+    quiet_before: bool = False
+    fired: bool = False
+    cleared: bool = False
+
+    def among(self, firing: Sequence[Mapping[str, str]]) -> bool:
+        """Whether it is among the alerts that fire."""
+        wanted = {"alertname": self.alert, **self.labels}
+        return any(wanted.items() <= labels.items() for labels in firing)
+
+
+@dataclass
+class WatchedCity:
+    """The city, its watcher, and what citizens do all the time."""
+
+    fleet: Fleet
+    engines: Engines
+    city: City
+    prometheus: Prometheus
+    store: Store
+    backups: "BackupFile"
+    ids: dict[str, str] = field(default_factory=dict)
+    parked: list[str] = field(default_factory=list)
+    faults: dict[str, Fault] = field(default_factory=dict)
+    _serial: "count[int]" = field(default_factory=lambda: count(1))
+
+    @property
+    def world(self) -> World:
+        """Its topics, databases and clock."""
+        return self.fleet.world
+
+    # ── what citizens do ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def citizens(self) -> None:
+        """Write letters and read the public pages, a few a second, whatever the answer."""
+        while True:
+            with suppress(Refused, Away):
+                await self.city.submit(LETTER | {"mailbox": "yuzhong"})
+            with suppress(Refused, Away):
+                await self.city.ask("GET", "/public/letters.json")
+            await asyncio.sleep(0.15)
+
+    async def letter(self, name: str, mailbox: str = "mayor") -> str:
+        """A letter that is in its mailbox; return its id."""
+        subject = f"{LETTER['subject']}{name}"
+        await self.city.submit(LETTER | {"subject": subject, "mailbox": mailbox})
+
+        async def there() -> str:
+            return next((r["letter_id"] for r in await self.city.letters(mailbox) if r["subject"] == subject), "")
+
+        self.ids[name] = await eventually(there)
+        return self.ids[name]
+
+    async def prepare(self) -> None:
+        """Letters that will be overdue: one unread, one pending, one in a unit's hands, one with a leader's instruction."""
+        city = self.city
+        await self.letter("未阅")
+        for name in ("拟办", "承办", "批示"):
+            await city.register(await self.letter(name), "mayor")
+        handled = self.ids["承办"]
+        await settled(lambda: city.prepare_slip(handled, "education"))
+        await city.approve_slip(handled, "s1")
+        await settled(lambda: city.collect(handled, "s1", "education"))
+        instruct = {"text": "请尽快解决。", "report_by": "2026-03-06"}
+        await settled(lambda: self._told("批示", "instructions", "leader", instruct))
+
+    async def _told(self, name: str, path: str, role: str, body: Any) -> Any:
+        headers = self.city.token("mayor", role)
+        url = f"/routing/letters/{self.ids[name]}/{path}"
+        return await self.city.ask("POST", url, headers=headers, body=body)
+
+    # ── first act: letters and services ──────────────────────────────────────────────────────────────────────────────
+
+    async def many_due_soon(self) -> None:
+        """So many letters come to one mailbox at once."""
+        self.world.move_clock(LATER)
+        for _ in range(DUE_SOON):
+            await self.city.submit(LETTER | {"mailbox": "water"})
+
+    async def discard_them(self) -> None:
+        """Its clerk works them off."""
+        for row in await self.city.letters("water"):
+            await self.city.read(row["letter_id"], "water")
+            await self.city.discard(row["letter_id"], "water", "advertising")
+
+    async def days_pass(self) -> None:
+        """Ten weeks pass and nobody does anything."""
+        self.world.move_clock(LATER)
+
+    async def read_it(self) -> None:
+        """The clerk reads."""
+        await self.city.read(self.ids["未阅"], "mayor")
+
+    async def dispose_of_it(self) -> None:
+        """The letters that waited for a decision are handed on."""
+        for name in ("拟办", "批示"):
+            await self.city.prepare_slip(self.ids[name], "education")
+            await self.city.approve_slip(self.ids[name], "s1")
+
+    async def answer_it(self) -> None:
+        """The unit answers."""
+        letter_id = self.ids["承办"]
+        view = await self.city.reply(letter_id, "s1", "education", "路灯已修复。")
+        await self.city.approve_reply(letter_id, "s1", view["handoffs"][0]["replies"][-1]["reply_id"], "education")
+
+    async def report_on_it(self) -> None:
+        """Staff report to the leader."""
+        await self._told("批示", "instructions/i1/end", "clerk", {"text": "已修复，已报领导"})
+
+    async def poison(self) -> None:
+        """A sender went mad: messages that nobody can understand, many at once and then more and more."""
+        for number in range(5 * POISON):
+            await self.world.produce("submissions", f"mad-{number}", b"\xff\xfe", {})
+            if number >= POISON:
+                await asyncio.sleep(PACE / 2)
+            if self.faults["ManyMessagesParked"].fired:
+                return
+
+    async def drop_poison(self) -> None:
+        """An operator skips them."""
+        parked = self.store.collection("intake", "waiting")
+        origins = [document["_id"] async for document in parked.find({"topic": "submissions"})]
+        await asyncio.gather(*(self._drop(origin) for origin in origins))
+
+    async def _drop(self, origin: str) -> None:
+        number = int(origin.rpartition("/")[2])
+        headers = {"replayof": origin, "replaydrop": "true", "replaywhy": "sent by mistake"}
+        await self.world.produce("submissions", f"drop-{number}", b"{}", headers)
+
+    async def skip_a_fact(self) -> None:
+        """A fact comes whose predecessor has not."""
+        self.ids["gap"] = str(uuid4())
+        await self.world.publish(_discarded(self.ids["gap"]), seq=2)
+
+    async def bring_it(self) -> None:
+        """The missing one comes."""
+        await self.world.publish(_received(self.ids["gap"]), seq=1)
+
+    async def spoil_a_cell(self) -> None:
+        """A document that nobody can read stands among reporting's cells."""
+        spoilt = {"_id": "spoilt", "dirty": datetime.now().astimezone() - timedelta(hours=1)}
+        await self.store.collection("reporting", "cells").insert_one(spoilt)
+
+    async def remove_it(self) -> None:
+        """An operator removes it."""
+        await self.store.collection("reporting", "cells").delete_one({"_id": "spoilt"})
+
+    async def kill_publication(self) -> None:
+        """It crashes, and stays away until somebody looks."""
+        self.fleet.of("publication").kill()
+
+    async def start_publication(self) -> None:
+        """It is started, and crashes twice more before it stays: so the number of restarts is told too."""
+        run = self.fleet.of("publication")
+        for _ in range(2):
+            run.start()
+            await self.seen(run.port)
+            run.kill()
+        await self.fleet.up([run])
+
+    async def seen(self, port: int) -> None:
+        """Wait until Prometheus has scraped a new process."""
+        began = time.time()
+
+        async def scraped() -> bool:
+            started = f'process_start_time_seconds{{instance="127.0.0.1:{port}"}} > {began - 1:.0f}'
+            return bool(await self.prometheus.ask(started))
+
+        await eventually(scraped, 40)
+
+    async def guess(self) -> None:
+        """Somebody tries receipt codes, one after the other."""
+        for _ in range(400):
+            code = receipt_code(b"somebody else's secret", str(uuid4()))
+            await self.city.http.get(f"{self.city.urls['intake']}/intake/receipts/{code}")
+            await asyncio.sleep(0.01)
+            if self.faults["ManyRefused"].fired:
+                return
+
+    async def backups_stop(self) -> None:
+        """The last backup is of the day before yesterday."""
+        self.backups.done_at = time.time() - 48 * 3600
+
+    async def back_up(self) -> None:
+        """A backup is made."""
+        self.backups.done_at = None
+
+    # ── second act: the store ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def slow_store(self) -> None:
+        """The store's front answers in fits and starts."""
+        (pid,) = (process.pid() for process in recorded(self.engines.folder) if process.name == "ferretdb")
+        assert pid
+        end = time.monotonic() + LIMIT_SECONDS / 2
+        try:
+            while time.monotonic() < end and not self.faults["StoreSlow"].fired:
+                os.kill(pid, signal.SIGSTOP)
+                await asyncio.sleep(2.5)
+                os.kill(pid, signal.SIGCONT)
+                await asyncio.sleep(0.1)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    async def clock_leaps(self) -> None:
+        """Deadline sees limits long after they passed: the clock leaps over them, day by day."""
+        for day in range(1, 30):
+            self.world.move_clock(LATER + timedelta(days=day))
+            await asyncio.sleep(PACE)
+            if self.faults["DeclaringBurnsBudget"].fired:
+                return
+
+    async def stop_store(self) -> None:
+        """The store is gone, and facts come in their thousands."""
+        await asyncio.to_thread(self.engines.stop, "store")
+        facts: list[Fact] = []
+        for _ in range(FLOOD):
+            letter_id = str(uuid4())
+            facts += [_received(letter_id), _discarded(letter_id)]
+        await self.world.publish(*facts)
+
+    async def start_engines(self) -> None:
+        """All engines run again."""
+        await asyncio.to_thread(self.engines.start)
+
+    # ── third act: Kafka ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def stop_kafka(self) -> None:
+        """Kafka goes away over a weekend, while a clerk reads."""
+        letter_id = await self.letter("断线")
+        await asyncio.to_thread(self.engines.stop, "kafka")
+        self.world.move_clock(WEEKS_AFTER)
+        await self.city.read(letter_id, "mayor")
+
+    # ── the play ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def acts(self) -> list[list[Fault]]:
+        """All faults, act by act, in the order in which they are caused."""
+        return [
+            [
+                Fault("LettersNotReadInTime", self.days_pass, self.read_it, {"mailbox": "mayor"}),
+                Fault("LettersNotDisposedOfInTime", heal=self.dispose_of_it, labels={"mailbox": "mayor"}),
+                Fault("RepliesOverdue", heal=self.answer_it, labels={"mailbox": "education"}),
+                Fault("InstructionsNotReportedOn", heal=self.report_on_it, labels={"mailbox": "mayor"}),
+                Fault("OldestLetterWaitsLong", labels={"mailbox": "education"}),
+                Fault("MuchIsDueSoon", self.many_due_soon, self.discard_them, {"mailbox": "water"}),
+                Fault("MessagesParked", self.poison, self.drop_poison, {"service": "intake"}),
+                Fault("ManyMessagesParked", labels={"service": "intake"}),
+                Fault("LettersWait", self.skip_a_fact, self.bring_it, {"service": "routing"}),
+                Fault("FiguresNotRecounted", self.spoil_a_cell, self.remove_it),
+                Fault("RegularTaskStopped", labels={"service": "reporting", "task": "cells"}),
+                Fault("ServiceDown", self.kill_publication, self.start_publication, {"service": "publication"}),
+                Fault("ServiceMissing", labels={"service": "publication"}),
+                Fault("ServiceRestarts", labels={"service": "publication"}, fires_when_healed=True),
+                Fault("ManyRefused", self.guess, labels={"service": "intake"}),
+                Fault("BackupTooOld", self.backups_stop, self.back_up),
+            ],
+            [
+                Fault("StoreSlow", self.slow_store),
+                Fault("DeliveringBurnsBudget"),
+                Fault("DeclaringBurnsBudget", self.clock_leaps),
+            ],
+            [
+                Fault("StoreAway", self.stop_store, self.start_engines),
+                Fault("ServiceNotReady", labels={"service": "routing"}),
+                Fault("ConsumerStalled", labels={"service": "intake", "group": "intake-submissions"}),
+                Fault("ServiceFallsBehind", labels={"service": "deadline"}),
+                Fault("PagesBurnBudget"),
+            ],
+            [
+                Fault("KafkaAway", self.stop_kafka, self.start_engines),
+                Fault("FactsNotSent", labels={"service": "intake"}),
+                Fault("AcceptingBurnsBudget"),
+                Fault("BulletinLate"),
+                Fault("ClocksNotDeclared"),
+            ],
+        ]
+
+    async def play(self) -> None:
+        """Cause all faults and make them good again; note on each what its alert did."""
+        acts = self.acts()
+        self.faults = {fault.alert: fault for act in acts for fault in act}
+        for act in acts:
+            await self._act(act)
+
+    async def _act(self, act: Sequence[Fault]) -> None:
+        firing = await self.prometheus.firing()
+        for fault in act:
+            fault.quiet_before = not fault.among(firing)
+        async with asyncio.TaskGroup() as deeds:
+            for fault in act:
+                deeds.create_task(fault.cause())
+            await self._watch([fault for fault in act if not fault.fires_when_healed], "fired", present=True)
+        async with asyncio.TaskGroup() as deeds:
+            for fault in act:
+                deeds.create_task(fault.heal())
+            await self._watch([fault for fault in act if fault.fires_when_healed], "fired", present=True)
+        await self._watch([fault for fault in act if fault.fired], "cleared", present=False)
+
+    async def _watch(self, faults: Sequence[Fault], note: str, *, present: bool) -> None:
+        """Look until each alert fires (or no longer does), and note it; give up after `LIMIT_SECONDS`."""
+        end = time.monotonic() + LIMIT_SECONDS
+        waiting = list(faults)
+        while waiting and time.monotonic() < end:
+            firing = await self.prometheus.firing()
+            for fault in [fault for fault in waiting if fault.among(firing) is present]:
+                setattr(fault, note, True)
+                waiting.remove(fault)
+            await asyncio.sleep(0.1)
+
+
+class BackupFile:
+    """What a backup leaves for the textfile collector, served as a node_exporter serves it."""
+
+    def __init__(self) -> None:
+        self.done_at: float | None = None
+        file = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.end_headers()
+                with suppress(BrokenPipeError):  # on a busy machine the scrape may be over
+                    self.wfile.write(
+                        f"xinxiang_backup_last_success_timestamp_seconds {file.done_at or time.time()}\n".encode()
+                    )
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def target(self) -> str:
+        """Where it is scraped."""
+        return f"127.0.0.1:{self.server.server_port}"
+
+
+def _received(letter_id: str) -> LetterReceived:
+    return LetterReceived(
+        letter_id=letter_id,
+        at=MONDAY,
+        mailbox="education",
+        chosen_mailbox="education",
+        subject="路灯",
+        body=TEXT,
+        classification=ABOUT,
+        may_publish=False,
+        attachments=(),
+    )
+
+
+def _discarded(letter_id: str) -> LetterDiscarded:
+    by = Actor(subject="education-clerk", mailbox="education")
+    return LetterDiscarded(letter_id=letter_id, at=MONDAY, by=by, reason=InvalidReason.ADVERTISING)
+
+
+@asynccontextmanager
+async def watched(fleet: Fleet, engines: Engines, prometheus: Prometheus) -> AsyncIterator[WatchedCity]:
+    """A city at work that Prometheus watches."""
+    backups = BackupFile()
+    store = Store(fleet.world.settings.mongo_url, fleet.world.namespace)
+    try:
+        await fleet.up()
+        services = [{"targets": [f"127.0.0.1:{run.port}"], "labels": {"service": run.service}} for run in fleet.runs]
+        prometheus.point("services.yaml", services)
+        prometheus.point("backup.yaml", [{"targets": [backups.target]}])
+        await prometheus.start()
+        async with fleet.city() as city:
+            watching = WatchedCity(fleet, engines, city, prometheus, store, backups)
+            citizens = asyncio.create_task(watching.citizens())
+            try:
+                await watching.prepare()
+                yield watching
+            finally:
+                citizens.cancel()
+                with suppress(asyncio.CancelledError, httpx.HTTPError):
+                    await citizens
+    finally:
+        await prometheus.stop()
+        backups.server.shutdown()
+        store.close()
