@@ -20,6 +20,7 @@ from shared.directory.models import Closed, FormerName, NumberPrefix, Person
 from shared.messaging.kafka import NOT_SENT
 from shared.messaging.topics import TopicsRefused
 from shared.security.tokens import Authenticated, Caller
+from shared.web.documented import also
 from shared.web.etag import etag_of, expected_version
 from shared.web.problems import FieldError, Problem, ServiceUnavailable
 
@@ -207,7 +208,11 @@ def add_routes(router: APIRouter, office: Office) -> None:
         code = str(new.entry.get("code"))
         return await changed(caller, response, code, new.reason, None, lambda now, why: add(now, new.entry, why))
 
-    @router.patch("/directory/mailboxes/{code}", summary="变更信箱 Rename a mailbox, change its staff … (R1.3)")
+    @router.patch(
+        "/directory/mailboxes/{code}",
+        responses=also(428),
+        summary="变更信箱 Rename a mailbox, change its staff … (R1.3)",
+    )
     async def altered(
         caller: Authenticated, code: Code, new: ChangeIn, response: Response, if_match: IfMatch = None
     ) -> ChangedView:
@@ -218,7 +223,9 @@ def add_routes(router: APIRouter, office: Office) -> None:
             caller, response, code, new.reason, if_match, lambda now, why: alter(now, code, new.entry, why)
         )
 
-    @router.post("/directory/mailboxes/{code}/close", summary="撤并信箱 Close or merge a mailbox (R1.1)")
+    @router.post(
+        "/directory/mailboxes/{code}/close", responses=also(428), summary="撤并信箱 Close or merge a mailbox (R1.1)"
+    )
     async def closed(
         caller: Authenticated, code: Code, end: CloseIn, response: Response, if_match: IfMatch = None
     ) -> ChangedView:
