@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, Field
@@ -201,7 +201,7 @@ def add_routes(router: APIRouter, office: Office) -> None:
         tree.get(code)
         return [HistoryLine(**change) for change in reversed(office.changes.live.history(code))]
 
-    @router.post("/directory/mailboxes", status_code=201, summary="增设信箱 Add a mailbox (R1.1)")
+    @router.post("/directory/mailboxes", status_code=201, responses=SOON, summary="增设信箱 Add a mailbox (R1.1)")
     async def added(caller: Authenticated, new: AddIn, response: Response) -> ChangedView:
         """For the duty office. Its topics are there when this returns, and letters can be sent to it; every problem is listed (R1.3)."""
         rights.ADD_MAILBOX.check(caller, {})
@@ -224,7 +224,9 @@ def add_routes(router: APIRouter, office: Office) -> None:
         )
 
     @router.post(
-        "/directory/mailboxes/{code}/close", responses=also(428), summary="撤并信箱 Close or merge a mailbox (R1.1)"
+        "/directory/mailboxes/{code}/close",
+        responses=SOON | also(428),
+        summary="撤并信箱 Close or merge a mailbox (R1.1)",
     )
     async def closed(
         caller: Authenticated, code: Code, end: CloseIn, response: Response, if_match: IfMatch = None
@@ -235,6 +237,11 @@ def add_routes(router: APIRouter, office: Office) -> None:
         return await changed(
             caller, response, code, end.reason, if_match, lambda now, why: close(now, code, end.successor, why)
         )
+
+
+SOON: Final[dict[int | str, dict[str, Any]]] = {
+    202: {"model": ChangedView, "description": "It is decided; this process does not know of it yet"}
+}
 
 
 def _refused(error: DirectoryError) -> Problem:

@@ -27,7 +27,7 @@ def _passes(error: Exception) -> bool:
 
 async def salvage(
     items: Sequence[T],
-    handle: Callable[[Sequence[T]], Awaitable[None]],
+    handle: Callable[[Sequence[T]], Awaitable[object]],
     aside: Callable[[T, Exception], Awaitable[None]],
 ) -> None:
     """Handle items, in their order; give those that cannot be handled whatever happens to `aside`. Handling twice must do no harm.
