@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 
 from services.intake import domain, rights
-from services.intake.attachments import Attachments
+from services.intake.attachments import KINDS, Attachments
 from services.intake.contacts import Contacts
 from services.intake.domain import Earlier, Letter, Stage
 from services.intake.earlier import Repeats
@@ -27,6 +27,7 @@ from shared.messaging.letters import Letters
 from shared.security.rights import Relation, Right
 from shared.security.tokens import Authenticated, Caller
 from shared.storage import Stored
+from shared.web.documented import file_of
 from shared.web.etag import etag_of, expected_version
 from shared.web.paging import decode_cursor, encode_cursor
 from shared.web.problems import Problem
@@ -242,7 +243,12 @@ def staff_router(  # noqa: PLR0915 - one route after the other
 
         return await answer(await command(caller, letter_id, if_match, rights.NOTE, decide))
 
-    @router.get("/letters/{letter_id}/attachments/{attachment_id}", summary="下载附件 Download an attachment")
+    @router.get(
+        "/letters/{letter_id}/attachments/{attachment_id}",
+        response_class=StreamingResponse,
+        responses=file_of(*KINDS),
+        summary="下载附件 Download an attachment",
+    )
     async def download(caller: Authenticated, letter_id: LetterId, attachment_id: str) -> StreamingResponse:
         """The file as the citizen sent it, always as a download. 409: it waits for the scanner, or malware was found in it (see `held`)."""
         letter = domain.known((await seen_by(caller, letter_id, rights.DOWNLOAD)).state)

@@ -28,12 +28,14 @@ from shared.messaging.changes import DirectoryChanges
 from shared.messaging.letters import Letters, Step, Telling
 from shared.messaging.parking import Message, Parking, explain, read, strays
 from shared.messaging.patience import patiently
+from shared.messaging.salvage import salvage
 from shared.observability import metrics
 from shared.storage import Stored, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
 SUBMISSIONS = "submissions"
+SOURCE = "intake"
 SUBMISSIONS_AT_ONCE = 100
 """Small enough that nobody at the front door waits long for a batch to be worked out."""
 UNCONFIRMED_AFTER = timedelta(seconds=5)
@@ -73,9 +75,10 @@ class Submissions:
         started = perf_counter()
         messages = [read(record, self.namespace) for record in records]
         await self._know_mailboxes(messages)
+        store = partial(self._store, appended={record.key: record.timestamp / 1000 for record in records})
         async for attempt in patiently():
             with attempt:
-                await self._store(messages, {record.key: record.timestamp / 1000 for record in records})
+                await salvage(messages, store, self.parking.aside_alone)
         metrics.message_handling_seconds.labels("intake", SUBMISSIONS).observe(perf_counter() - started)
         metrics.message_batch_size.labels("intake", SUBMISSIONS).observe(len(records))
 
@@ -133,6 +136,8 @@ class Submissions:
         submission = parse(message.envelope.type, message.value)
         if not isinstance(submission, SubmissionAccepted) or submission.letter_id != message.envelope.subject:
             raise ValueError(f"{message.envelope.type} is not the submission that its envelope names")
+        if message.envelope.source != SOURCE:
+            raise ValueError(f"only {SOURCE} accepts submissions, not {message.envelope.source!r}")
         return submission, receiving_mailbox(submission, self.changes.directory)
 
 

@@ -52,7 +52,9 @@ def letters(store: Store, secret: bytes, directory: Directory) -> Aggregates[Let
         fields=fields,
         indexes=[
             Index([("mailbox", 1), ("stage", 1), ("position", 1)]),
-            Index([("receipt", 1)], unique=True),
+            # Not unique by the receipt alone: letters of which only other services' facts have come have none yet, and must not
+            # shut each other out.
+            Index([("receipt", 1), ("_id", 1)]),
             Index([("invalid_since", 1)], only_where={"invalid_since": {"$exists": True}}),
         ],
     )

@@ -19,6 +19,7 @@ from shared.directory import Directory
 from shared.web.app import FastJSON
 from shared.web.body import json_body, read_model
 from shared.web.caller import caller_address
+from shared.web.documented import also
 from shared.web.problems import Problem
 
 IdempotencyKey = Annotated[
@@ -88,6 +89,7 @@ def public_router(
         "/letters",
         status_code=202,
         response_model=Accepted,
+        responses=also(429),
         summary="递交来信 Submit a letter (R2.1, R2.2)",
         openapi_extra=json_body(Submission),
     )
@@ -108,7 +110,12 @@ def public_router(
         url = f"/intake/receipts/{receipt}"
         return FastJSON({"receipt": receipt, "status_url": url, "received_at": at}, 202, {"Location": url})
 
-    @router.get("/receipts/{code}", response_model=citizen.Standing, summary="查询来信 Where a letter stands (R8.3)")
+    @router.get(
+        "/receipts/{code}",
+        response_model=citizen.Standing,
+        responses=also(429),
+        summary="查询来信 Where a letter stands (R8.3)",
+    )
     async def follow(code: Annotated[str, Path(max_length=100)], request: Request) -> citizen.Standing:
         """Needs only the receipt code. A typing error is told at once; wrong codes make the next try wait."""
         return await following.standing(code, caller_address(request, trusted_proxies))
@@ -169,7 +176,7 @@ def public_router(
         """Districts and counties by their GB/T 2260 codes."""
         return [Choice(code=r.code, name=r.name, label=r.name) for r in directory.regions()]
 
-    @router.post("/attachments", status_code=201, summary="上传附件 Upload an attachment (R2.2)")
+    @router.post("/attachments", status_code=201, responses=also(429), summary="上传附件 Upload an attachment (R2.2)")
     async def upload(
         request: Request, file: Annotated[UploadFile, File(description="pdf, picture, docx, xlsx, mp3 or mp4")]
     ) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from shared.contracts.errors import NotFound
 from shared.security.forms import Form, Forms
 from shared.security.receipts import parse_receipt
 from shared.storage import StoreUnavailable
+from shared.web.documented import also
 from shared.web.languages import Lang, Language, language_of
 from shared.web.problems import Problem
 from shared.web.templates import Pages
@@ -123,7 +124,12 @@ def follow_router(follow: FollowPages) -> APIRouter:
         """Ask for the receipt code. Behind `#` an address may hold it, which no server gets to see."""
         return follow.empty(request, language_of(lang))
 
-    @router.post("", response_class=HTMLResponse, summary="查询来信 Where a letter stands, as a page (R8.3)")
+    @router.post(
+        "",
+        response_class=HTMLResponse,
+        responses=also(403, 429),
+        summary="查询来信 Where a letter stands, as a page (R8.3)",
+    )
     async def take(request: Request, lang: Lang = "") -> Response:
         """Show where the letter of a receipt code stands."""
         return await follow.take(request, language_of(lang))

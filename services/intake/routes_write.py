@@ -27,6 +27,7 @@ from shared.contracts.errors import BadInput
 from shared.security.forms import Form, Forms
 from shared.storage import StoreUnavailable
 from shared.web.caller import host_asked
+from shared.web.documented import also
 from shared.web.languages import Lang, Language, language_of, link
 from shared.web.problems import Problem, ServiceUnavailable
 from shared.web.templates import Pages
@@ -324,7 +325,12 @@ def write_router(write: WritePages) -> APIRouter:
         """Show the form; `to` chooses a mailbox (R1.5)."""
         return write.empty(request, language_of(lang), to)
 
-    @router.post("", response_class=HTMLResponse, summary="填写、核对、发送 The steps of writing a letter (R2.2)")
+    @router.post(
+        "",
+        response_class=HTMLResponse,
+        responses=also(403, 429),
+        summary="填写、核对、发送 The steps of writing a letter (R2.2)",
+    )
     async def take(request: Request, lang: Lang = "") -> Response:
         """Take the form back: upload files, check, change, send. Only from the page itself."""
         return await write.take(request, language_of(lang))

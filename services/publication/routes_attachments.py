@@ -17,6 +17,7 @@ from shared.contracts.errors import BadInput, RuleBroken
 from shared.messaging.letters import Letters
 from shared.security.scanner import Away
 from shared.security.tokens import Authenticated, Caller
+from shared.web.documented import also
 from shared.web.problems import Problem, ServiceUnavailable
 
 _FILE: Final[dict[int | str, dict[str, Any]]] = {
@@ -101,12 +102,10 @@ def public_router(site: PublicSite, files: Files) -> APIRouter:
     @routes.get(
         "/letters/{number}/attachments/{name}",
         response_class=Response,
-        responses=_FILE,
+        responses=_FILE | also(410),
         summary="A file of a published letter (R9.2)",
     )
-    async def download(
-        number: str, name: str, if_none_match: Annotated[str, Header(include_in_schema=False)] = ""
-    ) -> Response:
+    async def download(number: str, name: str, if_none_match: Annotated[str, Header()] = "") -> Response:
         """Serve a file that was approved with the text, only while the letter is public."""
         asked = number.upper()
         found = await site.attachment(asked, name)

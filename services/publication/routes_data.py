@@ -21,6 +21,7 @@ from services.publication.questions import MONTH
 from services.publication.repository import place
 from services.publication.site import Letters
 from shared.storage import StoreUnavailable
+from shared.web.documented import file_of
 from shared.web.languages import Lang, language_of
 from shared.web.problems import Problem, ServiceUnavailable
 
@@ -70,7 +71,12 @@ def router(letters: Letters, licence: Licence, lasts: Mapping[str, str]) -> APIR
         """Say what each field of the files means, in Chinese and English."""
         return Response(Dictionary(licence=licence).model_dump_json(), 200, {**lasts}, "application/json")
 
-    @routes.get("/data/{month}.{suffix}", response_class=StreamingResponse, summary="The letters of a month (R9.2)")
+    @routes.get(
+        "/data/{month}.{suffix}",
+        response_class=Response,
+        responses=file_of(*_TYPES.values()),
+        summary="The letters of a month (R9.2)",
+    )
     async def of_month(month: str, suffix: Suffix) -> Response:
         """Send the letters published in a month (Asia/Shanghai), newest first; a month without letters is an empty file."""
         if not MONTH.fullmatch(month):

@@ -19,12 +19,13 @@ from services.publication.questions import Asking, Question
 from services.publication.repository import PublicLetter
 from services.publication.search import LATE
 from services.publication.site import Letters, Tag
+from shared.web.documented import file_of
 from shared.web.etag import is_current
 from shared.web.problems import Problem
 
 _BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
-Since = Annotated[str, Header(alias="If-Modified-Since", include_in_schema=False)]
+Since = Annotated[str, Header(alias="If-Modified-Since")]
 
 
 def router(letters: Letters, addresses: Addresses, lasts: Mapping[str, str]) -> APIRouter:
@@ -46,7 +47,12 @@ def router(letters: Letters, addresses: Addresses, lasts: Mapping[str, str]) -> 
             return (await letters.site.between("", "~", NEWEST))[0]
         return (await letters.search.find(asked, None, NEWEST)).letters
 
-    @routes.get("/public/feed.atom", summary="The newest published letters as Atom feed (R9.2)")
+    @routes.get(
+        "/public/feed.atom",
+        response_class=Response,
+        responses=file_of("application/atom+xml; charset=utf-8"),
+        summary="The newest published letters as Atom feed (R9.2)",
+    )
     async def feed(request: Request, asking: Asking, tag: Tag = "", since: Since = "") -> Response:
         """Send the newest 50, of all or of what the filters name; what was withdrawn is in it no more."""
         base = addresses.of(request)

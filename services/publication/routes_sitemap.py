@@ -2,6 +2,7 @@
 
 from asyncio import gather
 from collections.abc import AsyncIterator, Mapping
+from typing import Final
 
 from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
@@ -12,17 +13,19 @@ from services.publication.open_data import bounds
 from services.publication.questions import MONTH
 from services.publication.repository import place
 from services.publication.site import Letters
+from shared.web.documented import file_of
 from shared.web.problems import Problem
 
 BATCH = 2_000
 """Addresses read at a time."""
+XML: Final = file_of("application/xml; charset=utf-8")
 
 
 def router(letters: Letters, addresses: Addresses, lasts: Mapping[str, str]) -> APIRouter:
     """Return the endpoints; `lasts` says how long an answer may be kept."""
     routes = APIRouter(tags=["public"])
 
-    @routes.get("/public/sitemap.xml", summary="The sitemap's index (R9.2)")
+    @routes.get("/public/sitemap.xml", response_class=Response, responses=XML, summary="The sitemap's index (R9.2)")
     async def sitemap(request: Request) -> Response:
         """List the sitemap's parts: one for each month of publication, two and more where a month has over 50,000 letters."""
         base = addresses.of(request)
@@ -35,7 +38,12 @@ def router(letters: Letters, addresses: Addresses, lasts: Mapping[str, str]) -> 
         ]
         return Response(sitemap_index(parts), 200, {**kept(base, lasts)}, "application/xml; charset=utf-8")
 
-    @routes.get("/public/sitemap/{month}-{part}.xml", summary="A part of the sitemap (R9.2)")
+    @routes.get(
+        "/public/sitemap/{month}-{part}.xml",
+        response_class=Response,
+        responses=XML,
+        summary="A part of the sitemap (R9.2)",
+    )
     async def sitemap_part(request: Request, month: str, part: str) -> Response:
         """Send the addresses of the letters published in a month, newest first."""
         if not MONTH.fullmatch(month) or not (part.isascii() and part.isdigit() and 1 <= int(part[:4]) <= 100):

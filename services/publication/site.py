@@ -35,6 +35,7 @@ from services.publication.search import Search
 from services.publication.structured import in_script, question
 from shared.directory import Directory
 from shared.storage import StoreUnavailable
+from shared.web.documented import also
 from shared.web.etag import is_current
 from shared.web.languages import LANGUAGES, Lang, Language, language_of
 from shared.web.paging import decode_cursor, encode_cursor
@@ -50,7 +51,7 @@ LASTS = _LETTERS_LAST
 
 Cursor = Annotated[str | None, Query(description="`next` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=100)]
-Tag = Annotated[str, Header(alias="If-None-Match", include_in_schema=False)]
+Tag = Annotated[str, Header(alias="If-None-Match")]
 
 
 def _look() -> str:
@@ -219,12 +220,19 @@ def router(letters: Letters) -> APIRouter:
             return _json(content.model_dump_json(), tag, BY_ACCEPT)
         return await list_page(request, asking, cursor, language_of(lang))
 
-    @routes.get("/letters/{number}.json", response_model=LetterPage, summary="One published letter (R9.2)")
+    @routes.get(
+        "/letters/{number}.json", response_model=LetterPage, responses=also(410), summary="One published letter (R9.2)"
+    )
     async def letter_json(number: str, tag: Tag = "") -> Response:
         """Show the approved text; 410 if it was withdrawn."""
         return _json((await letters.letter(number)).model_dump_json(), tag)
 
-    @routes.get("/letters/{number}", response_class=HTMLResponse, summary="One published letter as a page (R9.2)")
+    @routes.get(
+        "/letters/{number}",
+        response_class=HTMLResponse,
+        responses=also(410),
+        summary="One published letter as a page (R9.2)",
+    )
     async def letter(
         request: Request, number: str, accept: Accept = "", wanted: Format = "", lang: Lang = "", tag: Tag = ""
     ) -> Response:

@@ -21,6 +21,7 @@ from shared.contracts.errors import NotFound
 from shared.directory import UnknownMailbox
 from shared.security.rights import Relation
 from shared.security.tokens import Authenticated, authenticated
+from shared.web.documented import also
 from shared.web.languages import Lang, language_of
 from shared.web.templates import Pages
 
@@ -47,7 +48,9 @@ def router(
     routes = APIRouter(prefix="/reporting", tags=["reporting"])
     reader = [Depends(_reader(public))]
 
-    @routes.get("/weeks", summary="Weeks that have figures, newest first (R11.2)", dependencies=reader)
+    @routes.get(
+        "/weeks", summary="Weeks that have figures, newest first (R11.2)", responses=also(401, 403), dependencies=reader
+    )
     async def weeks(
         limit: Annotated[int, Query(ge=1, le=520, description="How many weeks to look back.")] = 53,
     ) -> Weeks:
@@ -56,6 +59,7 @@ def router(
     @routes.get(
         "/weeks/{week}",
         summary="The figures of a week as they are now, with the id of the number that was issued of it (R11.2)",
+        responses=also(401, 403),
         dependencies=reader,
     )
     async def bulletin(week: Week) -> Bulletin:
@@ -67,6 +71,7 @@ def router(
     @routes.get(
         "/weeks/{week}/page",
         summary="《市长信箱工作周报》 of a week as a page to read or print (R11.2)",
+        responses=also(401, 403),
         dependencies=reader,
         response_class=HTMLResponse,
     )

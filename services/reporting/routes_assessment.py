@@ -216,7 +216,10 @@ def router(scores: Scores, clock: Clock, press: Press) -> APIRouter:  # noqa: PL
         return WhatIfView(scores=shown(period, asked, then, other), moved=moved)
 
     @routes.post(
-        "/assessments/{period}/issue", status_code=201, summary="发布考评 Freeze the scores of a period (R11.4)"
+        "/assessments/{period}/issue",
+        status_code=201,
+        responses={200: {"model": Issued, "description": "It was issued before"}},
+        summary="发布考评 Freeze the scores of a period (R11.4)",
     )
     async def issue(caller: Authenticated, period: PeriodName, response: Response) -> Issued:
         """Once, after its end: with the method, its hash, by whom and when. Asked again, it answers 200 with what was issued."""

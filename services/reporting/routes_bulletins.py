@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, datetime
 from functools import partial
-from typing import Annotated, Any, Final, Protocol
+from typing import Annotated, Final, Protocol
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import HTMLResponse, Response
@@ -17,6 +17,7 @@ from services.reporting.wording import WORDS, days
 from shared.printing.press import Press
 from shared.printing.sheet import MEDIA_TYPE
 from shared.security.tokens import says_who
+from shared.web.documented import also, file_of
 from shared.web.languages import Lang, language_of
 from shared.web.templates import Pages
 
@@ -68,10 +69,6 @@ KEPT: Final = 32
 MEDIA_TYPES: Final = {"pdf": "application/pdf", "xlsx": MEDIA_TYPE}
 
 
-def _file(media_type: str) -> dict[int | str, dict[str, Any]]:
-    return {200: {"content": {media_type: {"schema": {"type": "string", "format": "binary"}}}, "description": "File"}}
-
-
 def router(read: Read, listed: Listed, press: Press, pages: Pages, *, site: str) -> APIRouter:
     """Return the routes, to be given before those of `/reporting/issues/{id}`, which match these too.
 
@@ -83,7 +80,12 @@ def router(read: Read, listed: Listed, press: Press, pages: Pages, *, site: str)
     async def readable(request: Request, id: Id) -> IssueView:
         return await read(request, id)
 
-    @routes.get("/bulletins", summary="工作通报 Issued bulletins, a page (R11.2)", response_class=HTMLResponse)
+    @routes.get(
+        "/bulletins",
+        summary="工作通报 Issued bulletins, a page (R11.2)",
+        responses=also(401, 403),
+        response_class=HTMLResponse,
+    )
     async def all_of_them(request: Request, after: After = None, lang: Lang = "zh") -> HTMLResponse:
         found = await listed(request, after, PER_PAGE + 1)
         return pages.render(
@@ -97,6 +99,7 @@ def router(read: Read, listed: Listed, press: Press, pages: Pages, *, site: str)
     @routes.get(
         "/bulletins/{id}",
         summary="一期通报 An issued bulletin, a page to read or print (R11.2, R11.3)",
+        responses=also(401, 403),
         response_class=HTMLResponse,
     )
     async def page(found: Annotated[IssueView, Depends(readable)], lang: Lang = "zh") -> HTMLResponse:
@@ -122,7 +125,7 @@ def router(read: Read, listed: Listed, press: Press, pages: Pages, *, site: str)
         "/reporting/issues/{id}.pdf",
         summary="一期通报 An issued bulletin, on paper (R11.2, R11.3)",
         response_class=Response,
-        responses=_file("application/pdf"),
+        responses=file_of("application/pdf") | also(304, 401, 403),
     )
     async def on_paper(request: Request, found: Annotated[IssueView, Depends(readable)]) -> Response:
         link = f"{site}/bulletins/{found.id}" if site else ""
@@ -133,7 +136,7 @@ def router(read: Read, listed: Listed, press: Press, pages: Pages, *, site: str)
         "/reporting/issues/{id}.xlsx",
         summary="一期通报 The tables of an issued bulletin, a workbook (R11.2, R11.3)",
         response_class=Response,
-        responses=_file(MEDIA_TYPE),
+        responses=file_of(MEDIA_TYPE) | also(304, 401, 403),
     )
     async def as_workbook(request: Request, found: Annotated[IssueView, Depends(readable)]) -> Response:
         return await files.send(request, found, "xlsx", partial(xlsx, found))

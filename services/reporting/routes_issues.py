@@ -18,6 +18,7 @@ from shared.contracts.errors import NotFound
 from shared.directory import Directory
 from shared.security.rights import Relation
 from shared.security.tokens import Caller, authenticated
+from shared.web.documented import also
 from shared.web.paging import Page, decode_cursor, encode_cursor
 
 Id = Annotated[
@@ -118,7 +119,7 @@ class Reading:
 def add(routes: APIRouter, reading: Reading, issues: Issues) -> None:
     """Add the routes."""
 
-    @routes.get("/issues", summary="Issued bulletins, the last one first (R11.2, R11.3)")
+    @routes.get("/issues", responses=also(401, 403), summary="Issued bulletins, the last one first (R11.2, R11.3)")
     async def listed(
         request: Request,
         series: Series | None = None,
@@ -138,6 +139,7 @@ def add(routes: APIRouter, reading: Reading, issues: Issues) -> None:
     @routes.get(
         "/issues/{id}",
         response_model=IssueView,
+        responses=also(401, 403),
         summary="A bulletin as data: as it was issued, with its hash; before that a preview (R11.2, R11.3)",
     )
     async def issue(request: Request, id: Id) -> Response:
@@ -151,7 +153,11 @@ def add(routes: APIRouter, reading: Reading, issues: Issues) -> None:
             headers={"ETag": f'"{found.hash}"'},
         )
 
-    @routes.get("/issues/{id}/verification", summary="Whether a bulletin still is what was issued (R11.2)")
+    @routes.get(
+        "/issues/{id}/verification",
+        responses=also(401, 403),
+        summary="Whether a bulletin still is what was issued (R11.2)",
+    )
     async def verification(request: Request, id: Id) -> Verification:
         found = await reading.read(request, id)
         if isinstance(found, IssueView):

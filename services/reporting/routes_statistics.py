@@ -4,11 +4,12 @@ from datetime import datetime, timedelta
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Response
-from starlette.responses import HTMLResponse, PlainTextResponse
+from starlette.responses import HTMLResponse
 
 from services.reporting.drawing import HELPERS
 from services.reporting.statistics import Statistics, StatisticsView, table
 from shared.calendar.clock import Clock
+from shared.web.documented import file_of
 from shared.web.languages import Lang, Language, language_of
 from shared.web.templates import Pages
 
@@ -46,7 +47,10 @@ def router(statistics: Statistics, clock: Clock, pages: Pages) -> APIRouter:
         return await statistics.of(year, clock.now())
 
     @routes.get(
-        "/statistics.csv", summary="统计 Statistics for everybody, as a table (R10.4)", response_class=PlainTextResponse
+        "/statistics.csv",
+        summary="统计 Statistics for everybody, as a table (R10.4)",
+        response_class=Response,
+        responses=file_of("text/csv; charset=utf-8"),
     )
     async def csv(year: Year = None) -> Response:
         """UTF-8 with a mark at its beginning, by which spreadsheets know it; lines by month, domain, region and unit."""

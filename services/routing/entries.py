@@ -18,6 +18,7 @@ from shared.messaging.broker import Record
 from shared.messaging.letters import Letters
 from shared.messaging.parking import read
 from shared.messaging.patience import patiently
+from shared.messaging.salvage import salvage
 from shared.storage import Aggregates, DeleteOne, Index, Store, UpdateOne, insert_missing, translated
 from shared.text import grams
 
@@ -192,4 +193,8 @@ class Following:
         touched = dict.fromkeys(read(record, self.namespace).letter_id for record in records)
         async for attempt in patiently():
             with attempt:
-                await self.entries.refresh(letter_id for letter_id in touched if letter_id)
+                await salvage([one for one in touched if one], self.entries.refresh, _leave)
+
+
+async def _leave(_letter_id: str, _error: Exception) -> None:
+    """A letter whose entries cannot be made keeps those it has; its handling goes on."""

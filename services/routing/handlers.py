@@ -28,6 +28,7 @@ from shared.messaging.kafka import KafkaBroker, UnknownTopicOrPartitionError
 from shared.messaging.letters import Letters
 from shared.messaging.parking import Message, explain, read, strays
 from shared.messaging.patience import patiently
+from shared.messaging.salvage import salvage
 from shared.observability import metrics
 
 SOURCE: Final = "routing"
@@ -91,7 +92,8 @@ class Actions:
             await self.changes.knows(unit)  # a unit that was just added may ask before this process knows of it
         async for attempt in patiently():
             with attempt:
-                await self._handle([read(record, self.namespace) for record in records])
+                messages = [read(record, self.namespace) for record in records]
+                await salvage(messages, self._handle, self.letters.parking.aside_alone)
         label = metrics.topic_label(TOPIC + "any")
         metrics.message_handling_seconds.labels(SOURCE, label).observe(perf_counter() - started)
         metrics.message_batch_size.labels(SOURCE, label).observe(len(records))

@@ -8,6 +8,7 @@ After a crash between the two, the batch comes again and does the rest.
 A discarded letter's text is erased one day (R3.7): no entry holds text of the letter; `chain.py` says why its chain stays whole.
 """
 
+import logging
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -20,8 +21,11 @@ from services.routing.steps import Category, Record, record_of, types_in
 from shared.messaging.broker import Record as KafkaRecord
 from shared.messaging.parking import read
 from shared.messaging.patience import patiently
+from shared.messaging.salvage import salvage
 from shared.observability import metrics
 from shared.storage import Store, UpdateOne, insert_missing, translated
+
+log = logging.getLogger(__name__)
 
 HISTORY: Final = "history"
 HEADS: Final = "heads"
@@ -71,10 +75,17 @@ class History:
             return
         started = perf_counter()
         found = [record_of(read(record, self.namespace)) for record in records]
-        facts = [record for record in found if record is not None]
+        facts = [one for one in found if one is not None]
+        written = 0
+
+        async def record(some: Sequence[Record]) -> None:
+            nonlocal written
+            written += await self._record(some)
+
         async for attempt in patiently():
             with attempt:
-                written = await self._record(facts)
+                written = 0
+                await salvage(facts, record, _leave)
         metrics.message_handling_seconds.labels(SERVICE, LABEL).observe(perf_counter() - started)
         metrics.message_batch_size.labels(SERVICE, LABEL).observe(len(records))
         # What is no fact on any letter is parked by the services' own subscribers; here it only counts as skipped.
@@ -170,6 +181,11 @@ class History:
 
 
 # ── documents ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _leave(record: Record, _error: Exception) -> None:
+    """What cannot be written down is missing in the history, and `deploy.history verify` says so; all other letters' histories go on."""
+    log.error("a fact is missing in its letter's history", extra={"letter_id": record.fact.letter_id})
 
 
 def _key(letter_id: str, n: int) -> str:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, Field
@@ -20,6 +20,7 @@ from shared.directory.models import Closed, FormerName, NumberPrefix, Person
 from shared.messaging.kafka import NOT_SENT
 from shared.messaging.topics import TopicsRefused
 from shared.security.tokens import Authenticated, Caller
+from shared.web.documented import also
 from shared.web.etag import etag_of, expected_version
 from shared.web.problems import FieldError, Problem, ServiceUnavailable
 
@@ -200,14 +201,18 @@ def add_routes(router: APIRouter, office: Office) -> None:
         tree.get(code)
         return [HistoryLine(**change) for change in reversed(office.changes.live.history(code))]
 
-    @router.post("/directory/mailboxes", status_code=201, summary="增设信箱 Add a mailbox (R1.1)")
+    @router.post("/directory/mailboxes", status_code=201, responses=SOON, summary="增设信箱 Add a mailbox (R1.1)")
     async def added(caller: Authenticated, new: AddIn, response: Response) -> ChangedView:
         """For the duty office. Its topics are there when this returns, and letters can be sent to it; every problem is listed (R1.3)."""
         rights.ADD_MAILBOX.check(caller, {})
         code = str(new.entry.get("code"))
         return await changed(caller, response, code, new.reason, None, lambda now, why: add(now, new.entry, why))
 
-    @router.patch("/directory/mailboxes/{code}", summary="变更信箱 Rename a mailbox, change its staff … (R1.3)")
+    @router.patch(
+        "/directory/mailboxes/{code}",
+        responses=also(428),
+        summary="变更信箱 Rename a mailbox, change its staff … (R1.3)",
+    )
     async def altered(
         caller: Authenticated, code: Code, new: ChangeIn, response: Response, if_match: IfMatch = None
     ) -> ChangedView:
@@ -218,7 +223,11 @@ def add_routes(router: APIRouter, office: Office) -> None:
             caller, response, code, new.reason, if_match, lambda now, why: alter(now, code, new.entry, why)
         )
 
-    @router.post("/directory/mailboxes/{code}/close", summary="撤并信箱 Close or merge a mailbox (R1.1)")
+    @router.post(
+        "/directory/mailboxes/{code}/close",
+        responses=SOON | also(428),
+        summary="撤并信箱 Close or merge a mailbox (R1.1)",
+    )
     async def closed(
         caller: Authenticated, code: Code, end: CloseIn, response: Response, if_match: IfMatch = None
     ) -> ChangedView:
@@ -228,6 +237,11 @@ def add_routes(router: APIRouter, office: Office) -> None:
         return await changed(
             caller, response, code, end.reason, if_match, lambda now, why: close(now, code, end.successor, why)
         )
+
+
+SOON: Final[dict[int | str, dict[str, Any]]] = {
+    202: {"model": ChangedView, "description": "It is decided; this process does not know of it yet"}
+}
 
 
 def _refused(error: DirectoryError) -> Problem:

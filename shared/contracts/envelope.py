@@ -4,7 +4,8 @@ Two extension attributes: `seq`, the count of facts that this source has publish
 `traceparent`.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid5
@@ -16,6 +17,10 @@ _NAMESPACE = UUID("5f0f6f0e-9d3c-5b0e-8a55-7a1f5d0f2c11")
 
 CONTENT_TYPE = "application/json"
 MAX_SEQ = 1_000_000
+LONGEST = 200
+"""Characters of an id, a type or a source."""
+LETTER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+"""What a letter's id can be; in practice it is a UUID."""
 
 
 class BadEnvelope(Exception):
@@ -76,20 +81,27 @@ def pack(
     return Outgoing(id, topic, letter_id, headers, message.model_dump_json().encode())
 
 
-def attributes(headers: Mapping[str, str] | Iterable[tuple[str, bytes]]) -> Attributes:
+def attributes(headers: Mapping[str, str] | Collection[tuple[str, bytes | None]]) -> Attributes:
     """Read the envelope.
 
     Raises:
-        BadEnvelope: a header is missing, is not UTF-8 or has a value that it cannot have.
+        BadEnvelope: a header is missing, comes twice, is not UTF-8 or has a value that it cannot have.
     """
     try:
-        found = dict(headers) if isinstance(headers, Mapping) else {name: value.decode() for name, value in headers}
+        if isinstance(headers, Mapping):
+            found = dict(headers)
+        else:
+            found = {name: (value or b"").decode() for name, value in headers}
+            if len(found) != len(headers):
+                raise BadEnvelope(f"the header {_twice(name for name, _ in headers)} comes twice: which one is meant?")
         if found.get("ce_specversion") != "1.0":
             raise BadEnvelope(f"ce_specversion is {found.get('ce_specversion')!r}, must be '1.0'")
         source = found["ce_source"]
         seq = int(found.get("ce_seq", "0"))
         if not 0 <= seq <= MAX_SEQ:
             raise BadEnvelope(f"ce_seq is {seq}, must be 0 to {MAX_SEQ}")
+        if max(map(len, (found["ce_id"], found["ce_type"], source))) > LONGEST:
+            raise BadEnvelope(f"ce_id, ce_type or ce_source has more than {LONGEST} characters")
         return Attributes(
             id=found["ce_id"],
             type=found["ce_type"],
@@ -102,3 +114,8 @@ def attributes(headers: Mapping[str, str] | Iterable[tuple[str, bytes]]) -> Attr
         raise BadEnvelope(f"the header {missing.args[0]} is missing (CloudEvents 1.0, Kafka binding)") from missing
     except (UnicodeDecodeError, ValueError) as wrong:
         raise BadEnvelope(f"a header cannot be read: {wrong}") from wrong
+
+
+def _twice(names: Iterable[str]) -> str:
+    seen: set[str] = set()
+    return next((name for name in names if name in seen or seen.add(name)), "")[:LONGEST]  # type: ignore[func-returns-value]

@@ -3,7 +3,7 @@
 The English terms are the ones of the regulation's table «Who is who»; `label` gives the Chinese one for pages and slips.
 """
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -13,11 +13,16 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 def _aware(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("a time must say its zone, e.g. 2026-03-02T09:00:00+08:00")
+    if not EARLIEST <= moment < LATEST:
+        raise ValueError(f"a time must lie between {EARLIEST.year} and {LATEST.year}")
     return moment
 
 
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(3000, 1, 1, tzinfo=UTC)
+"""No letter is of another time, and whoever computes with a moment need not think of the ends of the calendar."""
 Moment = Annotated[datetime, AfterValidator(_aware)]
-"""An aware point in time; stored in UTC with millisecond precision."""
+"""An aware point in time between `EARLIEST` and `LATEST`; stored in UTC with millisecond precision."""
 
 
 class Value(BaseModel):

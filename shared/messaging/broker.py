@@ -9,6 +9,7 @@ What is set here and why (each default below was tried and lost or looped messag
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from typing import Any, TypeAlias
@@ -20,6 +21,8 @@ from faststream.kafka.message import KafkaAckableMessage
 from faststream.message import StreamMessage
 
 from shared.messaging.repairs import repair
+
+log = logging.getLogger(__name__)
 
 Record: TypeAlias = ConsumerRecord
 
@@ -127,7 +130,13 @@ def subscribe(
     @subscriber
     async def consume(records: Any) -> None:
         began = monotonic()
-        await handler(records)
+        try:
+            await handler(records)
+        except Exception as error:
+            log.exception(
+                "a batch could not be handled; it comes again", extra={"topic": records[0].topic}, exc_info=error
+            )
+            raise
         rest = pace - (monotonic() - began)
         if rest > 0 and len(records) < max_records:
             await asyncio.sleep(rest)

@@ -22,6 +22,8 @@ from shared.messaging.kafka import UnknownTopicOrPartitionError
 log = logging.getLogger(__name__)
 
 DIRECTORY = "directory"
+SOURCE = "routing"
+OURS = "xinxiang."
 POLL_SECONDS = 0.01
 
 
@@ -104,14 +106,27 @@ class DirectoryChanges:
         for record in records:
             try:
                 facts.append(_read(record))
-            except (BadEnvelope, UnknownMessageType, ValidationError) as error:
+            except UnknownMessageType as error:
+                # a newer release's change: without it, all that follows is uncertain
                 log.exception("a change of the directory cannot be read", extra={"offset": record.offset})
                 self.live.unreadable(f"directory/{record.partition}/{record.offset}", error)
+            except (BadEnvelope, ValidationError) as error:
+                # no release will ever read it, so it is no change for anybody; had it been one, its number would be missed
+                log.exception(
+                    "what is on the directory's topic is no change of it",
+                    extra={"offset": record.offset},
+                    exc_info=error,
+                )
         self.live.take(facts)
 
 
 def _read(record: Record) -> DirectoryFact:
-    fact = parse(attributes(record.headers).type, record.value or b"")
+    envelope = attributes(record.headers)
+    if envelope.source != SOURCE:
+        raise BadEnvelope(f"only {SOURCE} changes the directory, not {envelope.source[:64]!r}")
+    if not envelope.type.startswith(OURS):
+        raise BadEnvelope(f"{envelope.type[:64]!r} is no message of ours")
+    fact = parse(envelope.type, record.value or b"")
     if not isinstance(fact, DirectoryFact):
         raise BadEnvelope(f"{type(fact).__name__} is no change of the directory")
     return fact

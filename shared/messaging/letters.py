@@ -28,6 +28,7 @@ from shared.messaging.desk import Command, Desk
 from shared.messaging.outbox import Outbox
 from shared.messaging.parking import Message, Parking, Queue, Why, explain, read, strays
 from shared.messaging.patience import Conflict, patiently
+from shared.messaging.salvage import salvage
 from shared.observability import metrics
 from shared.observability.tracing import current_traceparent, span
 from shared.storage import Aggregates, Change, Stored
@@ -335,7 +336,11 @@ class Letters(Generic[State]):
             with attempt:
                 if attempt.retry_state.attempt_number > 1:
                     metrics.messages_total.labels(self.domain.source, LETTERS, "retried").inc(len(records))
-                await self._handle([read(record, self.namespace) for record in records], live=live)
+                await salvage(
+                    [read(record, self.namespace) for record in records],
+                    partial(self._handle, live=live),
+                    self.parking.aside,
+                )
         metrics.message_handling_seconds.labels(self.domain.source, LETTERS).observe(perf_counter() - started)
         metrics.message_batch_size.labels(self.domain.source, LETTERS).observe(len(records))
 
@@ -410,8 +415,7 @@ class Letters(Generic[State]):
             return "duplicate"
         if head is None or self._passes(head, message, expected):
             if envelope.seq > expected:
-                message.why = Why.GAP
-                message.error = f"fact {envelope.seq} of {envelope.source} came, {expected} has not"
+                message.why, message.error = Why.GAP, _gap(envelope, expected)
                 queue.items.append(message)
                 return "waiting"
             if not self._apply(work, message, queue, live=live):
@@ -466,8 +470,11 @@ class Letters(Generic[State]):
             elif head.why is Why.FAILED:
                 return
             elif envelope.seq > expected:
-                head.why = Why.GAP
-                return
+                filling = _filling(queue, envelope.source, expected)
+                if filling is None:
+                    head.why, head.error = Why.GAP, _gap(envelope, expected)
+                    return
+                queue.items.insert(0, queue.items.pop(filling))
             elif self._apply(work, head, queue, live=live):
                 del queue.items[0]
             else:
@@ -520,3 +527,15 @@ class Letters(Generic[State]):
         if not isinstance(fact, Fact) or fact.letter_id != envelope.subject:
             raise BadEnvelope(f"{envelope.type} is not a fact on the letter that its envelope names")
         return fact
+
+
+def _gap(envelope: Attributes, expected: int) -> str:
+    return f"fact {envelope.seq} of {envelope.source} came, {expected} has not"
+
+
+def _filling(queue: Queue, source: str, seq: int) -> int | None:
+    """Where in a queue the fact stands that its head waits for: facts may have come in any order."""
+    for place, waiting in enumerate(queue.items):
+        if waiting.envelope is not None and (waiting.envelope.source, waiting.envelope.seq) == (source, seq):
+            return place
+    return None

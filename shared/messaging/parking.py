@@ -20,8 +20,8 @@ import orjson
 from faststream.kafka import KafkaBroker
 from pydantic import ValidationError
 
-from shared.contracts.envelope import Attributes, BadEnvelope, attributes
-from shared.messaging.broker import Record
+from shared.contracts.envelope import LETTER_ID, Attributes, BadEnvelope, attributes
+from shared.messaging.broker import MAX_MESSAGE_BYTES, Record
 from shared.observability import metrics
 from shared.storage import DeleteOne, Index, ReplaceOne, Store, translated
 
@@ -31,6 +31,9 @@ WAITING = "waiting"
 """The collection of what waits."""
 DECIDED = ("replayat", "replayby", "replaywhy")
 """Headers of a replay or drop that say when, by whom and why it was decided."""
+LONGEST_RECORD = MAX_MESSAGE_BYTES - 50_000
+"""Bytes of a record on the parked topic, with room for its key and what the broker adds."""
+LONGEST_KEY = 1_000
 _REPLAY = frozenset({"replayof", "replaydrop", *DECIDED})
 
 
@@ -83,19 +86,23 @@ def read(record: Record, namespace: str) -> Message:
     key = (record.key or b"").decode(errors="replace")
     headers = tuple((name, value or b"") for name, value in record.headers)
     replay = {name: value.decode(errors="replace") for name, value in headers if name in _REPLAY}
+    topic = record.topic.removeprefix(namespace)
     message = Message(
-        topic=record.topic.removeprefix(namespace),
+        topic=topic,
         partition=record.partition,
         offset=record.offset,
         key=key,
         headers=headers,
         value=record.value or b"",
-        replay_of=replay.get("replayof", ""),
+        # of another topic's messages nobody decides here, whatever a message says
+        replay_of=origin if (origin := replay.get("replayof", "")).startswith(f"{topic}/") else "",
         drop=replay.get("replaydrop") == "true",
     )
     try:
         envelope = attributes(headers)
-        if envelope.subject == key:
+        if not LETTER_ID.fullmatch(envelope.subject):
+            message.error = f"ce_subject is no letter id ({envelope.subject[:64]!r})"
+        elif envelope.subject == key:
             message.envelope = envelope
         else:
             message.error = f"the key is not the letter id that ce_subject names ({envelope.subject[:64]!r})"
@@ -227,11 +234,24 @@ class Parking:
                 # in one order for everybody, so that two replicas never wait for each other
                 await self.collection.bulk_write([writes[origin] for origin in sorted(writes)], ordered=False)
 
+    async def aside(self, message: Message, error: Exception) -> None:
+        """Park one fact that could not be handled at all; later ones of its letter queue behind it."""
+        queue = (await self.queues([message.letter_id])).get(message.letter_id) or Queue()
+        if message.origin not in queue.stored:
+            queue.fail(message, *explain(error))
+            queue.items.append(message)
+            await self.keep({message.letter_id: queue})
+
+    async def aside_alone(self, message: Message, error: Exception) -> None:
+        """Park one message that could not be handled at all and that no other waits for."""
+        message.error, message.stack = explain(error)
+        await self.keep({"": strays([message])[0]})
+
     async def _record(self, message: Message) -> None:
         await self.broker.publish(
             record_of(message, self.service, datetime.now(UTC)),
             topic=self.namespace + self.topic,
-            key=message.key.encode(),
+            key=message.key.encode()[:LONGEST_KEY],
             headers={"content-type": "application/json"},
         )
 
@@ -255,19 +275,29 @@ class Parking:
 
 
 def record_of(message: Message, service: str, at: datetime) -> bytes:
-    """Return what is written to the parked topic: error, stack and origin, and the message itself for the replay."""
-    return orjson.dumps(
-        {
+    """Return what is written to the parked topic: error, stack and origin, and the message itself for a reader.
+
+    A message that would make the record too long for the broker is cut and marked `cut`; whole it is in the store and at its origin.
+    """
+
+    def record(value: int | None, header: int | None, headers: int | None) -> bytes:
+        known = {
             "service": service,
             "at": at.isoformat(timespec="milliseconds"),
             "origin": message.origin,
             "letter_id": message.letter_id,
             "error": message.error,
             "stack": message.stack,
-            "headers": {name: value.decode(errors="backslashreplace") for name, value in message.headers},
-            "value": message.value.decode(errors="backslashreplace"),
+            "headers": {
+                name[:header]: text[:header].decode(errors="backslashreplace")
+                for name, text in message.headers[:headers]
+            },
+            "value": message.value[:value].decode(errors="backslashreplace"),
         }
-    )
+        return orjson.dumps(known if value is None else known | {"cut": True})
+
+    whole = record(None, None, None)
+    return whole if len(whole) <= LONGEST_RECORD else record(100_000, 1_000, 20)
 
 
 def in_place_of(

@@ -1,4 +1,4 @@
-"""Three repairs of aiokafka 0.14, each for something that was seen when a broker went away. Try them again when the pin moves.
+"""Repairs of aiokafka 0.14, each for something that was seen to happen. Try them again when the pin moves. When a broker went away:
 
 1. *Calm.* While a partition has no leader, consumers and producers ask for metadata again at once: thousands of times a second, each
    time with two lines in the log. Here they wait a moment, with jitter.
@@ -7,6 +7,10 @@
    one batch for each partition; whoever adds to a full one is refused after `request_timeout_ms`.
 3. *A new start.* Should sequence numbers be out of order all the same, the producer takes a new id and counts from the beginning, as
    Kafka's own client does. The refused batch fails and is sent again by whoever keeps it (outbox, citizen).
+
+And when somebody sent a header whose name is no UTF-8:
+
+4. *Lenience.* See `lenient.py`.
 """
 
 import asyncio
@@ -18,6 +22,8 @@ from aiokafka.errors import OutOfOrderSequenceNumber, UnknownProducerId
 from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.producer.sender import SendProduceReqHandler
 from aiokafka.producer.transaction_manager import NO_PRODUCER_EPOCH, NO_PRODUCER_ID, PidAndEpoch
+
+from shared.messaging.lenient import read_any_header_name
 
 CALM_SECONDS = 0.4
 """About how long to wait before asking again who leads a partition."""
@@ -54,6 +60,7 @@ def _retry_or_start_anew(handler: Any, error: Any, batch: Any) -> bool:
 
 def repair() -> None:
     """Put the repairs in place, for every client of this process; again: nothing changes."""
+    read_any_header_name()
     AIOKafkaClient._metadata_update = _ask_calmly  # noqa: SLF001
     MessageBatch.expired = _never_expired
     SendProduceReqHandler._can_retry = _retry_or_start_anew  # noqa: SLF001

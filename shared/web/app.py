@@ -16,8 +16,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from shared.observability.metrics import metrics_page
+from shared.web.documented import document_problems
 from shared.web.edge import Edge
-from shared.web.problems import MEDIA_TYPE, install_problem_handlers
+from shared.web.problems import install_problem_handlers
 from shared.web.templates import Pages
 
 BODY_LIMIT = 128 * 1024
@@ -93,7 +94,7 @@ def create_app(
         app.router.routes.extend(router.routes)
     app.include_router(_own_routes(readiness))
     app.mount("/static", _Static(directory=Path(__file__).parent / "static"), name="static")
-    _document_problems(app)
+    document_problems(app)
     return app
 
 
@@ -147,58 +148,3 @@ class _Static(StaticFiles):
                 "public, max-age=31536000, immutable" if lasting else "public, max-age=60"
             )
         return response
-
-
-_PROBLEM_SCHEMA: dict[str, Any] = {
-    "title": "Problem",
-    "description": "RFC 9457 problem details.",
-    "type": "object",
-    "required": ["type", "title", "status"],
-    "properties": {
-        "type": {"type": "string", "description": "The kind of problem, `/problems/<slug>`."},
-        "title": {"type": "string", "description": "The kind of problem in Chinese and English."},
-        "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "What was wrong and what to do."},
-        "rule": {"type": "string", "description": "The rule of the regulation, such as R4.2."},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["field", "message"],
-                "properties": {
-                    "field": {"type": "string", "description": "JSON pointer into the body, or `query:<name>`."},
-                    "message": {"type": "string"},
-                    "message_en": {"type": "string"},
-                    "rule": {"type": "string"},
-                },
-            },
-        },
-    },
-}
-
-
-def _document_problems(app: FastAPI) -> None:
-    """Make ``app.openapi()`` say that errors are problems, and give inlined body definitions their place among the components."""
-    generate = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = generate()
-        schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        if "Problem" in schemas:
-            return document
-        schemas["Problem"] = _PROBLEM_SCHEMA
-        problem = {
-            "description": "问题 / Problem",
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        }
-        for path in document.get("paths", {}).values():
-            for operation in path.values():
-                operation["responses"].pop("422", None)
-                operation["responses"]["default"] = problem
-                for content in operation.get("requestBody", {}).get("content", {}).values():
-                    schemas.update(content.get("schema", {}).pop("$defs", {}))
-        for unused in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(unused, None)
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]

@@ -20,6 +20,7 @@ from tests.bench import (
     clerks,
     clocks,
     delay,
+    fuzz,
     growth,
     journeys,
     lists,
@@ -55,9 +56,10 @@ MEASUREMENTS: dict[str, Callable[[Town], Awaitable[list[Result]]]] = {
     "growth": growth.measure,
     "spike": spike.measure,
     "soak": soak.measure,
+    "fuzz": fuzz.measure,
 }
 """Name → measurement, in the order in which they are made."""
-LONG = ("growth", "spike", "soak")
+LONG = ("growth", "spike", "soak", "fuzz")
 """Half an hour to two hours each: made only where they are asked for by name."""
 
 

@@ -62,7 +62,7 @@ class City:
                 found = await service.letters.aggregates.get_many(of_letter)
                 for letter_id, its in of_letter.items():
                     seen = found[letter_id].seen if letter_id in found else {}
-                    assert all(seen.get(source, 0) >= seq for source, seq in _followed(service, its).items())
+                    assert all(seen.get(source, 0) >= seq for source, seq in followed(service, its).items())
             return True
 
         await eventually(all_there, 60)
@@ -177,7 +177,7 @@ class City:
         return f"{path}/{code}{'' if 'entry' in change else '/close'}", change, added.headers["ETag"]
 
 
-def _followed(service: Service, facts: list[Fact]) -> dict[str, int]:
+def followed(service: Service, facts: list[Fact]) -> dict[str, int]:
     """Source → the seq of its last fact on a letter that a service follows."""
     seqs: dict[str, int] = defaultdict(int)
     last: dict[str, int] = {}
@@ -224,7 +224,7 @@ async def test_r10_2_an_endpoint_without_a_right_is_named_with_what_to_do() -> N
 async def test_r10_2_nobody_gets_through_but_whom_the_table_lets(world: World) -> None:
     table = rows()
     async with city_of(world) as city:
-        await _through_the_front_door(city)
+        await through_the_front_door(city)
         letters: dict[Row, list[Letter]] = {row: [city.letter() for _ in range(max(1, _copies(row)))] for row in table}
         by_stage: dict[str, list[Letter]] = defaultdict(list)
         for row, of_row in letters.items():
@@ -280,7 +280,7 @@ async def _allowances(city: City, row: Row, letters: list[Letter]) -> list[str]:
     ]
 
 
-async def _through_the_front_door(city: City) -> None:
+async def through_the_front_door(city: City) -> None:
     """A letter with an attachment, for its receipt and its file."""
     table = {row.name: row for row in rows()}
     letter = city.letter()

@@ -361,7 +361,10 @@ async def test_live_ready_and_metrics_are_served(client, missing):
 
 async def test_the_openapi_document_says_that_errors_are_problems(client):
     document = (await client.get("/openapi.json")).json()
-    assert set(document["paths"]["/intake/letters"]["post"]["responses"]) == {"202", "default"}
+    responses = document["paths"]["/intake/letters"]["post"]["responses"]
+    assert set(responses) == {"202", "400", "404", "409", "413", "415", "422", "503"}
+    assert "application/problem+json" in responses["422"]["content"]
+    assert responses["503"]["headers"]["Retry-After"]["required"]
     lean = document["paths"]["/intake/lean"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert lean["properties"]["nature"]["$ref"] == "#/components/schemas/Nature"
     references = set(re.findall(r'"#/components/schemas/(\w+)"', str(document).replace("'", '"')))
