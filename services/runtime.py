@@ -20,6 +20,7 @@ from shared.contracts.errors import BadInput, RuleBroken, Stale
 from shared.directory import Directory, DirectoryError, LiveDirectory, UnknownEntry, load_directory
 from shared.messaging.broker import BatchHandler, lag_of, make_broker
 from shared.messaging.changes import DirectoryChanges
+from shared.messaging.connection import said_of, why_refused
 from shared.messaging.kafka import KafkaBroker, KafkaError, UnknownTopicOrPartitionError
 from shared.messaging.outbox import Outbox
 from shared.messaging.parking import Parking
@@ -68,7 +69,7 @@ class Kit:
         """The directory's changes while running (R1.1)."""
         file = self.settings.directory_file
         live = LiveDirectory(load_directory(file), str(file))
-        return DirectoryChanges(self.settings.kafka_bootstrap, self.namespace, live)
+        return DirectoryChanges(self.settings.kafka, self.namespace, live)
 
     @property
     def directory(self) -> Directory:
@@ -138,7 +139,7 @@ class Service:
     @classmethod
     def new(cls, name: str, kit: Kit) -> "Service":
         """Make a service with its broker, outbox and parking."""
-        broker = make_broker(kit.settings.kafka_bootstrap, f"xinxiang-{name}")
+        broker = make_broker(kit.settings.kafka, f"xinxiang-{name}")
         return cls(
             name=name,
             kit=kit,
@@ -184,9 +185,12 @@ class Service:
                 await asyncio.sleep(LONGEST_START_PAUSE_SECONDS)
             except (StoreUnavailable, KafkaError, OSError) as error:
                 part = "store" if isinstance(error, StoreUnavailable) else "kafka"
-                reason = str(error) if isinstance(error, UnknownTopicOrPartitionError) else type(error).__name__
+                reason = await self._reason(error)
                 self.waits_for[part] = f"{reason}: trying again"
-                log.warning("an engine is away; the service starts when it is back", extra={"name_of_setting": part})
+                log.warning(
+                    "an engine is away or refuses; the service starts when it is back or lets it in",
+                    extra={"name_of_setting": part, "refusal": reason},
+                )
                 with suppress(Exception):
                     await self.broker.stop()
                 await asyncio.sleep(pause)
@@ -233,7 +237,17 @@ class Service:
         return None
 
     async def _kafka_alive(self) -> str | None:
-        return None if await self.broker.ping(timeout=3) else "the broker does not answer"
+        if await self.broker.ping(timeout=3):
+            return None
+        return await why_refused(self.kit.settings.kafka) or "the broker does not answer"
+
+    async def _reason(self, error: Exception) -> str:
+        if isinstance(error, UnknownTopicOrPartitionError):
+            return str(error)
+        if isinstance(error, StoreUnavailable):
+            return type(error).__name__
+        kafka = self.kit.settings.kafka
+        return said_of(error, kafka) or await why_refused(kafka) or type(error).__name__
 
     async def _directory_right(self) -> str | None:
         wrong = self.kit.changes.live.wrong

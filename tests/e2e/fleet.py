@@ -31,11 +31,12 @@ class Run:
     log: Path
     environment: dict[str, str]
     process: "subprocess.Popen[bytes] | None" = None
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
         """Where it answers."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Start the process; returns at once."""
@@ -108,7 +109,7 @@ class Fleet:
 
     def __post_init__(self) -> None:
         environment = self.world.environment() | {"SWEEP_SECONDS": "0.3"}
-        ports = _free_ports(len(NAMES) * self.replicas)
+        ports = free_ports(len(NAMES) * self.replicas)
         for replica in range(self.replicas):
             for name in NAMES:
                 log = self.folder / f"{name}-{replica}.log"
@@ -148,7 +149,7 @@ class Fleet:
         return City(urls, self.world.keys, self.world.kit().directory, timeout=20)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports that nobody has, outside of those that the system gives to clients."""
     found: list[int] = []
     for port in SystemRandom().sample(FREE_RANGE, k=len(FREE_RANGE)):
