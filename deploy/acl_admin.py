@@ -99,7 +99,8 @@ class _Users(Request[_UsersAsked]):
     API_KEY = 50
 
     def build(self, request_struct_class: type[_UsersAsked]) -> _UsersAsked:
-        return request_struct_class(None, {})
+        # No name means all. Null means the same, but then Kafka 4.1.1 does not answer those whom it refuses.
+        return request_struct_class([], {})
 
 
 class _Alter(Request[_AlterAsked]):
@@ -160,7 +161,7 @@ class Authority:
 
     async def set_passwords(self, passwords: Mapping[str, str]) -> None:
         """Make users, or change their passwords; connections that are open stay so."""
-        rows = []
+        rows: list[Any] = []
         for user, password in passwords.items():
             salt = secrets.token_bytes(24)
             salted = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, ITERATIONS)

@@ -185,7 +185,7 @@ async def _run(given: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _why(settings: Settings, error: KafkaError) -> str:
-    return said_of(error, settings.kafka) or await why_refused(settings.kafka) or f"{type(error).__name__} {error}"
+    return await why_refused(settings.kafka) or said_of(error, settings.kafka) or f"{type(error).__name__} {error}"
 
 
 def main(arguments: list[str] | None = None) -> int:

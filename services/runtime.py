@@ -247,7 +247,7 @@ class Service:
         if isinstance(error, StoreUnavailable):
             return type(error).__name__
         kafka = self.kit.settings.kafka
-        return said_of(error, kafka) or await why_refused(kafka) or type(error).__name__
+        return await why_refused(kafka) or said_of(error, kafka) or type(error).__name__
 
     async def _directory_right(self) -> str | None:
         wrong = self.kit.changes.live.wrong

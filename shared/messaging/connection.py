@@ -128,24 +128,31 @@ async def why_refused(kafka: Kafka) -> str:
     connection = connection_of(kafka)
     options = client_options(connection)
     brokers = options.pop("bootstrap_servers")
+    closed = (
+        "the broker closes the connection before it answers: does its port speak "
+        f"KAFKA_SECURITY_PROTOCOL {connection.protocol}?"
+    )
     found = ""
     for broker in brokers:
         host, _, port = broker.rpartition(":")
         try:
             made = await create_conn(host, int(port), request_timeout_ms=LOOK_MS, **options)
         except (KafkaError, OSError) as error:
-            found = found or said_of(error, connection)
+            found = found or said_of(error, connection) or (closed if isinstance(error, _CLOSED) else "")
         else:
             try:
                 # Versions are told to anybody: a broker that wants a password closes the connection at the next question.
                 await made.send(MetadataRequest([]))
             except (KafkaError, OSError) as error:
-                found = found or said_of(error, connection)
+                found = found or said_of(error, connection) or closed
             else:
                 return ""
             finally:
                 made.close()
     return found
+
+
+_CLOSED = (KafkaConnectionError, CorrelationIdError, ConnectionResetError)
 
 
 def said_of(error: BaseException, connection: Connection) -> str:
@@ -190,24 +197,11 @@ def _no_tls(error: BaseException, connection: Connection) -> str:
     )
 
 
-def _nobody(_: BaseException, _connection: Connection) -> str:
-    return ""
-
-
-def _closed(_: BaseException, connection: Connection) -> str:
-    return (
-        "the broker closes the connection before it answers: does its port speak "
-        f"KAFKA_SECURITY_PROTOCOL {connection.protocol}?"
-    )
-
-
 _SAID: tuple[tuple[tuple[type[BaseException], ...], Callable[[BaseException, Connection], str]], ...] = (
     ((TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError), _no_right),
     ((UnsupportedSaslMechanismError, IllegalSaslStateError), _no_mechanism),
     ((AuthenticationFailedError, SaslAuthenticationFailed), _wrong_password),
     ((ssl.SSLCertVerificationError,), _not_trusted),
     ((ssl.SSLError,), _no_tls),
-    ((ConnectionRefusedError, TimeoutError), _nobody),
-    ((KafkaConnectionError, CorrelationIdError, ConnectionResetError), _closed),
 )
 """The first that fits says it."""

@@ -114,7 +114,8 @@ class Follower:
         metadata = await consumer._client.fetch_all_metadata()  # noqa: SLF001
         if not metadata.partitions_for_topic(self.topic):
             raise UnknownTopicOrPartitionError(
-                f"the topic {self.topic} is missing; make it: python -m deploy.topics apply"
+                f"the topic {self.topic} is missing, or this Kafka user may not read it: "
+                "python -m deploy.topics apply, python -m deploy.acls check"
             )
 
     async def _follow(self) -> None:
