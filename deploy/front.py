@@ -36,7 +36,7 @@ def service_of(path: str) -> str:
 
 
 def front(urls: Mapping[str, str], transport: httpx.AsyncBaseTransport | None = None) -> Starlette:
-    """Return the application; `urls`: service → base URL. Services that speak HTTPS are trusted by whom the system trusts, or SSL_CERT_FILE."""
+    """Return the application; `urls`: service → base URL. Of services that speak HTTPS, `SSL_CERT_FILE` names who signed."""
 
     @asynccontextmanager
     async def opened(app: Starlette) -> AsyncIterator[None]:

@@ -70,7 +70,7 @@ async def decide(
     message = await parking(settings, store, service).get(origin)
     if message is None:
         raise NotParked(f"{service} has no parked message {origin}; `list` shows what there is")
-    if message.why is not Why.FAILED:
+    if message.why not in {Why.FAILED, Why.NEWER}:
         raise NotParked(f"{origin} only waits behind another message of its letter; replay or drop that one first")
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     body, kept = in_place_of(message, value=value, headers=headers, drop=drop, decided=(now, by, reason))

@@ -29,7 +29,7 @@ from shared.observability import metrics
 from shared.observability.logs import service_context
 from shared.printing.press import Press
 from shared.security.tokens import TokenSettings, TokenVerifier
-from shared.storage import Store, StoreUnavailable
+from shared.storage import NewerDocument, Store, StoreUnavailable
 from shared.web.app import create_app
 from shared.web.etag import StaleVersion
 from shared.web.problems import FieldError, Problem, ServiceUnavailable, problem_response
@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 MEASURE_EVERY_SECONDS = 10
 PING_EVERY_SECONDS = 2
+TAKE_UP_EVERY_SECONDS = 2
+"""Between two looks at what waits for a newer release."""
 LONGEST_START_PAUSE_SECONDS = 5
 STOP_SECONDS = 8
 """For what is in hand at the end, after the web server took up to `GRACE_SECONDS`: with what Python needs to leave, under 15 s."""
@@ -165,6 +167,8 @@ class Service:
         tasks = [
             asyncio.create_task(self._repeat(n, j, self.kit.settings.sweep_seconds)) for n, j in self.sweeps.items()
         ]
+        take_up = self._repeat("take up", self.letters.take_up, TAKE_UP_EVERY_SECONDS)
+        tasks.append(asyncio.create_task(take_up, name=f"{self.name} take up"))
         tasks.append(asyncio.create_task(self._repeat("measure", self._measure, MEASURE_EVERY_SECONDS)))
         tasks.append(asyncio.create_task(self._repeat("ping", self._ping, PING_EVERY_SECONDS)))
         self._tasks += tasks
@@ -325,6 +329,7 @@ def application(services: Sequence[Service], kit: Kit) -> FastAPI:
     app.add_exception_handler(UnknownEntry, _on_unknown_entry)
     app.add_exception_handler(Stale, _on_stale)
     app.add_exception_handler(StoreUnavailable, _on_store_away)
+    app.add_exception_handler(NewerDocument, _on_newer)
     app.add_exception_handler(Conflict, _on_conflict)
     return app
 
@@ -359,6 +364,12 @@ async def _on_stale(_: Request, error: Exception) -> Response:
 
 async def _on_store_away(_request: Request, _error: Exception) -> Response:
     return problem_response(ServiceUnavailable("the document store"))
+
+
+async def _on_newer(_request: Request, _error: Exception) -> Response:
+    return problem_response(
+        ServiceUnavailable("a process of the newer release, which this service is being upgraded to,", 1)
+    )
 
 
 async def _on_conflict(_request: Request, _error: Exception) -> Response:

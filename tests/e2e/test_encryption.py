@@ -1,4 +1,4 @@
-"""Every hop is encrypted, by settings alone: people to services, services to Kafka and the store, the store's front to PostgreSQL, traces to
+"""Every hop is encrypted, by settings alone: people to services, services to Kafka and store, the store's front to PostgreSQL, traces to
 their collector, units to Kafka. Who does not trust the authority, or speaks in the clear, is refused.
 
 That letters go their whole way like this is shown in `test_credentials.py`, on the same engines.
