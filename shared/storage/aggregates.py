@@ -129,8 +129,9 @@ class Aggregates(Generic[State]):
         if schema > self.schema:
             raise NewerDocument(document["_id"], schema)
         raw = document.get("state")
-        for older in range(schema, self.schema) if raw is not None else ():
-            raw = self.lift[older](raw)
+        if raw is not None:
+            for older in range(schema, self.schema):
+                raw = self.lift[older](raw)
         return Stored(
             id=document["_id"],
             version=document["version"],

@@ -32,6 +32,8 @@ class Run:
     environment: dict[str, str]
     process: "subprocess.Popen[bytes] | None" = None
     scheme: str = "http"
+    module: tuple[str, ...] = ("services",)
+    """What is run: this release, or one that a test makes of it."""
 
     @property
     def url(self) -> str:
@@ -42,7 +44,7 @@ class Run:
         """Start the process; returns at once."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "services", self.service],
+                [sys.executable, "-m", *self.module, self.service],
                 cwd=ROOT,
                 env=os.environ | self.environment | {"PORT": str(self.port)},
                 stdin=subprocess.DEVNULL,
