@@ -18,7 +18,7 @@ from time import perf_counter
 from types import MappingProxyType
 from typing import Any, Generic, Protocol, TypeVar
 
-from shared.contracts.catalogue import BY_TYPE, UnknownMessageType, is_newer, name_of, parse, types_of
+from shared.contracts.catalogue import BY_TYPE, UnknownMessageType, is_newer, name_of, parse
 from shared.contracts.envelope import Attributes, BadEnvelope, Outgoing, event_id, pack
 from shared.contracts.errors import Stale
 from shared.contracts.facts import Fact
@@ -154,8 +154,7 @@ class Letters(Generic[State]):
 
     def __post_init__(self) -> None:
         self.outbox.attach(self.aggregates)
-        self._of_interest = types_of(self.domain.on)
-        self._names = {name_of(fact) for fact in self.domain.on}
+        self._of_interest = {name_of(fact) for fact in self.domain.on}
         self._taken_up = ""
         self._desk: Desk[State] = Desk(self._serve)
 
@@ -548,10 +547,8 @@ class Letters(Generic[State]):
             raise BadEnvelope("the header ce_seq is missing; every fact on `letters` is counted")
         if model is not None and getattr(model, "source", "") != envelope.source:
             raise BadEnvelope(f"{envelope.type} is no fact of {envelope.source!r}")
-        if model is not None and envelope.type not in self._of_interest:
+        if (model is not None or is_newer(envelope.type)) and envelope.type.split(".")[1] not in self._of_interest:
             return None
-        if model is None and is_newer(envelope.type) and envelope.type.split(".")[1] not in self._names:
-            return None  # as its older versions
         fact = parse(envelope.type, value)
         if not isinstance(fact, Fact) or fact.letter_id != envelope.subject:
             raise BadEnvelope(f"{envelope.type} is not a fact on the letter that its envelope names")

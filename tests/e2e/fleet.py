@@ -19,7 +19,7 @@ from services import NAMES
 from tests.conftest import World, eventually
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 60
+START_SECONDS = 120
 
 
 @dataclass

@@ -120,6 +120,9 @@ async def test_traces_go_out_over_https(guarded: Guarded, tmp_path: Path) -> Non
                 "OTEL_EXPORTER_OTLP_ENDPOINT": f"https://127.0.0.1:{collector}",
                 "OTEL_EXPORTER_OTLP_CERTIFICATE": str(guarded.certificate.ca_file),
                 "OTEL_BSP_SCHEDULE_DELAY": "200",
+                # where these are set, they win
+                "REQUESTS_CA_BUNDLE": "",
+                "CURL_CA_BUNDLE": "",
             },
             scheme="https",
         )

@@ -7,28 +7,28 @@ It differs from this release as a real one could, in three ways:
 - deadline keeps its documents by schema 2: what was `clocks` is `timers`. Documents of schema 1 are lifted as they are read.
 """
 
+import importlib
 import runpy
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from pydantic import Field
 
-from services.deadline import repository as deadline
-from services.deadline.state import ON as DEADLINE
-from services.intake.state import ON as INTAKE
-from services.publication.state import ON as PUBLICATION
-from services.reporting.domain import ON as REPORTING
-from services.routing import domain as routing
-from services.routing.state import ON as ROUTING
-from services.routing.steps import STEPS
 from shared.contracts import catalogue
 from shared.contracts.facts import Fact, HandoffCollected
 from shared.storage import Aggregates
 
 COUNTER = "一号窗口"
 UNKNOWN = "未记"
+TABLES = {
+    "intake": ("services.intake.state:ON",),
+    "routing": ("services.routing.state:ON", "services.routing.steps:STEPS"),
+    "deadline": ("services.deadline.state:ON",),
+    "publication": (),
+    "reporting": ("services.reporting.domain:ON",),
+}
+"""Where a service's code names the fact: there it names the newest version."""
 
 
 class HandoffCollectedV2(HandoffCollected):
@@ -54,27 +54,37 @@ def clocks(state: dict[str, Any]) -> dict[str, Any]:
     return {("clocks" if name == "timers" else name): value for name, value in state.items()}
 
 
-def install() -> None:
-    """Make this process one of the next release."""
+def install(service: str) -> None:
+    """Make this process, which will be this service, one of the next release."""
     HandoffCollected.upgrade = lifted  # type: ignore[attr-defined]
     catalogue.BY_TYPE[catalogue.type_name(HandoffCollectedV2)] = HandoffCollectedV2
     catalogue.TYPE_OF[HandoffCollectedV2] = catalogue.type_name(HandoffCollectedV2)
-    tables: Sequence[Any] = (DEADLINE, INTAKE, PUBLICATION, REPORTING, ROUTING, STEPS)
-    for table in tables:
-        if HandoffCollected in table:
-            table[HandoffCollectedV2] = table.pop(HandoffCollected)
+    for place in TABLES[service]:
+        module, _, name = place.partition(":")
+        table = getattr(importlib.import_module(module), name)
+        table[HandoffCollectedV2] = table.pop(HandoffCollected)
+    if service == "routing":
+        _write_version_2()
+    if service == "deadline":
+        _keep_schema_2()
 
-    collect = routing.collect
+
+def _write_version_2() -> None:
+    domain: Any = importlib.import_module("services.routing.domain")
+    collect = domain.collect
 
     def at_a_counter(*given: Any) -> list[Fact]:
         return [HandoffCollectedV2(**fact.model_dump(), counter=COUNTER) for fact in collect(*given)]
 
-    routing.collect = at_a_counter  # type: ignore[assignment]
+    domain.collect = at_a_counter
 
-    letters = deadline.letters
+
+def _keep_schema_2() -> None:
+    repository: Any = importlib.import_module("services.deadline.repository")
+    letters = repository.letters
 
     def by_schema_2(*given: Any) -> Aggregates[Any]:
-        made = letters(*given)
+        made: Aggregates[Any] = letters(*given)
         return replace(
             made,
             schema=2,
@@ -83,10 +93,10 @@ def install() -> None:
             load=lambda raw: made.load(clocks(raw)),
         )
 
-    deadline.letters = by_schema_2  # type: ignore[assignment]
+    repository.letters = by_schema_2
 
 
 if __name__ == "__main__":
-    install()
     del sys.argv[0]
+    install(sys.argv[-1])
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
