@@ -1,7 +1,6 @@
 """The one list of all messages: which topic carries which types, in which version."""
 
 import re
-from collections.abc import Iterable
 from typing import Final
 
 from shared.contracts import actions, directory, facts, mailbox, submissions
@@ -131,12 +130,6 @@ BY_TYPE: Final[dict[str, type[Value]]] = {type_name(model): model for models in 
 """CloudEvents type → model, for every version that can still be read."""
 
 TYPE_OF: Final[dict[type[Value], str]] = {model: name for name, model in BY_TYPE.items()}
-
-
-def types_of(models: Iterable[type[Value]]) -> set[str]:
-    """Return the CloudEvents types of these messages, older versions included, which `parse` lifts to the newest."""
-    names = {name_of(model) for model in models}
-    return {name for name, model in BY_TYPE.items() if name_of(model) in names}
 
 
 _TYPE: Final = re.compile(r"xinxiang\.([A-Za-z]{1,60})\.v([1-9]\d{0,3})")

@@ -24,7 +24,7 @@ UNKNOWN = "未记"
 TABLES = {
     "intake": ("services.intake.state:ON",),
     "routing": ("services.routing.state:ON", "services.routing.steps:STEPS"),
-    "deadline": ("services.deadline.state:ON",),
+    "deadline": (),
     "publication": (),
     "reporting": ("services.reporting.domain:ON",),
 }
