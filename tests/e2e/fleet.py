@@ -111,7 +111,7 @@ class Fleet:
 
     def __post_init__(self) -> None:
         environment = self.world.environment() | {"SWEEP_SECONDS": "0.3"}
-        ports = free_ports(len(NAMES) * self.replicas)
+        ports = _free_ports(len(NAMES) * self.replicas)
         for replica in range(self.replicas):
             for name in NAMES:
                 log = self.folder / f"{name}-{replica}.log"
@@ -151,7 +151,7 @@ class Fleet:
         return City(urls, self.world.keys, self.world.kit().directory, timeout=20)
 
 
-def free_ports(count: int) -> list[int]:
+def _free_ports(count: int) -> list[int]:
     """Ports that nobody has, outside of those that the system gives to clients."""
     found: list[int] = []
     for port in SystemRandom().sample(FREE_RANGE, k=len(FREE_RANGE)):
