@@ -9,6 +9,7 @@ What is set here and why (each default below was tried and lost or looped messag
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from typing import Any, TypeAlias
@@ -21,6 +22,8 @@ from faststream.message import StreamMessage
 
 from shared.messaging.connection import Kafka, broker_options
 from shared.messaging.repairs import repair
+
+log = logging.getLogger(__name__)
 
 Record: TypeAlias = ConsumerRecord
 
@@ -128,7 +131,12 @@ def subscribe(
     @subscriber
     async def consume(records: Any) -> None:
         began = monotonic()
-        await handler(records)
+        try:
+            await handler(records)
+        except Exception as error:
+            # The batch comes again, which by itself nobody would notice.
+            log.warning("a batch failed; it comes again", extra={"group": group}, exc_info=error)
+            raise
         rest = pace - (monotonic() - began)
         if rest > 0 and len(records) < max_records:
             await asyncio.sleep(rest)

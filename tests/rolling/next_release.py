@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from shared.contracts import catalogue
+from shared.contracts.actions import CollectLetter
 from shared.contracts.facts import Fact, HandoffCollected
 from shared.storage import Aggregates
 
@@ -77,6 +78,8 @@ def _write_version_2() -> None:
         return [HandoffCollectedV2(**fact.model_dump(), counter=COUNTER) for fact in collect(*given)]
 
     domain.collect = at_a_counter
+    use_cases = importlib.import_module("services.routing.actions").USE_CASES
+    use_cases[CollectLetter] = use_cases[CollectLetter]._replace(fact=HandoffCollectedV2)
 
 
 def _keep_schema_2() -> None:
