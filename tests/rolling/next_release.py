@@ -78,6 +78,8 @@ def _write_version_2() -> None:
         return [HandoffCollectedV2(**fact.model_dump(), counter=COUNTER) for fact in collect(*given)]
 
     domain.collect = at_a_counter
+    moves = importlib.import_module("services.routing.moves").MOVES
+    moves[HandoffCollectedV2] = moves[HandoffCollected]
     use_cases = importlib.import_module("services.routing.actions").USE_CASES
     use_cases[CollectLetter] = use_cases[CollectLetter]._replace(fact=HandoffCollectedV2)
 
