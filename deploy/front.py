@@ -5,6 +5,7 @@ Answers are passed on as they come, never kept; a service that is away is a 503 
 """
 
 import argparse
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -35,12 +36,15 @@ def service_of(path: str) -> str:
 
 
 def front(urls: Mapping[str, str], transport: httpx.AsyncBaseTransport | None = None) -> Starlette:
-    """Return the application; `urls`: service → base URL."""
+    """Return the application; `urls`: service → base URL. Of services that speak HTTPS, `SSL_CERT_FILE` names who signed."""
 
     @asynccontextmanager
     async def opened(app: Starlette) -> AsyncIterator[None]:
         limits = httpx.Limits(max_connections=200)
-        async with httpx.AsyncClient(limits=limits, timeout=30, trust_env=False, transport=transport) as client:
+        trusted = ssl.create_default_context()
+        async with httpx.AsyncClient(
+            limits=limits, timeout=30, trust_env=False, transport=transport, verify=trusted
+        ) as client:
             app.state.client = client
             yield
 
@@ -53,7 +57,10 @@ def front(urls: Mapping[str, str], transport: httpx.AsyncBaseTransport | None = 
         came_from = request.client.host if request.client else "unknown"
         forwarded = ", ".join([*request.headers.getlist("x-forwarded-for"), came_from])
         headers = [pair for pair in headers if pair[0] not in (b"x-forwarded-for", b"x-forwarded-proto")]
-        headers += [(b"x-forwarded-for", forwarded.encode("latin-1")), (b"x-forwarded-proto", b"http")]
+        headers += [
+            (b"x-forwarded-for", forwarded.encode("latin-1")),
+            (b"x-forwarded-proto", request.url.scheme.encode()),
+        ]
         has_body = "content-length" in request.headers or "transfer-encoding" in request.headers
         asked = client.build_request(
             request.method, target, headers=headers, content=request.stream() if has_body else None
@@ -86,8 +93,19 @@ def main() -> None:
     parser.add_argument(
         "--first-port", type=int, default=8101, help="intake's port; the other services have the next four"
     )
+    parser.add_argument("--https", action="store_true", help="the services speak HTTPS; SSL_CERT_FILE: who signed")
+    parser.add_argument("--cert-file", help="this address's own certificate and its chain (PEM): it speaks HTTPS")
+    parser.add_argument("--key-file", help="its private key (PEM)")
     asked = parser.parse_args()
-    uvicorn.run(front(addresses(asked.first_port)), host="127.0.0.1", port=asked.port, log_level="warning")
+    urls = addresses(asked.first_port, scheme="https" if asked.https else "http")
+    uvicorn.run(
+        front(urls),
+        host="127.0.0.1",
+        port=asked.port,
+        log_level="warning",
+        ssl_certfile=asked.cert_file,
+        ssl_keyfile=asked.key_file,
+    )
 
 
 if __name__ == "__main__":

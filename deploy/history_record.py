@@ -15,6 +15,7 @@ from services.routing.history import PART
 from services.routing.repository import SERVICE
 from services.routing.steps import record_of
 from services.settings import Settings
+from shared.messaging.connection import client_options
 from shared.messaging.kafka import partition_of, read_from_start
 from shared.messaging.letters import LETTERS
 from shared.messaging.parking import read
@@ -52,7 +53,7 @@ class Topic:
             NoSuchTopic: there is none of that name.
             KafkaError: the broker does not answer.
         """
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.kafka_bootstrap.split(","))
+        admin = AIOKafkaAdminClient(**client_options(self.settings.kafka))
         await admin.start()
         try:
             described = (await admin.describe_topics([self.name]))[0]
@@ -103,7 +104,7 @@ class Layout:
             KafkaError: the broker does not answer.
         """
         settings = self.topic.settings
-        async for records, _ in read_from_start(settings.kafka_bootstrap, self.topic.name, BATCH, self.next):
+        async for records, _ in read_from_start(settings.kafka, self.topic.name, BATCH, self.next):
             facts = []
             for record in records:
                 self.next[record.partition] = record.offset + 1

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 from services import NAMES
 from services.settings import Settings, load_settings
 from shared.messaging.broker import make_broker
+from shared.messaging.connection import client_options
 from shared.messaging.parking import Message, Parking, Why, in_place_of
 from shared.storage import Store, StoreUnavailable
 
@@ -27,7 +28,7 @@ class NotParked(Exception):
 
 def parking(settings: Settings, store: Store, service: str) -> Parking:
     """Return the waiting messages of one service."""
-    return Parking(store, make_broker(settings.kafka_bootstrap, "xinxiang-parked"), service, settings.namespace)
+    return Parking(store, make_broker(settings.kafka, "xinxiang-parked"), service, settings.namespace)
 
 
 async def listed(settings: Settings, store: Store, services: tuple[str, ...]) -> list[tuple[str, Message]]:
@@ -69,14 +70,12 @@ async def decide(
     message = await parking(settings, store, service).get(origin)
     if message is None:
         raise NotParked(f"{service} has no parked message {origin}; `list` shows what there is")
-    if message.why is not Why.FAILED:
+    if message.why not in {Why.FAILED, Why.NEWER}:
         raise NotParked(f"{origin} only waits behind another message of its letter; replay or drop that one first")
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     body, kept = in_place_of(message, value=value, headers=headers, drop=drop, decided=(now, by, reason))
     key = kept.get("ce_subject", message.key) if headers else message.key
-    producer = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka_bootstrap.split(","), acks="all", enable_idempotence=True
-    )
+    producer = AIOKafkaProducer(**client_options(settings.kafka), acks="all", enable_idempotence=True)
     await producer.start()
     try:
         await producer.send_and_wait(

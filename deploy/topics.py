@@ -19,6 +19,7 @@ from services import NAMES
 from services.runtime import Kit
 from services.settings import Settings, load_settings
 from shared.messaging import topics as shared_topics
+from shared.messaging.connection import Kafka, client_options
 from shared.messaging.topics import DAY_MS, Topic, TopicsRefused
 
 DECLARED = Path(__file__).with_name("topics.yaml")
@@ -39,14 +40,14 @@ def declared(namespace: str, codes: Iterable[str], *, brokers: int = 1, file: Pa
     return shared_topics.declared(file, namespace, codes, NAMES, brokers=brokers)
 
 
-async def apply(bootstrap: str, namespace: str, codes: Iterable[str]) -> tuple[int, int]:
+async def apply(kafka: Kafka, namespace: str, codes: Iterable[str]) -> tuple[int, int]:
     """Create what is missing and correct what differs; return (created, changed).
 
     Raises:
         TopicsRefused: a topic has another number of partitions than declared.
         KafkaError: the broker does not answer.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap.split(","), request_timeout_ms=60_000)
+    admin = AIOKafkaAdminClient(**client_options(kafka), request_timeout_ms=60_000)
     await admin.start()
     try:
         cluster = await admin.describe_cluster()
@@ -75,11 +76,11 @@ async def mailbox_codes(settings: Settings) -> list[str]:
     return [mailbox.code for mailbox in kit.directory.mailboxes()]
 
 
-async def remove(bootstrap: str, namespace: str) -> int:
+async def remove(kafka: Kafka, namespace: str) -> int:
     """Delete all topics and consumer groups of a namespace (never of the empty one); return how many topics."""
     if not namespace:
         raise TopicsRefused("only the topics of a namespace can be deleted")
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap.split(","))
+    admin = AIOKafkaAdminClient(**client_options(kafka))
     await admin.start()
     try:
         names = [name for name in await admin.list_topics() if name.startswith(namespace)]
@@ -142,7 +143,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 async def _apply(settings: Settings) -> tuple[int, int]:
-    return await apply(settings.kafka_bootstrap, settings.namespace, await mailbox_codes(settings))
+    return await apply(settings.kafka, settings.namespace, await mailbox_codes(settings))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import uvicorn
 from services import NAMES
 from services.runtime import GRACE_SECONDS, Kit, Service, application
 from services.settings import WrongSettings, load_settings
+from services.wires import server_tls
 from shared.directory import DirectoryError
 from shared.observability.logs import configure_logging
 from shared.observability.tracing import configure_tracing, shutdown_tracing
@@ -56,6 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     _spare_the_collector()
+    tls = server_tls(settings)
     port = PORTS[chosen] if settings.port is None else settings.port
     signal.signal(signal.SIGTERM, _leave)
     try:
@@ -66,6 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
             loop="uvloop",
             timeout_graceful_shutdown=GRACE_SECONDS,
             **server_options(chosen),
+            ssl_context_factory=None if tls is None else lambda *_: tls,
         )
     except _Left:
         pass

@@ -62,7 +62,7 @@ async def rebuild(service: Service, *, force: bool = False, tell: Any = None) ->
 async def _read_all(service: Service, tell: Any) -> int:
     read = 0
     settings = service.kit.settings
-    async for records, total in read_from_start(settings.kafka_bootstrap, settings.namespace + "letters", BATCH):
+    async for records, total in read_from_start(settings.kafka, settings.namespace + "letters", BATCH):
         await service.replay(records)
         read += len(records)
         if tell:

@@ -22,6 +22,7 @@ from shared.contracts.errors import BadInput, RuleBroken, Stale
 from shared.directory import Directory, DirectoryError, LiveDirectory, UnknownEntry, load_directory
 from shared.messaging.broker import BatchHandler, make_broker, places_of
 from shared.messaging.changes import DirectoryChanges
+from shared.messaging.connection import said_of, why_refused
 from shared.messaging.kafka import KafkaBroker, KafkaError, UnknownTopicOrPartitionError
 from shared.messaging.outbox import Outbox
 from shared.messaging.parking import WAITING, Parking
@@ -35,7 +36,7 @@ from shared.security.routes_sign_in import router as sign_in_router
 from shared.security.sign_in import SignIn, SignInFirst
 from shared.security.sign_in_settings import SignInSettings
 from shared.security.tokens import TokenSettings
-from shared.storage import Store, StoreUnavailable
+from shared.storage import NewerDocument, Store, StoreUnavailable
 from shared.storage.generations import LOOK_EVERY_SECONDS
 from shared.web.app import create_app
 from shared.web.etag import StaleVersion
@@ -47,6 +48,8 @@ log = logging.getLogger(__name__)
 PING_EVERY_SECONDS = 2
 PLACES_SECONDS = 5
 """How long the broker may take to say where partitions end."""
+TAKE_UP_EVERY_SECONDS = 2
+"""Between two looks at what waits for a newer release."""
 LONGEST_START_PAUSE_SECONDS = 5
 STOP_SECONDS = 8
 """For what is in hand at the end, after the web server took up to `GRACE_SECONDS`: with what Python needs to leave, under 15 s."""
@@ -77,7 +80,7 @@ class Kit:
         """The directory's changes while running (R1.1)."""
         file = self.settings.directory_file
         live = LiveDirectory(load_directory(file), str(file))
-        return DirectoryChanges(self.settings.kafka_bootstrap, self.namespace, live)
+        return DirectoryChanges(self.settings.kafka, self.namespace, live)
 
     @property
     def directory(self) -> Directory:
@@ -161,7 +164,7 @@ class Service:
     @classmethod
     def new(cls, name: str, kit: Kit) -> "Service":
         """Make a service with its broker, outbox and parking."""
-        broker = make_broker(kit.settings.kafka_bootstrap, f"xinxiang-{name}")
+        broker = make_broker(kit.settings.kafka, f"xinxiang-{name}")
         return cls(
             name=name,
             kit=kit,
@@ -201,6 +204,8 @@ class Service:
         measure_seconds = self.kit.settings.measure_seconds
         tasks.append(asyncio.create_task(self._repeat("measure", self._measure, measure_seconds)))
         tasks.append(asyncio.create_task(self._repeat("lag", self._measure_lag, measure_seconds)))
+        take_up = self._repeat("take up", self.letters.take_up, TAKE_UP_EVERY_SECONDS)
+        tasks.append(asyncio.create_task(take_up, name=f"{self.name} take up"))
         tasks.append(asyncio.create_task(self._repeat("ping", self._ping, PING_EVERY_SECONDS)))
         self._tasks += tasks
 
@@ -231,10 +236,13 @@ class Service:
                 await asyncio.sleep(LONGEST_START_PAUSE_SECONDS)
             except (StoreUnavailable, KafkaError, OSError) as error:
                 part = "store" if isinstance(error, StoreUnavailable) else "kafka"
-                reason = str(error) if isinstance(error, UnknownTopicOrPartitionError) else type(error).__name__
+                reason = await self._reason(error)
                 self.waits_for[part] = f"{reason}: trying again"
                 metrics.engine_up.labels(self.name, part).set(0)
-                log.warning("an engine is away; the service starts when it is back", extra={"name_of_setting": part})
+                log.warning(
+                    "an engine is away or refuses; the service starts when it is back or lets it in",
+                    extra={"name_of_setting": part, "refusal": reason},
+                )
                 with suppress(Exception):
                     await self.broker.stop()
                 await asyncio.sleep(pause)
@@ -287,7 +295,17 @@ class Service:
         return None
 
     async def _kafka_alive(self) -> str | None:
-        return None if await self.broker.ping(timeout=3) else "the broker does not answer"
+        if await self.broker.ping(timeout=3):
+            return None
+        return await why_refused(self.kit.settings.kafka) or "the broker does not answer"
+
+    async def _reason(self, error: Exception) -> str:
+        if isinstance(error, UnknownTopicOrPartitionError):
+            return str(error)
+        if isinstance(error, StoreUnavailable):
+            return type(error).__name__
+        kafka = self.kit.settings.kafka
+        return await why_refused(kafka) or said_of(error, kafka) or type(error).__name__
 
     async def _directory_right(self) -> str | None:
         wrong = self.kit.changes.live.wrong
@@ -387,6 +405,7 @@ def application(services: Sequence[Service], kit: Kit) -> FastAPI:
     app.add_exception_handler(UnknownEntry, _on_unknown_entry)
     app.add_exception_handler(Stale, _on_stale)
     app.add_exception_handler(StoreUnavailable, _on_store_away)
+    app.add_exception_handler(NewerDocument, _on_newer)
     app.add_exception_handler(Conflict, _on_conflict)
     return app
 
@@ -421,6 +440,12 @@ async def _on_stale(_: Request, error: Exception) -> Response:
 
 async def _on_store_away(_request: Request, _error: Exception) -> Response:
     return problem_response(ServiceUnavailable("the document store"))
+
+
+async def _on_newer(_request: Request, _error: Exception) -> Response:
+    return problem_response(
+        ServiceUnavailable("a process of the newer release, which this service is being upgraded to,", 1)
+    )
 
 
 async def _on_conflict(_request: Request, _error: Exception) -> Response:

@@ -1,6 +1,7 @@
 """Settings, all from the environment; a wrong one is refused at start with its name and what it may be."""
 
 from datetime import time, timedelta
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -8,6 +9,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from services.wires import kafka_of, refuse_wrong_wires
+from shared.messaging.connection import Connection
 from shared.security.sign_in_settings import SignInSettings
 from shared.security.tokens import TokenSettings
 
@@ -52,8 +55,28 @@ class Settings(BaseSettings):
     """PROFILE: `production` refuses at start all that is for demonstrations, and makes the built-in token command refuse to work."""
     kafka_bootstrap: Annotated[str, Field(pattern=r"^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$")] = "127.0.0.1:19092"
     """KAFKA_BOOTSTRAP: host:port of one or more brokers, separated by commas."""
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """KAFKA_SECURITY_PROTOCOL: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL; SSL means encrypted, SASL with user and password."""
+    kafka_sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
+    """KAFKA_SASL_MECHANISM: SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN."""
+    kafka_username: str = ""
+    """KAFKA_USERNAME: the Kafka user, where SASL asks for one."""
+    kafka_password: SecretStr = SecretStr("")
+    """KAFKA_PASSWORD: its password."""
+    kafka_password_file: Path | None = None
+    """KAFKA_PASSWORD_FILE: or a file that holds nothing but the password, as secrets are mounted."""
+    kafka_ca_file: Path | None = None
+    """KAFKA_CA_FILE: certificates (PEM) of who may have signed the brokers'; none: those that the system trusts."""
+    kafka_cert_file: Path | None = None
+    """KAFKA_CERT_FILE: this client's certificate (PEM), where brokers ask for one; with KAFKA_KEY_FILE."""
+    kafka_key_file: Path | None = None
+    """KAFKA_KEY_FILE: the private key (PEM, no passphrase) of KAFKA_CERT_FILE."""
+    tls_cert_file: Path | None = None
+    """TLS_CERT_FILE: the service's certificate and its chain (PEM): it then speaks HTTPS only, TLS 1.2 or later; with TLS_KEY_FILE."""
+    tls_key_file: Path | None = None
+    """TLS_KEY_FILE: the private key (PEM, no passphrase) of TLS_CERT_FILE."""
     mongo_url: Annotated[str, Field(pattern=r"^mongodb(\+srv)?://.+")] = "mongodb://127.0.0.1:17017/"
-    """MONGO_URL: address of the document store."""
+    """MONGO_URL: address of the document store, with user, password and `tls=true&tlsCAFile=…` where it asks for them."""
     namespace: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9-]{0,30}-)?$")] = ""
     """NAMESPACE: prefix, ending in `-`, of topics, consumer groups and databases, where engines are shared. Empty: none."""
     directory_file: Path = SAMPLE
@@ -155,6 +178,11 @@ class Settings(BaseSettings):
     hsts: bool = False
     """HSTS: whether browsers come over HTTPS only and may be told so for a year, also where no trusted proxy says it."""
 
+    @property
+    def kafka(self) -> Connection:
+        """How Kafka is reached."""
+        return kafka_of(self)
+
     def hours(self) -> tuple[time, time]:
         """Return when working hours begin and end, Asia/Shanghai.
 
@@ -195,7 +223,7 @@ def load_settings(*, serving: bool = False) -> Settings:
     """
     lines: list[str] = []
     settings = _read(Settings, lines)
-    for check in (settings.secret, settings.hours) if settings else ():
+    for check in (settings.secret, settings.hours, partial(refuse_wrong_wires, settings)) if settings else ():
         try:
             check()
         except ValueError as error:

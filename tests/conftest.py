@@ -26,6 +26,7 @@ from shared.contracts.catalogue import parse
 from shared.contracts.envelope import Outgoing, attributes, event_id, pack
 from shared.contracts.facts import Fact
 from shared.contracts.types import Value
+from shared.messaging.connection import client_options
 from shared.security.issue import ensure_keys, issue_token
 
 DATA = Path(__file__).parent / "data"
@@ -149,7 +150,7 @@ class World:
 
     async def send(self, *messages: Outgoing) -> None:
         """Put messages on their topics, in this order."""
-        producer = AIOKafkaProducer(bootstrap_servers=self.settings.kafka_bootstrap, acks="all")
+        producer = AIOKafkaProducer(**client_options(self.settings.kafka), acks="all")
         try:
             await producer.start()
             sent = [
@@ -175,7 +176,7 @@ class World:
         code = topic.partition(".")[2]  # of a mailbox's topic; it may have been added while the test runs
         count = next(t.partitions for t in topics.declared(self.namespace, [code]) if t.name == name)
         partitions = [TopicPartition(name, partition) for partition in range(count)]
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.settings.kafka_bootstrap, auto_offset_reset="earliest")
+        consumer = AIOKafkaConsumer(**client_options(self.settings.kafka), auto_offset_reset="earliest")
         await consumer.start()
         try:
             consumer.assign(partitions)
@@ -205,7 +206,9 @@ class World:
 
 
 @asynccontextmanager
-async def new_world(urls: Urls, keys: Path, folder: Path) -> AsyncIterator[World]:
+async def new_world(
+    urls: Urls, keys: Path, folder: Path, make: type[World] = World, **changes: Any
+) -> AsyncIterator[World]:
     """Topics and databases of a test's own, thrown away at its end; the clock stands at Monday 2026-03-02 09:30 and runs."""
     clock_file = folder / "clock.json"
     settings = Settings(
@@ -216,17 +219,18 @@ async def new_world(urls: Urls, keys: Path, folder: Path) -> AsyncIterator[World
         clock_file=clock_file,
         sweep_seconds=0.05,
         bulletin_public=True,
+        **changes,
     )
-    made = World(settings, clock_file, keys)
+    made = make(settings, clock_file, keys)
     made.move_clock(MONDAY)
     kit = made.kit()
     codes = [mailbox.code for mailbox in kit.directory.mailboxes()]
-    await topics.apply(settings.kafka_bootstrap, settings.namespace, codes)
+    await topics.apply(settings.kafka, settings.namespace, codes)
     yield made
     for name in NAMES:
         await kit.store.drop(name)
     kit.store.close()
-    await topics.remove(settings.kafka_bootstrap, settings.namespace)
+    await topics.remove(settings.kafka, settings.namespace)
 
 
 @pytest.fixture

@@ -125,9 +125,9 @@ class Demo:
         heard = [f"mailbox.{mailbox.code}" for mailbox in directory.mailboxes()]
         async with (
             City(services.urls, self.keys, directory, patience=PATIENCE_SECONDS) as city,
-            Listener(given.kafka_bootstrap, given.namespace, heard) as listener,
+            Listener(given.kafka, given.namespace, heard) as listener,
         ):
-            story = Story(city, listener, given.kafka_bootstrap, given.namespace, self.clock_file, self.state_file)
+            story = Story(city, listener, given.kafka, given.namespace, self.clock_file, self.state_file)
             if known is None:
                 return await journey.run(story)
             story.load(known)

@@ -54,9 +54,9 @@ class Away(Exception):
     """A service could not be reached, or the connection broke before its answer."""
 
 
-def addresses(first_port: int, host: str = "127.0.0.1") -> dict[str, str]:
+def addresses(first_port: int, host: str = "127.0.0.1", scheme: str = "http") -> dict[str, str]:
     """Return the base URL of each of the five services, on consecutive ports."""
-    return {name: f"http://{host}:{first_port + position}" for position, name in enumerate(NAMES)}
+    return {name: f"{scheme}://{host}:{first_port + position}" for position, name in enumerate(NAMES)}
 
 
 def one_address(origin: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from deploy.engines import EngineError
 from services import NAMES
 from services.settings import Settings
 from shared.directory import load_directory
+from shared.messaging.connection import client_options
 from shared.storage import Store
 
 GONE_LOOKS = 150
@@ -28,7 +29,7 @@ async def prepare(settings: Settings, *, interrupted: bool, finished: bool) -> s
     if interrupted:
         await _forget(settings, codes)
         forgotten = "; what an interrupted run had left is forgotten"
-    created, changed = await topics.apply(settings.kafka_bootstrap, settings.namespace, codes)
+    created, changed = await topics.apply(settings.kafka, settings.namespace, codes)
     if not finished and not interrupted and await _letters(settings):
         raise EngineError(
             f"{settings.kafka_bootstrap} holds letters already, and they are not the demonstration's. `make reset` forgets them; "
@@ -39,7 +40,7 @@ async def prepare(settings: Settings, *, interrupted: bool, finished: bool) -> s
 
 async def _letters(settings: Settings) -> int:
     """Return how many messages are on `submissions` and `letters`."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap.split(","))
+    consumer = AIOKafkaConsumer(**client_options(settings.kafka))
     await consumer.start()
     try:
         declared = [t for t in topics.declared("", ()) if t.name in ("submissions", "letters")]
@@ -56,7 +57,7 @@ async def _forget(settings: Settings, codes: Sequence[str]) -> None:
         await store.drop(name)
     store.close()
     names = {topic.name for topic in topics.declared(settings.namespace, codes)}
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap.split(","))
+    admin = AIOKafkaAdminClient(**client_options(settings.kafka))
     await admin.start()
     try:
         present = names & set(await admin.list_topics())

@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from shared.contracts.catalogue import parse
 from shared.contracts.envelope import attributes
 from shared.contracts.types import Value
+from shared.messaging.connection import Kafka, client_options
 
 T = TypeVar("T", bound=Value)
 
@@ -35,11 +36,11 @@ class Heard:
 class Listener:
     """Reads topics without a group, so that nobody else's reading is disturbed; keeps each message once by its id."""
 
-    def __init__(self, bootstrap: str, namespace: str, topics: Iterable[str]) -> None:
+    def __init__(self, kafka: Kafka, namespace: str, topics: Iterable[str]) -> None:
         self._namespace = namespace
         self._partitions = [TopicPartition(namespace + topic, 0) for topic in topics]
         self._consumer: Any = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap.split(","), auto_offset_reset="earliest", fetch_max_wait_ms=50
+            **client_options(kafka), auto_offset_reset="earliest", fetch_max_wait_ms=50
         )
         self._heard: dict[tuple[str, str], Heard] = {}
         self._more = asyncio.Event()

@@ -17,6 +17,7 @@ from deploy.demo.listener import Listener
 from shared.calendar.clock import Clock, write_clock_file
 from shared.calendar.zone import SHANGHAI
 from shared.contracts.types import Value
+from shared.messaging.connection import Kafka
 
 SCREENING_RATE = 120.0
 """Simulated seconds per second while people work: two minutes pass in a second."""
@@ -103,7 +104,7 @@ class Story:
 
     city: City
     listener: Listener
-    bootstrap: str
+    kafka: Kafka
     namespace: str
     clock_file: Path
     state_file: Path

@@ -18,6 +18,7 @@ from deploy.demo.steps_letters import all_of, refused
 from shared.contracts.actions import CollectLetter
 from shared.contracts.envelope import pack
 from shared.contracts.mailbox import ActionDone, ActionRefused, AssignmentArrived, ContactDisclosed, ReplyArrived
+from shared.messaging.connection import client_options
 
 REPLIES = Path("deploy/sample/replies.jsonl")
 AT_ONCE_SECONDS = 5.0
@@ -130,7 +131,7 @@ async def system_answers(story: Story) -> None:
         time=story.now,
         traceparent="",
     )
-    producer: Any = AIOKafkaProducer(bootstrap_servers=story.bootstrap.split(","), enable_idempotence=True)
+    producer: Any = AIOKafkaProducer(**client_options(story.kafka), enable_idempotence=True)
     await producer.start()
     try:
         headers = [(name, value.encode()) for name, value in message.headers.items()]

@@ -4,12 +4,12 @@
 
 It collects each assignment at once, drafts the reply when that is done, has it approved by another person, and logs what was refused and
 why. It knows nothing of the services but these two topics. Each action's id follows from the letter and the move, so a message that comes
-twice, or a restart at any moment, asks for nothing twice. `KAFKA_BOOTSTRAP` and `NAMESPACE` as for the services.
+twice, or a restart at any moment, asks for nothing twice. `NAMESPACE` and
+`KAFKA_…` as for the services, with the credentials of the unit where the broker asks for some.
 """
 
 import asyncio
 import json
-import os
 import signal
 import sys
 from datetime import UTC, datetime
@@ -18,6 +18,9 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from services.settings import load_settings
+from shared.messaging.connection import client_options
 
 REPLIES = Path("deploy/sample/replies.jsonl")
 
@@ -76,10 +79,11 @@ class UnitSystem:
 
 async def run(code: str) -> None:
     """Work until told to stop. It reads from the beginning each time: its files are in memory, and repeated actions do no harm."""
-    namespace, bootstrap = os.environ.get("NAMESPACE", ""), os.environ.get("KAFKA_BOOTSTRAP", "127.0.0.1:19092")
+    settings = load_settings()
+    namespace, kafka = settings.namespace, client_options(settings.kafka)
     topics = (f"{namespace}mailbox.{code}",)
-    consumer: Any = AIOKafkaConsumer(*topics, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
-    producer: Any = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True)
+    consumer: Any = AIOKafkaConsumer(*topics, **kafka, auto_offset_reset="earliest")
+    producer: Any = AIOKafkaProducer(**kafka, enable_idempotence=True)
     await consumer.start()
     await producer.start()
     try:

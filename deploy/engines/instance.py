@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from deploy.engines import compose, fetch, ports, prerequisites
 from deploy.engines.errors import EngineError
+from deploy.engines.guard import Guard
 from deploy.engines.kafka import Kafka
 from deploy.engines.places import instance_folder, locked, postgres_folder
 from deploy.engines.ports import Ports
@@ -43,10 +44,17 @@ class Engines:
     never started, stopped or reset here. Every method raises EngineError with what to do.
     """
 
-    def __init__(self, name: str = "dev", environ: Mapping[str, str] | None = None, tell: Say = say) -> None:
+    def __init__(
+        self,
+        name: str = "dev",
+        environ: Mapping[str, str] | None = None,
+        tell: Say = say,
+        guard: Guard | None = None,
+    ) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,29}", name):
             raise EngineError(f"{name!r} cannot name an instance: use lower-case letters, digits and dashes")
         self.name = name
+        self.guard = guard
         self.folder = instance_folder(name)
         self._environ = dict(os.environ if environ is None else environ)
         self._tell = tell
@@ -68,9 +76,10 @@ class Engines:
         remembered = self._remembered_ports()
         if self.ours and not remembered:
             raise EngineError(f"the engines of {self.name!r} were never started: python -m deploy.engines up")
+        query = self.guard.mongo_query() if self.guard else ""
         return Urls(
             self._given_kafka or f"127.0.0.1:{remembered['kafka']}",
-            self._given_mongo or f"mongodb://127.0.0.1:{remembered['ferretdb']}/",
+            self._given_mongo or f"mongodb://127.0.0.1:{remembered['ferretdb']}/{query}",
         )
 
     def up(self) -> Urls:
@@ -163,7 +172,7 @@ class Engines:
 
     def _start(self, absent: Sequence[str], running: set[str]) -> None:
         others = {process.name for process in recorded(self.folder) if process.name in ENGINES and process.pid()}
-        if self._containers() or (not others and compose.available(self._environ)):
+        if self._containers() or (not others and not self.guard and compose.available(self._environ)):
             chosen = self._ports() if running else self._choose()
             self._remember("compose", chosen)
             with step(f"{self.name}: starting {', '.join(absent)} with Docker", self._tell):
@@ -216,9 +225,9 @@ class Engines:
 
     def _local(self, chosen: Ports, engine: str) -> Kafka | Postgres | FerretDB:
         makers: dict[str, Callable[[], Kafka | Postgres | FerretDB]] = {
-            "kafka": lambda: Kafka(self.folder, chosen, self._environ),
-            "postgres": lambda: Postgres(self.folder, postgres_folder(self.name), chosen, self._environ),
-            "ferretdb": lambda: FerretDB(self.folder, chosen, self._environ),
+            "kafka": lambda: Kafka(self.folder, chosen, self._environ, self.guard),
+            "postgres": lambda: Postgres(self.folder, postgres_folder(self.name), chosen, self._environ, self.guard),
+            "ferretdb": lambda: FerretDB(self.folder, chosen, self._environ, self.guard),
         }
         return makers[engine]()
 

@@ -3,6 +3,7 @@
 import base64
 import shutil
 import socket
+import ssl
 import struct
 import subprocess
 import uuid
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from deploy.engines.errors import EngineError
 from deploy.engines.fetch import home
+from deploy.engines.guard import Guard
 from deploy.engines.ports import Ports
 from deploy.engines.prerequisites import java
 from deploy.engines.processes import Process
@@ -26,8 +28,9 @@ class Kafka:
 
     name = "kafka"
 
-    def __init__(self, folder: Path, ports: Ports, environ: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, ports: Ports, environ: Mapping[str, str], guard: Guard | None = None) -> None:
         self.process = Process(self.name, folder)
+        self._guard = guard
         self._folder = folder / "kafka"
         self._ports = ports
         self._environ = environ
@@ -45,7 +48,8 @@ class Kafka:
         settings = self._write_settings(data)
         command = [*self._java(), *FRUGAL, "-XX:+ExitOnOutOfMemoryError", "kafka.Kafka"]
         self.process.start([*command, str(settings)], cwd=self._folder, env=self._environ)
-        self.process.wait_ready(lambda: answers(self._ports.kafka), START_SECONDS)
+        tls = self._guard.tls() if self._guard else None
+        self.process.wait_ready(lambda: answers(self._ports.kafka, tls), START_SECONDS)
 
     def stop(self) -> None:
         """Let the broker close its logs and end."""
@@ -63,8 +67,11 @@ class Kafka:
         shutil.rmtree(new, ignore_errors=True)
         settings = self._write_settings(new)
         cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
+        arguments = ["--standalone", "-t", cluster, "-c", str(settings)]
+        if self._guard:
+            arguments += self._guard.format_arguments()
         done = subprocess.run(
-            [*self._java(), "kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", str(settings)],
+            [*self._java(), "kafka.tools.StorageTool", "format", *arguments],
             capture_output=True,
             text=True,
             check=False,
@@ -101,18 +108,24 @@ class Kafka:
             # The default takes 128 MB of the heap; this compacts topics of some hundred thousand keys in one pass.
             "log.cleaner.dedupe.buffer.size": "33554432",
         }
+        if self._guard:
+            settings |= self._guard.kafka_settings(ports.kafka, ports.controller)
         file = self._folder / "server.properties"
+        file.touch(mode=0o600)
         file.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
         return file
 
 
-def answers(port: int) -> bool:
-    """Whether a broker answers an ApiVersions request, which it does only once it serves clients."""
+def answers(port: int, tls: ssl.SSLContext | None = None) -> bool:
+    """Whether a broker answers an ApiVersions request, which it does only once it serves clients, whoever they are."""
     body = struct.pack(">hhih", 18, 0, 1, -1)  # ApiVersions, version 0, correlation 1, no client id
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=1) as plain,
+            tls.wrap_socket(plain, server_hostname="127.0.0.1") if tls else plain as connection,
+        ):
             connection.sendall(struct.pack(">i", len(body)) + body)
-            head = connection.recv(10, socket.MSG_WAITALL)
+            head = connection.makefile("rb").read(10)
     except OSError:
         return False
     return len(head) == 10 and struct.unpack(">iih", head)[1:] == (1, 0)

@@ -4,9 +4,11 @@ Both listen on 127.0.0.1 only and ask for no password: for development machines 
 """
 
 import os
+import re
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import time
@@ -15,6 +17,7 @@ from pathlib import Path
 
 from deploy.engines.errors import EngineError
 from deploy.engines.fetch import POSTGRESQL_MAJOR, home
+from deploy.engines.guard import Guard
 from deploy.engines.places import make_open_folder, store_user
 from deploy.engines.ports import Ports
 from deploy.engines.processes import Process
@@ -52,7 +55,10 @@ class Postgres:
 
     name = "postgres"
 
-    def __init__(self, folder: Path, data_folder: Path, ports: Ports, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, data_folder: Path, ports: Ports, environ: Mapping[str, str], guard: Guard | None = None
+    ) -> None:
+        self._guard = guard
         self.process = Process(self.name, folder)
         self._data = data_folder / "data"
         self._port = ports.postgres
@@ -68,7 +74,8 @@ class Postgres:
         make_open_folder(self._data.parent)
         if not self._data.is_dir():
             self._initialize()
-        options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        settings = SETTINGS | (self._guard.postgres_settings(self._data.parent, self._user) if self._guard else {})
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         command = [str(self._program("postgres")), "-D", str(self._data), "-p", str(self._port), *options]
         deadline = time.monotonic() + AFTER_KILL_SECONDS
         while True:
@@ -98,6 +105,9 @@ class Postgres:
         done = self._run([str(part) for part in command], cwd=new)
         if done.returncode:
             raise EngineError(f"PostgreSQL could not prepare {self._data}:\n{(done.stdout + done.stderr)[-2000:]}")
+        if self._guard and self._guard.certificate:
+            rules = new / "pg_hba.conf"
+            rules.write_text(re.sub(r"^host ", "hostssl ", rules.read_text(), flags=re.MULTILINE))
         new.rename(self._data)
 
     def _has_extensions(self) -> bool:
@@ -155,8 +165,9 @@ class FerretDB:
 
     name = "ferretdb"
 
-    def __init__(self, folder: Path, ports: Ports, environ: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, ports: Ports, environ: Mapping[str, str], guard: Guard | None = None) -> None:
         self.process = Process(self.name, folder)
+        self._guard = guard
         self._state = folder / "ferretdb"
         self._ports = ports
         self._program = home("ferretdb", environ) / "bin" / "ferretdb"
@@ -169,28 +180,34 @@ class FerretDB:
     def start(self) -> None:
         """Start the server and return when it and PostgreSQL behind it answer."""
         self._state.mkdir(parents=True, exist_ok=True)
+        query = self._guard.postgres_query() if self._guard else ""
+        listen = [f"--listen-addr=127.0.0.1:{self._ports.ferretdb}"]
         command = [
             *(str(self._program), "--no-auth", "--telemetry=disable", "--debug-addr=-", "--log-level=WARN"),
-            f"--postgresql-url=postgres://postgres@127.0.0.1:{self._ports.postgres}/postgres?pool_min_conns=4",
-            f"--listen-addr=127.0.0.1:{self._ports.ferretdb}",
+            f"--postgresql-url=postgres://postgres@127.0.0.1:{self._ports.postgres}/postgres?pool_min_conns=4{query}",
+            *(self._guard.ferretdb_arguments(self._ports.ferretdb) if self._guard else listen),
             f"--state-dir={self._state}",
         ]
         # Go's collector runs half as often, for some 20 MB.
         self.process.start(command, cwd=self._state, env={"GOGC": "300", **self._environ})
-        self.process.wait_ready(lambda: answers(self._ports.ferretdb), START_SECONDS)
+        tls = self._guard.tls() if self._guard else None
+        self.process.wait_ready(lambda: answers(self._ports.ferretdb, tls), START_SECONDS)
 
     def stop(self) -> None:
         """End the server; requests in hand are finished first."""
         self.process.stop()
 
 
-def answers(port: int) -> bool:
+def answers(port: int, tls: ssl.SSLContext | None = None) -> bool:
     """Whether a MongoDB-compatible server answers `{ping: 1, $db: "admin"}` with `{ok: 1}`."""
     document = b"\x10ping\0\x01\0\0\0\x02$db\0\x06\0\0\0admin\0\0"
     document = struct.pack("<i", len(document) + 4) + document
     message = struct.pack("<iiiiib", 16 + 5 + len(document), 1, 0, 2013, 0, 0) + document
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=2) as plain,
+            tls.wrap_socket(plain, server_hostname="127.0.0.1") if tls else plain as connection,
+        ):
             connection.sendall(message)
             reply = connection.recv(4096)
     except OSError:

@@ -1,6 +1,6 @@
 """The one list of all messages: which topic carries which types, in which version."""
 
-from collections.abc import Iterable
+import re
 from typing import Final
 
 from shared.contracts import actions, directory, facts, mailbox, submissions
@@ -132,17 +132,29 @@ BY_TYPE: Final[dict[str, type[Value]]] = {type_name(model): model for models in 
 TYPE_OF: Final[dict[type[Value], str]] = {model: name for name, model in BY_TYPE.items()}
 
 
-def types_of(models: Iterable[type[Value]]) -> set[str]:
-    """Return the CloudEvents types of these messages, older versions included, which `parse` lifts to the newest."""
-    names = {name_of(model) for model in models}
-    return {name for name, model in BY_TYPE.items() if name_of(model) in names}
+_TYPE: Final = re.compile(r"xinxiang\.([A-Za-z]{1,60})\.v([1-9]\d{0,3})")
+
+
+def is_newer(name: str) -> bool:
+    """Whether a CloudEvents type is a later version of a message that this release knows: a newer release sent it."""
+    found = _TYPE.fullmatch(name)
+    if found is None or name in BY_TYPE:
+        return False
+    known = [model.version for model in BY_TYPE.values() if name_of(model) == found[1]]  # type: ignore[attr-defined]
+    return bool(known) and int(found[2]) > max(known)
 
 
 class UnknownMessageType(Exception):
     """A message carries a type that this release does not know: newer than this service, or not ours."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"unknown message type {name!r}; known types are listed in shared/contracts/catalogue.py")
+        self.newer = is_newer(name)
+        """Whether a newer release will know it."""
+        super().__init__(
+            f"{name} is of a newer release: upgrade this service, and it is taken by itself"
+            if self.newer
+            else f"unknown message type {name!r}; known types are listed in shared/contracts/catalogue.py"
+        )
 
 
 def parse(name: str, value: bytes | str) -> Value:

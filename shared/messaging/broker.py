@@ -20,6 +20,7 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
 from faststream.message import StreamMessage
 
+from shared.messaging.connection import Kafka, broker_options
 from shared.messaging.repairs import repair
 
 log = logging.getLogger(__name__)
@@ -68,11 +69,11 @@ METADATA_MAX_AGE_MS = 15_000
 MAX_MESSAGE_BYTES = 1_048_576
 
 
-def make_broker(bootstrap: str, client_id: str) -> KafkaBroker:
+def make_broker(kafka: Kafka, client_id: str) -> KafkaBroker:
     """Make the broker of one service; it connects when started."""
     repair()
     return KafkaBroker(
-        bootstrap.split(","),
+        **broker_options(kafka),
         client_id=client_id,
         enable_idempotence=True,
         allow_auto_create_topics=False,

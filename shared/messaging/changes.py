@@ -16,6 +16,7 @@ from shared.contracts.directory import DirectoryFact
 from shared.contracts.envelope import BadEnvelope, attributes
 from shared.directory import Directory, DirectoryError, LiveDirectory
 from shared.messaging.broker import Record
+from shared.messaging.connection import Kafka
 from shared.messaging.following import Follower
 from shared.messaging.kafka import UnknownTopicOrPartitionError
 
@@ -31,14 +32,14 @@ class DirectoryChanges:
     """Keeps a process's directory up to date.
 
     Args:
-        bootstrap: brokers, separated by commas.
+        kafka: the connection.
         namespace: prefix of all names.
         live: the directory.
     """
 
-    def __init__(self, bootstrap: str, namespace: str, live: LiveDirectory) -> None:
+    def __init__(self, kafka: Kafka, namespace: str, live: LiveDirectory) -> None:
         self.live = live
-        self._follower = Follower(bootstrap, namespace + DIRECTORY, self._take)
+        self._follower = Follower(kafka, namespace + DIRECTORY, self._take)
 
     @property
     def directory(self) -> Directory:

@@ -14,6 +14,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
+from shared.messaging.connection import Kafka, client_options
 from shared.messaging.repairs import repair
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ AGAIN_SECONDS = 1.0
 class Follower:
     """Gives one topic of one partition, whole and in order, to `take`, which must not raise."""
 
-    bootstrap: str
+    kafka: Kafka
     topic: str
     """With the deployment's namespace."""
     take: Callable[[Sequence[ConsumerRecord]], None]
@@ -87,7 +88,7 @@ class Follower:
     async def _read_all(self) -> None:
         repair()
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.bootstrap.split(","),
+            **client_options(self.kafka),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             request_timeout_ms=10_000,
@@ -113,7 +114,8 @@ class Follower:
         metadata = await consumer._client.fetch_all_metadata()  # noqa: SLF001
         if not metadata.partitions_for_topic(self.topic):
             raise UnknownTopicOrPartitionError(
-                f"the topic {self.topic} is missing; make it: python -m deploy.topics apply"
+                f"the topic {self.topic} is missing, or this Kafka user may not read it: "
+                "python -m deploy.topics apply, python -m deploy.acls check"
             )
 
     async def _follow(self) -> None:

@@ -9,6 +9,8 @@ from aiokafka.partitioner import DefaultPartitioner
 from faststream.exceptions import FastStreamException
 from faststream.kafka import KafkaBroker
 
+from shared.messaging.connection import Kafka, client_options
+
 NOT_SENT = (KafkaError, FastStreamException, TimeoutError, OSError)
 """What a publication can raise when Kafka did not acknowledge it."""
 
@@ -22,12 +24,12 @@ def partition_of(key: str, partitions: Sequence[int]) -> int:
 
 
 async def read_from_start(
-    bootstrap: str, topic: str, batch: int, begin: Mapping[int, int] | None = None
+    kafka: Kafka, topic: str, batch: int, begin: Mapping[int, int] | None = None
 ) -> AsyncIterator[tuple[Sequence[ConsumerRecord], int]]:
     """Read a topic from offset 0 to where it ends now, without a consumer group.
 
     Args:
-        bootstrap: brokers, separated by commas.
+        kafka: the connection.
         topic: the topic's full name.
         batch: the most records to give at once.
         begin: partition → the offset to begin at, of the partitions to read; none: all of them from 0.
@@ -39,7 +41,7 @@ async def read_from_start(
         KafkaError: the broker does not answer.
     """
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap.split(","),
+        **client_options(kafka),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=4_194_304,

@@ -18,7 +18,7 @@ from time import perf_counter
 from types import MappingProxyType
 from typing import Any, Generic, Protocol, TypeVar
 
-from shared.contracts.catalogue import BY_TYPE, parse, types_of
+from shared.contracts.catalogue import BY_TYPE, UnknownMessageType, is_newer, name_of, parse
 from shared.contracts.envelope import Attributes, BadEnvelope, Outgoing, event_id, pack
 from shared.contracts.errors import Stale
 from shared.contracts.facts import Fact
@@ -31,13 +31,15 @@ from shared.messaging.patience import Conflict, patiently
 from shared.messaging.salvage import salvage
 from shared.observability import metrics
 from shared.observability.tracing import current_traceparent, span
-from shared.storage import Aggregates, Change, Stored
+from shared.storage import Aggregates, Change, NewerDocument, Stored
 
 log = logging.getLogger(__name__)
 
 State = TypeVar("State")
 
 LETTERS = "letters"
+TAKE_UP = 200
+"""Letters that are tried again at once after an upgrade."""
 RACES = 30
 """How often a write may lose against other writers before the caller is told to come back."""
 
@@ -153,7 +155,8 @@ class Letters(Generic[State]):
 
     def __post_init__(self) -> None:
         self.outbox.attach(self.aggregates)
-        self._of_interest = types_of(self.domain.on)
+        self._of_interest = {name_of(fact) for fact in self.domain.on}
+        self._taken_up = ""
         self._desk: Desk[State] = Desk(self._serve)
 
     # ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -200,6 +203,8 @@ class Letters(Generic[State]):
             command.finish()
 
     def _outcome(self, work: _Work[State], command: Command[State]) -> Stored[State] | Exception:
+        if work.before.newer:
+            return NewerDocument(command.letter_id, self.aggregates.schema + 1)
         if command.expected is not None and command.expected != work.version:
             return Stale(work.version)
         back = work.mark()
@@ -227,6 +232,8 @@ class Letters(Generic[State]):
             works, unsure = [], set()
             found, remembered = await self.aggregates.recall(todo, again)
             for stored in found.values():
+                if stored.newer:
+                    continue  # a process of the newer release does it
                 work = _Work.on(stored)
                 try:
                     with span(f"{self.domain.source} decide", traceparents.get(stored.id), letter_id=stored.id):
@@ -344,8 +351,15 @@ class Letters(Generic[State]):
         metrics.message_handling_seconds.labels(self.domain.source, LETTERS).observe(perf_counter() - started)
         metrics.message_batch_size.labels(self.domain.source, LETTERS).observe(len(records))
 
-    async def _handle(self, messages: Sequence[Message], *, live: bool) -> None:
-        groups: dict[str, list[Message]] = defaultdict(list)
+    async def take_up(self) -> None:
+        """Try again what waits for a newer release: this process may be of it. Some letters each time, one after the other."""
+        ids = await self.parking.newer(self._taken_up, TAKE_UP)
+        if ids:
+            await self._handle((), live=True, also=ids)
+        self._taken_up = ids[-1] if ids else ""
+
+    async def _handle(self, messages: Sequence[Message], *, live: bool, also: Sequence[str] = ()) -> None:
+        groups: dict[str, list[Message]] = defaultdict(list, {letter_id: [] for letter_id in also})
         outcomes: list[str] = []
         for message in messages:
             if live and self._sent(message):
@@ -398,10 +412,25 @@ class Letters(Generic[State]):
         self, stored: Stored[State], messages: Sequence[Message], queue: Queue, *, live: bool
     ) -> _Work[State]:
         work = _Work.on(stored)
+        if stored.newer:
+            work.outcomes += [self._hand_over(work, queue, message) for message in messages]
+            return work
         self._drain(work, queue, live=live)
         for message in messages:
             work.outcomes.append(self._arrive(work, queue, message, live=live))
         return work
+
+    @staticmethod
+    def _hand_over(work: _Work[State], queue: Queue, message: Message) -> str:
+        """Leave a message to a process of the release that wrote the letter's state."""
+        envelope = message.envelope
+        assert envelope is not None
+        if envelope.seq and envelope.seq <= work.seen.get(envelope.source, 0):
+            return "duplicate"
+        if message.origin not in {waiting.origin for waiting in queue.items}:
+            queue.wait_for_upgrade(message, "a newer release wrote this letter's state")
+            queue.items.append(message)
+        return "waiting"
 
     def _arrive(self, work: _Work[State], queue: Queue, message: Message, *, live: bool) -> str:
         """Apply one message, or let it wait; return the outcome for the metrics."""
@@ -420,11 +449,12 @@ class Letters(Generic[State]):
                 return "waiting"
             if not self._apply(work, message, queue, live=live):
                 queue.items.insert(0, message)
-                return "parked"
+                return "waiting" if message.why is Why.NEWER else "parked"
             self._drain(work, queue, live=live)
             return "handled"
         if message.origin not in {waiting.origin for waiting in queue.items}:
-            message.why = Why.BEHIND
+            # Marked as what it waits for, so that it is taken up even if that is taken in this very moment.
+            message.why = Why.NEWER if head.why is Why.NEWER else Why.BEHIND
             queue.items.append(message)
         return "waiting"
 
@@ -505,7 +535,10 @@ class Letters(Generic[State]):
                     self._follow(work, self.clock.now())
         except Exception as error:  # noqa: BLE001 - whatever it is, one message must not stop the others
             back()
-            queue.fail(message, *explain(error))
+            if isinstance(error, UnknownMessageType) and error.newer:
+                queue.wait_for_upgrade(message, str(error))
+            else:
+                queue.fail(message, *explain(error))
             return False
         return True
 
@@ -521,7 +554,7 @@ class Letters(Generic[State]):
             raise BadEnvelope("the header ce_seq is missing; every fact on `letters` is counted")
         if model is not None and getattr(model, "source", "") != envelope.source:
             raise BadEnvelope(f"{envelope.type} is no fact of {envelope.source!r}")
-        if model is not None and envelope.type not in self._of_interest:
+        if (model is not None or is_newer(envelope.type)) and envelope.type.split(".")[1] not in self._of_interest:
             return None
         fact = parse(envelope.type, value)
         if not isinstance(fact, Fact) or fact.letter_id != envelope.subject:

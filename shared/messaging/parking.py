@@ -46,6 +46,8 @@ class Why(StrEnum):
     """An earlier fact of the same service has not arrived."""
     BEHIND = "behind"
     """Another message of the letter waits before it."""
+    NEWER = "newer"
+    """A newer release sent it, or wrote the letter's state: it is taken by itself once this service is upgraded."""
 
 
 @dataclass(slots=True)
@@ -141,6 +143,10 @@ class Queue:
         message.why, message.error, message.stack = Why.FAILED, error, stack
         self.parked.append(message)
 
+    def wait_for_upgrade(self, message: Message, error: str) -> None:
+        """Note that a message needs a newer release than this."""
+        message.why, message.error = Why.NEWER, error
+
 
 def strays(messages: Iterable[Message]) -> tuple[Queue, set[str]]:
     """Sort messages that belong to no letter's queue: those to park, and the origins that need not wait any longer.
@@ -178,7 +184,10 @@ class Parking:
 
     async def ensure(self) -> None:
         """Create the index where it is missing."""
-        await self.store.ensure(self.collection, [Index([("letter_id", 1), ("topic", 1), ("offset", 1)])])
+        await self.store.ensure(
+            self.collection,
+            [Index([("letter_id", 1), ("topic", 1), ("offset", 1)]), Index([("why", 1), ("letter_id", 1)])],
+        )
 
     async def queues(self, letter_ids: Iterable[str]) -> dict[str, Queue]:
         """Return the queues of those of the letters that have one."""
@@ -195,6 +204,13 @@ class Parking:
                 queue.items.append(message)
                 queue.stored[message.origin] = message.why
         return found
+
+    async def newer(self, after: str, limit: int) -> list[str]:
+        """Return at most `limit` letters, in the order of their ids beyond `after`, on which something needs a newer release."""
+        with translated():
+            query = {"why": Why.NEWER.value, "letter_id": {"$gt": after}}
+            cursor = self.collection.find(query, {"letter_id": 1}).sort([("letter_id", 1)]).limit(limit)
+            return list(dict.fromkeys([document["letter_id"] async for document in cursor]))
 
     async def listed(self, limit: int = 1000) -> list[Message]:
         """Return what waits, failed ones and what is behind them, in order."""

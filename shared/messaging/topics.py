@@ -13,6 +13,8 @@ import yaml
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
+from shared.messaging.connection import Kafka, client_options
+
 DAY_MS = 86_400_000
 CHUNK = 200
 LED_SECONDS = 30
@@ -70,7 +72,7 @@ def declared(
     return topics
 
 
-async def make_mailbox_topics(bootstrap: str, file: Path, namespace: str, codes: Iterable[str]) -> int:
+async def make_mailbox_topics(kafka: Kafka, file: Path, namespace: str, codes: Iterable[str]) -> int:
     """Make the topics of these mailboxes that are missing, with the declared settings; return how many. Safely repeated.
 
     They can be used when this returns.
@@ -79,7 +81,7 @@ async def make_mailbox_topics(bootstrap: str, file: Path, namespace: str, codes:
         TopicsRefused: the broker does not make them.
         KafkaError: it does not answer.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap.split(","), request_timeout_ms=20_000)
+    admin = AIOKafkaAdminClient(**client_options(kafka), request_timeout_ms=20_000)
     await admin.start()
     try:
         existing = set(await admin.list_topics())

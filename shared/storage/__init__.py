@@ -2,7 +2,7 @@
 
 from pymongo import DeleteOne, ReplaceOne, UpdateOne
 
-from shared.storage.aggregates import Aggregates, Change, Stored
+from shared.storage.aggregates import Aggregates, Change, NewerDocument, Stored
 from shared.storage.store import (
     Collection,
     Database,
@@ -22,6 +22,7 @@ __all__ = [
     "DeleteOne",
     "DuplicateKey",
     "Index",
+    "NewerDocument",
     "ReplaceOne",
     "Store",
     "StoreUnavailable",

@@ -8,6 +8,10 @@ What was read or written last is kept in memory, so that the next move of a lett
 which somebody else has moved meanwhile is refused by its version, as any other. Whoever decides that *nothing* is to be written must have
 read the letter (see `recall`).
 
+A document says by which `schema` its state was written; none means 1. An older one is lifted when it is read, and written anew by the next
+move. A newer one is of a newer release, which runs beside this one while services are upgraded one by one: it is never read, let alone
+written (`NewerDocument`).
+
 A bulk write reports only how many documents matched, so each write carries a random `token` that shows afterwards whose write it was.
 """
 
@@ -40,6 +44,16 @@ class Stored(Generic[State]):
     """Service → highest `seq` of its facts applied here, this service's own included."""
     state: State | None = None
     outbox: tuple[Outgoing, ...] = ()
+    newer: bool = False
+    """A newer release wrote the state, which this one cannot read: `state` is none, and nothing may be written."""
+
+
+class NewerDocument(Exception):
+    """A newer release wrote this letter's state; a process of that release must do it."""
+
+    def __init__(self, letter_id: str, schema: int) -> None:
+        super().__init__(f"a newer release wrote this letter's state (schema {schema}); upgrade this process")
+        self.letter_id = letter_id
 
 
 @dataclass(slots=True)
@@ -88,6 +102,10 @@ class Aggregates(Generic[State]):
     fields: Callable[[State], dict[str, Any]]
     """State → top-level fields that lists and sweeps index."""
     indexes: Sequence[Index] = ()
+    schema: int = 1
+    """How the document part is made; one more whenever an older release could not read it, or would lose something of it."""
+    lift: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = field(default_factory=dict)
+    """Older schema → its document part made into that of the next schema."""
     sent: Callable[[str], bool] = lambda _: False
     """Whether the broker has already acknowledged an entry, by its id (set by the outbox)."""
     _kept: "LRUCache[str, Stored[State]]" = field(default_factory=lambda: LRUCache(maxsize=KEPT))
@@ -105,8 +123,18 @@ class Aggregates(Generic[State]):
         await self.store.ensure(self.collection, [outbox, *self.indexes])
 
     def stored(self, document: dict[str, Any]) -> Stored[State]:
-        """Read a document of this collection."""
+        """Read a document of this collection.
+
+        Raises:
+            NewerDocument: a newer release wrote it.
+        """
+        schema = document.get("schema", 1)
+        if schema > self.schema:
+            raise NewerDocument(document["_id"], schema)
         raw = document.get("state")
+        if raw is not None:
+            for older in range(schema, self.schema):
+                raw = self.lift[older](raw)
         return Stored(
             id=document["_id"],
             version=document["version"],
@@ -118,14 +146,35 @@ class Aggregates(Generic[State]):
             ),
         )
 
+    def _stored_or_newer(self, document: dict[str, Any]) -> Stored[State]:
+        try:
+            return self.stored(document)
+        except NewerDocument:
+            return Stored(document["_id"], document["version"], dict(document["seen"]), newer=True)
+
     async def get(self, letter_id: str) -> Stored[State]:
-        """Read one letter; a letter never seen comes as an empty `Stored` of version 0."""
+        """Read one letter; a letter never seen comes as an empty `Stored` of version 0.
+
+        Raises:
+            NewerDocument: a newer release wrote it.
+        """
         with translated():
             document = await self.collection.find_one({"_id": letter_id})
         return Stored(letter_id) if document is None else self.stored(document)
 
     async def get_many(self, letter_ids: Iterable[str]) -> dict[str, Stored[State]]:
-        """Read many letters in one round trip; each id asked for is in the answer."""
+        """Read many letters in one round trip; each id asked for is in the answer.
+
+        Raises:
+            NewerDocument: a newer release wrote one of them.
+        """
+        found = await self._get_many(letter_ids)
+        for stored in found.values():
+            if stored.newer:
+                raise NewerDocument(stored.id, self.schema + 1)
+        return found
+
+    async def _get_many(self, letter_ids: Iterable[str]) -> dict[str, Stored[State]]:
         ids = list(dict.fromkeys(letter_ids))
         found: dict[str, Stored[State]] = {letter_id: Stored(letter_id) for letter_id in ids}
         if not ids:
@@ -133,7 +182,9 @@ class Aggregates(Generic[State]):
         with metrics.store_seconds.labels(self.service, "read").time():
             documents = await self._read(self.collection.find({"_id": {"$in": ids}}), len(ids))
         for document in documents:
-            found[document["_id"]] = self._kept[document["_id"]] = self.stored(document)
+            stored = found[document["_id"]] = self._stored_or_newer(document)
+            if not stored.newer:
+                self._kept[document["_id"]] = stored
         return found
 
     async def recall(
@@ -142,7 +193,7 @@ class Aggregates(Generic[State]):
         """Return letters as they are remembered, the others and those of `anew` as read in one round trip; and the ids of the former.
 
         What is remembered may be older than the store: good to decide on what is then written, on condition of its version. A refusal,
-        or the finding that nothing is to be done, holds only for a letter that was read.
+        or the finding that nothing is to be done, holds only for a letter that was read. One that a newer release wrote comes as `newer`.
         """
         generation = self.store.generation(self.service).name
         if generation != self._kept_of:
@@ -157,7 +208,7 @@ class Aggregates(Generic[State]):
             else:
                 found[letter_id] = kept
         remembered = set(found)
-        return found | await self.get_many(missing), remembered
+        return found | await self._get_many(missing), remembered
 
     @staticmethod
     async def _read(cursor: Any, most: int) -> list[dict[str, Any]]:
@@ -199,6 +250,7 @@ class Aggregates(Generic[State]):
             "seen": change.seen,
             "token": token,
             "state": None if change.state is None else self.dump(change.state),
+            **({"schema": self.schema} if self.schema > 1 else {}),
             "outbox": [
                 {"id": e.id, "topic": e.topic, "key": e.key, "headers": e.headers, "value": e.value} for e in waiting
             ],
@@ -264,7 +316,9 @@ class Aggregates(Generic[State]):
         with translated():
             documents = [d async for d in self.collection.find({"_id": {"$in": list(letter_ids)}}, {"outbox": 0})]
         for document in sorted(documents, key=lambda document: document["_id"]):  # in the order of `save`
-            stored = self.stored(document)
+            stored = self._stored_or_newer(document)
+            if stored.newer:
+                continue  # a process of that release does it
             fields = {} if stored.state is None else self.fields(stored.state)
             wanted = {name: value for name, value in fields.items() if value != document.get(name)}
             change = {
@@ -300,7 +354,9 @@ class Aggregates(Generic[State]):
     async def unsent(self, before: datetime, limit: int) -> list[Stored[State]]:
         """Return letters whose outbox was filled before `before` (real time, UTC) and never cleared, oldest first."""
         # Closed below, or the store reads the whole collection instead of the partial index.
-        return await self.find({"unsent": {"$gt": _BEGINNING, "$lt": before}}, sort=[("unsent", 1)], limit=limit)
+        query = self.collection.find({"unsent": {"$gt": _BEGINNING, "$lt": before}}).sort([("unsent", 1)]).limit(limit)
+        found = [self._stored_or_newer(document) for document in await self._read(query, limit)]
+        return [stored for stored in found if not stored.newer]
 
     async def outbox_depth(self) -> tuple[int, float]:
         """Return how many letters wait to be sent and the age of the oldest in seconds (0 if none)."""

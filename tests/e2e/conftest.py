@@ -1,14 +1,19 @@
 """Worlds whose services are processes, on the shared engines or on some that a test may stop."""
 
 import os
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from deploy import acls
 from deploy.engines import Engines
+from deploy.engines.guard import ADMIN, Certificate, Guard
 from tests.conftest import World, new_world
 from tests.e2e.fleet import Fleet
+from tests.e2e.guarded import Guarded, GuardedWorld, guarded_fleet, new_certificate
 
 LONGEST = ("test_replay.py", "test_chaos.py", "test_demo.py")
 """These begin first, so that the workers end at about the same time."""
@@ -61,3 +66,50 @@ async def fault_fleet(fault_world: World, tmp_path: Path) -> AsyncIterator[Fleet
     made = Fleet(fault_world, tmp_path)
     yield made
     made.kill_all()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """The certificate of everything that listens in the guarded city."""
+    return new_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(scope="session")
+def guarded_engines(certificate: Certificate) -> Iterator[Engines]:
+    """Engines of their own that speak TLS only, and a broker that lets nobody do anything but its super user."""
+    given = {name: value for name, value in os.environ.items() if name not in {"KAFKA_BOOTSTRAP", "MONGO_URL"}}
+    guard = Guard(secrets.token_urlsafe(24), certificate)
+    own = Engines(os.environ.get("GUARDED_ENGINES", "guarded"), given, guard=guard)
+    own.reset()  # it has the passwords of an earlier run, if any
+    own.up()
+    yield own
+    own.reset()
+
+
+@pytest.fixture(scope="module")
+async def guarded(
+    guarded_engines: Engines, keys: Path, tmp_path_factory: pytest.TempPathFactory, certificate: Certificate
+) -> AsyncIterator[Guarded]:
+    """The five services on those engines, ready, each with its own credentials."""
+    folder = tmp_path_factory.mktemp("guarded")
+    guard = guarded_engines.guard
+    assert guard is not None
+    credentials = {
+        "kafka_security_protocol": guard.protocol,
+        "kafka_username": ADMIN,
+        "kafka_password": SecretStr(guard.password),
+        "kafka_ca_file": certificate.ca_file,
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JWKS_FILE", str(keys / "jwks.json"))
+        patch.setenv("SSL_CERT_FILE", str(certificate.ca_file))
+        async with new_world(guarded_engines.urls(), keys, folder, GuardedWorld, **credentials) as world:
+            assert isinstance(world, GuardedWorld)
+            world.passwords = folder / "passwords"
+            await acls.apply(world.settings, world.passwords)
+            fleet = guarded_fleet(world, folder, certificate)
+            try:
+                await fleet.up()
+                yield Guarded(world, fleet, guarded_engines, certificate)
+            finally:
+                fleet.kill_all()

@@ -19,7 +19,7 @@ from services import NAMES
 from tests.conftest import World, eventually
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 60
+START_SECONDS = 120
 
 
 @dataclass
@@ -31,17 +31,20 @@ class Run:
     log: Path
     environment: dict[str, str]
     process: "subprocess.Popen[bytes] | None" = None
+    scheme: str = "http"
+    module: tuple[str, ...] = ("services",)
+    """What is run: this release, or one that a test makes of it."""
 
     @property
     def url(self) -> str:
         """Where it answers."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Start the process; returns at once."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "services", self.service],
+                [sys.executable, "-m", *self.module, self.service],
                 cwd=ROOT,
                 env=os.environ | self.environment | {"PORT": str(self.port)},
                 stdin=subprocess.DEVNULL,

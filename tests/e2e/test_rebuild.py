@@ -67,11 +67,12 @@ async def different(world: World) -> int:
     return len({(key, found["ce_source"], found["ce_seq"]) for key, found in headers})
 
 
-async def rebuilt(world: World, service: str) -> str:
-    """Run the command as an operator does; return what it says."""
+async def rebuilt(world: World, service: str, *release: str) -> str:
+    """Run the command as an operator does, of this release or of one that a test makes; return what it says."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
+        *release,
         "services.rebuild",
         service,
         cwd=ROOT,

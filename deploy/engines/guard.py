@@ -1,0 +1,126 @@
+"""Engines that ask who is there: Kafka with SASL/SCRAM and ACLs that deny by default; with a certificate, all engines with TLS.
+
+For tests of credentials and of encryption; a first example of a broker's settings for operators, too.
+"""
+
+import os
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from pwd import struct_passwd
+
+ADMIN = "admin"
+"""The one user who may everything: it makes the others and their rights."""
+_BROKER = "broker"
+_MECHANISM = "SCRAM-SHA-512"
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The engines' certificate for 127.0.0.1."""
+
+    file: Path
+    """The certificate and its chain (PEM)."""
+    key_file: Path
+    """Its private key (PEM, PKCS #8, no passphrase)."""
+    ca_file: Path
+    """Who signed it."""
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What one instance asks of its clients."""
+
+    password: str = field(repr=False)
+    """Of `ADMIN`, and of the broker's own connections."""
+    certificate: Certificate | None = None
+
+    @property
+    def protocol(self) -> str:
+        """What clients of Kafka speak."""
+        return "SASL_SSL" if self.certificate else "SASL_PLAINTEXT"
+
+    def tls(self) -> ssl.SSLContext | None:
+        """How a client trusts the engines; None where nothing is encrypted."""
+        return ssl.create_default_context(cafile=str(self.certificate.ca_file)) if self.certificate else None
+
+    def format_arguments(self) -> list[str]:
+        """What formatting Kafka's folder needs besides: the first user."""
+        return ["--add-scram", f"{_MECHANISM}=[name={ADMIN},password={self.password}]"]
+
+    def kafka_settings(self, port: int, controller: int) -> dict[str, str]:
+        """Settings of a Kafka node, over those of one that asks nobody."""
+        listeners = f"CLIENTS://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}"
+        settings = {
+            "listeners": listeners,
+            "advertised.listeners": listeners,
+            "listener.security.protocol.map": f"CLIENTS:{self.protocol},CONTROLLER:{self.protocol}",
+            "inter.broker.listener.name": "CLIENTS",
+            "sasl.enabled.mechanisms": _MECHANISM,
+            "sasl.mechanism.inter.broker.protocol": _MECHANISM,
+            # Controllers cannot look SCRAM users up: these are in what they keep.
+            "sasl.mechanism.controller.protocol": "PLAIN",
+            "listener.name.controller.sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.clients.scram-sha-512.sasl.jaas.config": (
+                "org.apache.kafka.common.security.scram.ScramLoginModule required "
+                f'username="{ADMIN}" password="{self.password}";'
+            ),
+            "listener.name.controller.plain.sasl.jaas.config": (
+                "org.apache.kafka.common.security.plain.PlainLoginModule required "
+                f'username="{_BROKER}" password="{self.password}" user_{_BROKER}="{self.password}";'
+            ),
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "allow.everyone.if.no.acl.found": "false",
+            "super.users": f"User:{ADMIN};User:{_BROKER}",
+        }
+        if self.certificate:
+            settings |= {
+                "ssl.keystore.type": "PEM",
+                "ssl.keystore.certificate.chain": _one_line(self.certificate.file),
+                "ssl.keystore.key": _one_line(self.certificate.key_file),
+                "ssl.truststore.type": "PEM",
+                "ssl.truststore.certificates": _one_line(self.certificate.ca_file),
+                "ssl.enabled.protocols": "TLSv1.2,TLSv1.3",
+            }
+        return settings
+
+    def postgres_settings(self, folder: Path, user: struct_passwd | None) -> dict[str, str]:
+        """Settings of PostgreSQL, over those of one that asks nobody; its certificate is put where its user can read it."""
+        if not self.certificate:
+            return {}
+        for name, file in (("server.crt", self.certificate.file), ("server.key", self.certificate.key_file)):
+            (folder / name).unlink(missing_ok=True)
+            (folder / name).touch(mode=0o600)
+            (folder / name).write_bytes(file.read_bytes())
+            if user:
+                os.chown(folder / name, user.pw_uid, user.pw_gid)
+        return {
+            "ssl": "on",
+            "ssl_cert_file": str(folder / "server.crt"),
+            "ssl_key_file": str(folder / "server.key"),
+            "ssl_min_protocol_version": "TLSv1.2",
+        }
+
+    def postgres_query(self) -> str:
+        """What FerretDB's address of PostgreSQL ends with, so that it speaks TLS and trusts nobody else."""
+        return f"&sslmode=verify-full&sslrootcert={self.certificate.ca_file}" if self.certificate else ""
+
+    def ferretdb_arguments(self, port: int) -> list[str]:
+        """How FerretDB listens: with TLS only."""
+        if not self.certificate:
+            return [f"--listen-addr=127.0.0.1:{port}"]
+        return [
+            "--listen-addr=-",
+            f"--listen-tls=127.0.0.1:{port}",
+            f"--listen-tls-cert-file={self.certificate.file}",
+            f"--listen-tls-key-file={self.certificate.key_file}",
+        ]
+
+    def mongo_query(self) -> str:
+        """What `MONGO_URL` ends with."""
+        return f"?tls=true&tlsCAFile={self.certificate.ca_file}" if self.certificate else ""
+
+
+def _one_line(file: Path) -> str:
+    """A PEM file as a value in a Java properties file."""
+    return file.read_text(encoding="ascii").strip().replace("\n", "\\n")

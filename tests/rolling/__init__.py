@@ -1,0 +1,1 @@
+"""Services upgraded one by one: a made-up next release runs beside this one."""

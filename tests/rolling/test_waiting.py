@@ -1,0 +1,181 @@
+"""What an old process cannot read waits for a newer one and is taken by that; shown on the small service of `test_messaging`."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import pytest
+
+from services.runtime import Service
+from shared.contracts import catalogue
+from shared.contracts.facts import Fact, LetterNoted, LetterRead
+from shared.messaging.letters import Domain, Letters
+from shared.messaging.parking import Why
+from shared.storage import NewerDocument
+from tests.component.test_messaging import ON, Bell, bell_service, packed, read, received, registered
+from tests.conftest import MONDAY, World
+
+
+class LetterReadV2(LetterRead):
+    """Made up: from version 2 on, it says where the letter was read."""
+
+    version: ClassVar[int] = 2
+    room: str
+
+
+@dataclass
+class Two:
+    """A process of this release and one of the next, on one store; neither runs: each knows only what it is given."""
+
+    world: World
+    old: Letters[Bell]
+    new: Letters[Bell]
+    given: int = 0
+
+    async def arrives(self, letters: Letters[Bell], *messages: tuple[str, str, bytes, dict[str, str]]) -> None:
+        """Put messages on the topic, and let one of the two have all that is new there."""
+        for message in messages:
+            await self.world.produce(*message)
+        records = await self.world.records("letters")
+        await letters.handle(sorted(records, key=lambda r: r.timestamp)[self.given :], live=False)
+        self.given = len(records)
+
+    async def waiting(self) -> list[Why | None]:
+        return [message.why for message in await self.old.parking.listed()]
+
+    async def document(self, letter_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = await self.old.aggregates.collection.find_one({"_id": letter_id})
+        return found
+
+
+def _by_schema_2(state: dict[str, Any]) -> dict[str, Any]:
+    return {("chimes" if name == "rings" else name): value for name, value in state.items()}
+
+
+def _by_schema_1(state: dict[str, Any]) -> dict[str, Any]:
+    return {("rings" if name == "chimes" else name): value for name, value in state.items()}
+
+
+@pytest.fixture
+async def two(world: World) -> AsyncIterator[Two]:
+    """Both."""
+    services: list[Service] = [bell_service(world.kit()), bell_service(world.kit())]
+    old, later = services
+    table = {(LetterReadV2 if fact is LetterRead else fact): evolve for fact, evolve in ON.items()}
+    made = later.letters.aggregates
+    aggregates = replace(
+        made,
+        schema=2,
+        lift={1: _by_schema_2},
+        dump=lambda bell: _by_schema_2(made.dump(bell)),
+        load=lambda raw: Bell.model_validate(_by_schema_1(raw)),
+    )
+    new = Letters(Domain("deadline", table), aggregates, later.outbox, later.parking, later.kit.clock, world.namespace)
+    await old.parking.ensure()
+    await old.letters.aggregates.ensure()
+    yield Two(world, old.letters, new)
+    for service in services:
+        service.kit.store.close()
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Lets this process know version 2 from now on; till then it is of the old release."""
+
+    def learn() -> None:
+        monkeypatch.setitem(catalogue.BY_TYPE, "xinxiang.LetterRead.v2", LetterReadV2)
+        monkeypatch.setattr(
+            LetterRead, "upgrade", lambda f: LetterReadV2(**f.model_dump(), room="unknown"), raising=False
+        )
+        monkeypatch.setattr(LetterReadV2, "upgrade", None, raising=False)
+
+    return learn
+
+
+def _v2(fact: Fact, seq: int) -> tuple[str, str, bytes, dict[str, str]]:
+    topic, key, value, headers = packed(fact, seq)
+    assert headers["ce_type"].endswith(".v1")
+    return topic, key, value[:-1] + b',"room":"201"}', headers | {"ce_type": headers["ce_type"][:-1] + "2"}
+
+
+async def test_a_later_version_of_a_fact_waits_with_what_is_behind_it_and_is_taken_after_the_upgrade(
+    two: Two, known: Any
+) -> None:
+    await two.arrives(
+        two.old,
+        packed(received("a"), 1),
+        _v2(read("a"), 2),
+        packed(registered("a", 1), 3),
+        packed(received("b"), 1),
+        packed(registered("b", 2), 2),
+    )
+    assert await two.waiting() == [Why.NEWER, Why.NEWER]
+    assert (await two.old.aggregates.get("b")).state.number  # type: ignore[union-attr]
+    assert await two.world.records("letters.parked.deadline") == []
+    failed, waiting = await two.old.parking.counts()
+    assert (failed, waiting) == (0, 1)
+    await two.old.take_up()
+    assert await two.waiting() == [Why.NEWER, Why.NEWER], "nobody was upgraded"
+
+    known()
+    await two.new.take_up()
+    assert await two.waiting() == []
+    letter = (await two.new.aggregates.get("a")).state
+    assert letter is not None
+    assert letter.read_at is not None
+    assert letter.number
+
+
+async def test_a_later_version_of_a_fact_that_means_nothing_here_is_counted_and_holds_nothing_up(two: Two) -> None:
+    noted = _v2(LetterNoted(letter_id="a", at=MONDAY), 2)
+    await two.arrives(two.old, packed(received("a"), 1), noted, packed(read("a"), 3))
+    assert await two.waiting() == []
+    assert (await two.old.aggregates.get("a")).seen == {"intake": 3}
+
+
+async def test_a_document_of_the_old_release_is_lifted_as_it_is_read_and_written_anew_with_the_next_move(
+    two: Two, known: Any
+) -> None:
+    await two.arrives(two.old, packed(received("a"), 1))
+    assert "schema" not in await two.document("a")
+    known()
+    state = (await two.new.aggregates.get("a")).state
+    assert state is not None
+    assert (state.letter_id, state.rings) == ("a", 0)
+    await two.arrives(two.new, packed(read("a"), 2))
+    after = await two.document("a")
+    assert after["schema"] == 2
+    assert "chimes" in after["state"]
+    assert "rings" not in after["state"]
+
+
+async def test_a_document_of_a_newer_release_is_neither_read_nor_written_by_an_old_process(
+    two: Two, known: Any
+) -> None:
+    known()
+    await two.arrives(two.new, packed(received("a"), 1), packed(read("a"), 2))
+    before = await two.document("a")
+    await two.arrives(two.old, packed(registered("a", 1), 3), packed(received("b"), 1))
+    assert await two.document("a") == before
+    assert await two.waiting() == [Why.NEWER]
+    assert (await two.old.aggregates.get("b")).state is not None, "other letters flow"
+    with pytest.raises(NewerDocument):
+        await two.old.command("a", lambda _state, _now: ())
+    with pytest.raises(NewerDocument):
+        await two.old.aggregates.get("a")
+    with pytest.raises(NewerDocument):
+        await two.old.aggregates.get_many(["a", "b"])
+    assert await two.old.command_many(["a"], lambda _id, _state, _now: ()) == {}
+
+    await two.new.take_up()
+    assert await two.waiting() == []
+    letter = (await two.new.aggregates.get("a")).state
+    assert letter is not None
+    assert letter.number
+
+
+async def test_what_is_handed_over_was_not_seen_twice(two: Two, known: Any) -> None:
+    known()
+    await two.arrives(two.new, packed(received("a"), 1), packed(read("a"), 2))
+    await two.arrives(two.old, packed(read("a"), 2))
+    assert await two.waiting() == []
