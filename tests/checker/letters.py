@@ -11,6 +11,8 @@ from tests.checker.town import Doors, each
 
 _SAME = ("subject", "body", "may_publish")
 _ABOUT = ("nature", "domain", "region")
+RECEIPTS = "/intake/receipts/{code}"
+FEW = 3
 
 
 def pair(layout: Layout) -> None:
@@ -41,21 +43,17 @@ async def check_letters(layout: Layout, doors: Doors, report: Report) -> None:
 
     async def one(row: tuple[Any, ...]) -> None:
         receipt, letter, post = row
-        posted = json.loads(post)
         standing = await doors.get("intake", f"/intake/receipts/{receipt}")
-        answered = standing.status_code == 200
-        if not letter:
-            if answered:  # it is there, but nothing on `letters` says what was posted
-                report.expect("letter.content", False, "", "letters", "no LetterReceived says what was posted")
-            else:
-                report.expect(
-                    "letter.there", False, "", "/intake/receipts", f"{standing.status_code}, and not on `letters`"
-                )
-            return
-        report.expect("letter.there", answered, letter, "/intake/receipts", f"{standing.status_code}")
-        await _content(letter, posted, layout, doors, report)
+        report.expect("letter.there", standing.status_code == 200, letter, RECEIPTS, f"{standing.status_code}")
+        await _content(letter, json.loads(post), layout, doors, report)
 
-    await each(layout.rows("select receipt, letter, post from acknowledged"), one)
+    await each(layout.rows("select receipt, letter, post from acknowledged where letter != ''"), one)
+    # Of what is not on `letters` few are asked for: after some wrong codes intake lets everybody wait.
+    for number, (receipt,) in enumerate(layout.rows("select receipt from acknowledged where letter = ''")):
+        if number < FEW and (await doors.get("intake", f"/intake/receipts/{receipt}")).status_code == 200:
+            report.expect("letter.content", False, "", RECEIPTS, "a letter whose LetterReceived is not what was posted")
+        else:
+            report.expect("letter.there", False, "", "letters", "nothing says what was posted")
 
 
 async def _content(letter: str, posted: Mapping[str, Any], layout: Layout, doors: Doors, report: Report) -> None:

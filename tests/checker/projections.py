@@ -68,12 +68,14 @@ class Shadow:
         """Read what the topic has got since."""
         settings = self.town.settings
         topic = settings.namespace + "letters"
+        read = 0
         async for records, _ in read_from_start(settings.kafka_bootstrap, topic, BATCH, self._begin or None):
             for service in self.services:
                 await service.replay(records)
+            read += len(records)
             for record in records:
                 self._begin[record.partition] = record.offset + 1
-        for service in self.services:
+        for service in self.services if read else ():
             for job in service.rebuilt:
                 await job()
 
