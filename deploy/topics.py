@@ -19,28 +19,30 @@ from services import NAMES
 from services.runtime import Kit
 from services.settings import Settings, load_settings
 from shared.messaging import topics as shared_topics
-from shared.messaging.topics import DAY_MS, Topic, TopicsRefused
+from shared.messaging.topics import BY_BROKERS, DAY_MS, ONE_COPY, Copies, Topic, TopicsRefused
 
 DECLARED = Path(__file__).with_name("topics.yaml")
 CHUNK = shared_topics.CHUNK
 
-__all__ = ["DAY_MS", "DECLARED", "Topic", "TopicsRefused", "apply", "declared", "mailbox_codes", "remove"]
+__all__ = ["DAY_MS", "DECLARED", "Copies", "Topic", "TopicsRefused", "apply", "declared", "mailbox_codes", "remove"]
 
 
-def declared(namespace: str, codes: Iterable[str], *, brokers: int = 1, file: Path = DECLARED) -> list[Topic]:
+def declared(namespace: str, codes: Iterable[str], *, copies: Copies = ONE_COPY, file: Path = DECLARED) -> list[Topic]:
     """Return every topic with its full name.
 
     Args:
         namespace: prefix of all names.
         codes: codes of all mailboxes.
-        brokers: how many brokers there are; bounds replication.
+        copies: how many replicas they have.
         file: the declaration.
     """
-    return shared_topics.declared(file, namespace, codes, NAMES, brokers=brokers)
+    return shared_topics.declared(file, namespace, codes, NAMES, copies=copies)
 
 
-async def apply(bootstrap: str, namespace: str, codes: Iterable[str]) -> tuple[int, int]:
+async def apply(bootstrap: str, namespace: str, codes: Iterable[str], wanted: Copies = BY_BROKERS) -> tuple[int, int]:
     """Create what is missing and correct what differs; return (created, changed).
+
+    A topic that is there keeps its replicas, and `min.insync.replicas` follows from those, never from how many brokers answer just now.
 
     Raises:
         TopicsRefused: a topic has another number of partitions than declared.
@@ -49,15 +51,14 @@ async def apply(bootstrap: str, namespace: str, codes: Iterable[str]) -> tuple[i
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap.split(","), request_timeout_ms=60_000)
     await admin.start()
     try:
-        cluster = await admin.describe_cluster()
-        brokers = len(cluster["brokers"])
-        wanted = declared(namespace, codes, brokers=brokers)
+        copies = await shared_topics.copies_there(admin, DECLARED, namespace, wanted)
+        topics = declared(namespace, codes, copies=copies)
         existing = set(await admin.list_topics())
-        missing = [topic for topic in wanted if topic.name not in existing]
-        await shared_topics.create(admin, missing, shared_topics.replication_of(DECLARED, brokers))
+        missing = [topic for topic in topics if topic.name not in existing]
+        await shared_topics.create(admin, missing, copies.replicas)
         changed = 0
-        for chunk in _chunks([topic for topic in wanted if topic.name in existing]):
-            changed += await _correct(admin, chunk)
+        for chunk in _chunks([topic for topic in topics if topic.name in existing]):
+            changed += await _correct(admin, chunk, wanted)
         return len(missing), changed
     finally:
         await admin.close()
@@ -90,7 +91,8 @@ async def remove(bootstrap: str, namespace: str) -> int:
         await admin.close()
 
 
-async def _correct(admin: Any, topics: list[Topic]) -> int:
+async def _correct(admin: Any, topics: list[Topic], wanted: Copies) -> int:
+    configs: dict[str, dict[str, str]] = {}
     for found in await admin.describe_topics([topic.name for topic in topics]):
         topic = next(t for t in topics if t.name == found["topic"])
         if found["partitions"] and len(found["partitions"]) != topic.partitions:
@@ -98,14 +100,15 @@ async def _correct(admin: Any, topics: list[Topic]) -> int:
                 f"{topic.name} has {len(found['partitions'])} partitions, deploy/topics.yaml says {topic.partitions}. "
                 "Letters are ordered by partition: make a new namespace and move the data, or declare what is there."
             )
+        replicas = len(found["partitions"][0]["replicas"]) if found["partitions"] else 1
+        configs[topic.name] = {**topic.config, "min.insync.replicas": str(wanted.of(replicas).least)}
     resources = [ConfigResource(ConfigResourceType.TOPIC, t.name, configs=dict.fromkeys(t.config)) for t in topics]
     differing = []
     for answer in await admin.describe_configs(resources):
         for _, _, _, name, entries in answer.resources:
-            topic = next(t for t in topics if t.name == name)
             actual = {entry[0]: entry[1] for entry in entries}
-            if any(actual.get(key) != value for key, value in topic.config.items()):
-                differing.append(ConfigResource(ConfigResourceType.TOPIC, name, configs=dict(topic.config)))
+            if any(actual.get(key) != value for key, value in configs[name].items()):
+                differing.append(ConfigResource(ConfigResourceType.TOPIC, name, configs=configs[name]))
     if differing:
         await admin.alter_configs(differing)
     return len(differing)
@@ -122,7 +125,9 @@ def main(arguments: list[str] | None = None) -> int:
     what = parser.parse_args(arguments).what
     settings = load_settings()
     if what == "show":
-        for topic in declared(settings.namespace, [mailbox.code for mailbox in Kit(settings).directory.mailboxes()]):
+        copies = settings.copies.where(DECLARED, len(settings.kafka_bootstrap.split(",")))
+        codes = [mailbox.code for mailbox in Kit(settings).directory.mailboxes()]
+        for topic in declared(settings.namespace, codes, copies=copies):
             print(topic.name, topic.partitions, *(f"{key}={value}" for key, value in topic.config.items()))
         return 0
     try:
@@ -135,7 +140,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 async def _apply(settings: Settings) -> tuple[int, int]:
-    return await apply(settings.kafka_bootstrap, settings.namespace, await mailbox_codes(settings))
+    return await apply(settings.kafka_bootstrap, settings.namespace, await mailbox_codes(settings), settings.copies)
 
 
 if __name__ == "__main__":

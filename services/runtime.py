@@ -18,7 +18,7 @@ from shared.calendar.schedules import load_schedules
 from shared.calendar.working_days import WorkingCalendar
 from shared.contracts.errors import BadInput, RuleBroken, Stale
 from shared.directory import Directory, DirectoryError, LiveDirectory, UnknownEntry, load_directory
-from shared.messaging.broker import BatchHandler, lag_of, make_broker
+from shared.messaging.broker import BatchHandler, lag_of, make_broker, too_few_brokers
 from shared.messaging.changes import DirectoryChanges
 from shared.messaging.kafka import KafkaBroker, KafkaError, UnknownTopicOrPartitionError
 from shared.messaging.outbox import Outbox
@@ -233,7 +233,9 @@ class Service:
         return None
 
     async def _kafka_alive(self) -> str | None:
-        return None if await self.broker.ping(timeout=3) else "the broker does not answer"
+        if await self.broker.ping(timeout=3):
+            return await too_few_brokers(self.subscribers, self.kit.settings.copies)
+        return "the broker does not answer"
 
     async def _directory_right(self) -> str | None:
         wrong = self.kit.changes.live.wrong

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.messaging.topics import Copies
+
 RATE = r"^([1-9]\d{0,5}/[1-9]\d{0,5})?$"
 SAMPLE = Path("deploy/sample/directory.yaml")
 TOPICS = Path("deploy/topics.yaml")
@@ -50,6 +52,10 @@ class Settings(BaseSettings):
     """DIRECTORY_FILE: the directory of mailboxes (YAML), with its domains and regions beside it."""
     topics_file: Path = TOPICS
     """TOPICS_FILE: the declaration of topics; routing makes those of a mailbox that is added while it runs."""
+    topic_replicas: Annotated[int, Field(ge=0, le=9)] = 0
+    """TOPIC_REPLICAS: how many brokers keep each topic; 0: what TOPICS_FILE says, at most as many as there are brokers."""
+    topic_min_insync: Annotated[int, Field(ge=0, le=9)] = 0
+    """TOPIC_MIN_INSYNC: how many of them must have a message before it is acknowledged; 0: one less than keep it, at least one."""
     redaction_file: Path = REDACTION
     """REDACTION_FILE: the words by which publication proposes redactions (YAML, R9.1)."""
     schedules_folder: Path | None = None
@@ -142,6 +148,11 @@ class Settings(BaseSettings):
     """TRUSTED_PROXIES: how many proxies of ours stand before the service and add to X-Forwarded-For."""
     hsts: bool = False
     """HSTS: whether browsers come over HTTPS only and may be told so for a year, also where no trusted proxy says it."""
+
+    @property
+    def copies(self) -> Copies:
+        """How many brokers keep a topic, and how many must have a message."""
+        return Copies(self.topic_replicas, self.topic_min_insync)
 
     def hours(self) -> tuple[time, time]:
         """Return when working hours begin and end, Asia/Shanghai.
