@@ -30,13 +30,16 @@ create table numbers (letter text, mailbox text, year integer, serial integer, a
 create table acknowledged (receipt text primary key, digest text, post text, letter text);
 create table sightings (letter text, number text);
 create table approvals (letter text, hash text);
+create table shown (number text primary key);
 """
 _INDEXES = """
 create index by_letter on facts (letter, place);
 create index by_digest on letters (digest);
 create index by_number on numbers (ascii);
+create index by_text on numbers (text);
 create index of_letter on numbers (letter);
 create index by_post on acknowledged (digest);
+create index by_pair on acknowledged (letter);
 create index by_sight on sightings (letter);
 create index by_approval on approvals (letter);
 """

@@ -17,13 +17,10 @@ FEW = 3
 
 def pair(layout: Layout) -> None:
     """Find the letter of each receipt, by what was posted: of several that say the same, one each."""
-    used: set[str] = set()
-    for receipt, digest in layout.rows("select receipt, digest from acknowledged order by digest"):
-        for (letter,) in layout.rows("select letter from letters where digest = ?", digest):
-            if letter not in used:
-                used.add(letter)
-                layout.write("update acknowledged set letter = ? where receipt = ?", [(letter, receipt)])
-                break
+    free = "select letter from letters where digest = ? and letter not in (select letter from acknowledged) limit 1"
+    for (receipt,) in layout.rows("select receipt from acknowledged order by receipt"):
+        if letter := layout.one(free, layout.one("select digest from acknowledged where receipt = ?", receipt)):
+            layout.write("update acknowledged set letter = ? where receipt = ?", [(letter, receipt)])
 
 
 def count_twice(layout: Layout, report: Report) -> None:
