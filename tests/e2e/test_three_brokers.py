@@ -94,6 +94,7 @@ async def _checked(folder: Path) -> tuple[int | None, str]:
     return process.returncode, said.decode()
 
 
+@pytest.mark.timeout(600)  # three nodes start side by side, twice
 async def test_one_broker_dies_then_another_and_no_letter_that_was_promised_is_lost(
     city_on_three: Fleet, cluster: Cluster, tmp_path: Path
 ) -> None:
