@@ -52,7 +52,7 @@ async def city_on_three(engines: Engines, cluster: Cluster, keys: Path, tmp_path
 async def _kept(world: World) -> set[tuple[str, int, str]]:
     """(Topic, how many brokers keep it, how many of them must have a message) of some of its topics."""
     names = [world.namespace + name for name in ("letters", "submissions", "mailbox.water")]
-    admin = AIOKafkaAdminClient(bootstrap_servers=world.settings.kafka.brokers)
+    admin = AIOKafkaAdminClient(bootstrap_servers=world.settings.kafka_bootstrap.split(","))
     await admin.start()
     try:
         resources = [ConfigResource(ConfigResourceType.TOPIC, name, {"min.insync.replicas": None}) for name in names]
@@ -123,7 +123,7 @@ async def test_one_broker_dies_then_another_and_no_letter_that_was_promised_is_l
             await going
             await all_say(fleet, "/health/ready", 200)
             # What is made while a broker is away is made for three all the same, and nothing that is there loses its guard.
-            assert await topics.apply(world.settings.kafka, world.namespace, ["north"]) == (2, 0)
+            assert await topics.apply(world.settings.kafka_bootstrap, world.namespace, ["north"]) == (2, 0)
 
             await asyncio.to_thread(cluster.kill, 2)
             await all_say(fleet, "/health/ready", 503)
