@@ -52,9 +52,8 @@ class Kafka:
         settings = self._write_settings(self.prepare())
         command = [*self._java(), *FRUGAL, "-XX:+ExitOnOutOfMemoryError", "kafka.Kafka"]
         self.process.start([*command, str(settings)], cwd=self._folder, env=self._environ)
-        seconds = START_SECONDS * (
-            3 if self._member else 1
-        )  # members also wait for one another, and start side by side
+        # Members start side by side, and wait for one another.
+        seconds = START_SECONDS * (3 if self._member else 1)
         self.process.wait_ready(lambda: answers(self._ports.kafka), seconds)
 
     @property
