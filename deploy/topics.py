@@ -7,7 +7,8 @@ the directory's file and those that were added while running.
 import argparse
 import asyncio
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,28 +21,30 @@ from services.runtime import Kit
 from services.settings import Settings, load_settings
 from shared.messaging import topics as shared_topics
 from shared.messaging.connection import Kafka, client_options
-from shared.messaging.topics import DAY_MS, Topic, TopicsRefused
+from shared.messaging.topics import BY_BROKERS, DAY_MS, ONE_COPY, Copies, Topic, TopicsRefused
 
 DECLARED = Path(__file__).with_name("topics.yaml")
 CHUNK = shared_topics.CHUNK
 
-__all__ = ["DAY_MS", "DECLARED", "Topic", "TopicsRefused", "apply", "declared", "mailbox_codes", "remove"]
+__all__ = ["DAY_MS", "DECLARED", "Copies", "Topic", "TopicsRefused", "apply", "declared", "mailbox_codes", "remove"]
 
 
-def declared(namespace: str, codes: Iterable[str], *, brokers: int = 1, file: Path = DECLARED) -> list[Topic]:
+def declared(namespace: str, codes: Iterable[str], *, copies: Copies = ONE_COPY, file: Path = DECLARED) -> list[Topic]:
     """Return every topic with its full name.
 
     Args:
         namespace: prefix of all names.
         codes: codes of all mailboxes.
-        brokers: how many brokers there are; bounds replication.
+        copies: how many replicas they have.
         file: the declaration.
     """
-    return shared_topics.declared(file, namespace, codes, NAMES, brokers=brokers)
+    return shared_topics.declared(file, namespace, codes, NAMES, copies=copies)
 
 
-async def apply(kafka: Kafka, namespace: str, codes: Iterable[str]) -> tuple[int, int]:
+async def apply(kafka: Kafka, namespace: str, codes: Iterable[str], wanted: Copies = BY_BROKERS) -> tuple[int, int]:
     """Create what is missing and correct what differs; return (created, changed).
+
+    A topic that is there keeps its replicas, and `min.insync.replicas` follows from those, never from how many brokers answer just now.
 
     Raises:
         TopicsRefused: a topic has another number of partitions than declared.
@@ -50,15 +53,14 @@ async def apply(kafka: Kafka, namespace: str, codes: Iterable[str]) -> tuple[int
     admin = AIOKafkaAdminClient(**client_options(kafka), request_timeout_ms=60_000)
     await admin.start()
     try:
-        cluster = await admin.describe_cluster()
-        brokers = len(cluster["brokers"])
-        wanted = declared(namespace, codes, brokers=brokers)
+        copies = await shared_topics.copies_there(admin, DECLARED, namespace, wanted)
+        topics = declared(namespace, codes, copies=copies)
         existing = set(await admin.list_topics())
-        missing = [topic for topic in wanted if topic.name not in existing]
-        await shared_topics.create(admin, missing, shared_topics.replication_of(DECLARED, brokers))
+        missing = [topic for topic in topics if topic.name not in existing]
+        await shared_topics.create(admin, missing, copies.replicas)
         changed = 0
-        for chunk in _chunks([topic for topic in wanted if topic.name in existing]):
-            changed += await _correct(admin, chunk)
+        for chunk in _chunks([topic for topic in topics if topic.name in existing]):
+            changed += await _correct(admin, chunk, wanted)
         return len(missing), changed
     finally:
         await admin.close()
@@ -91,7 +93,8 @@ async def remove(kafka: Kafka, namespace: str) -> int:
         await admin.close()
 
 
-async def _correct(admin: Any, topics: list[Topic]) -> int:
+async def _correct(admin: Any, topics: list[Topic], wanted: Copies) -> int:
+    real: list[Topic] = []
     for found in await admin.describe_topics([topic.name for topic in topics]):
         topic = next(t for t in topics if t.name == found["topic"])
         if found["partitions"] and len(found["partitions"]) != topic.partitions:
@@ -99,21 +102,23 @@ async def _correct(admin: Any, topics: list[Topic]) -> int:
                 f"{topic.name} has {len(found['partitions'])} partitions, deploy/topics.yaml says {topic.partitions}. "
                 "Letters are ordered by partition: make a new namespace and move the data, or declare what is there."
             )
-    differing = await differing_settings(admin, topics)
+        replicas = len(found["partitions"][0]["replicas"]) if found["partitions"] else 1
+        real.append(replace(topic, config={**topic.config, "min.insync.replicas": str(wanted.of(replicas).least)}))
+    differing = await differing_settings(admin, real)
     if differing:
         changes = [ConfigResource(ConfigResourceType.TOPIC, t.name, configs=dict(t.config)) for t in differing]
         await admin.alter_configs(changes)
     return len(differing)
 
 
-async def differing_settings(admin: Any, topics: list[Topic]) -> list[Topic]:
+async def differing_settings(admin: Any, topics: Sequence[Topic]) -> list[Topic]:
     """Return those of the topics, all of which exist, whose settings on the broker are not the declared ones."""
     resources = [ConfigResource(ConfigResourceType.TOPIC, t.name, configs=dict.fromkeys(t.config)) for t in topics]
     differing = []
     for answer in await admin.describe_configs(resources):
         for _, _, _, name, entries in answer.resources:
-            topic = next(t for t in topics if t.name == name)
             actual = {entry[0]: entry[1] for entry in entries}
+            topic = next(t for t in topics if t.name == name)
             if any(actual.get(key) != value for key, value in topic.config.items()):
                 differing.append(topic)
     return differing
@@ -130,7 +135,9 @@ def main(arguments: list[str] | None = None) -> int:
     what = parser.parse_args(arguments).what
     settings = load_settings()
     if what == "show":
-        for topic in declared(settings.namespace, [mailbox.code for mailbox in Kit(settings).directory.mailboxes()]):
+        copies = settings.copies.where(DECLARED, len(settings.kafka_bootstrap.split(",")))
+        codes = [mailbox.code for mailbox in Kit(settings).directory.mailboxes()]
+        for topic in declared(settings.namespace, codes, copies=copies):
             print(topic.name, topic.partitions, *(f"{key}={value}" for key, value in topic.config.items()))
         return 0
     try:
@@ -143,7 +150,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 async def _apply(settings: Settings) -> tuple[int, int]:
-    return await apply(settings.kafka, settings.namespace, await mailbox_codes(settings))
+    return await apply(settings.kafka, settings.namespace, await mailbox_codes(settings), settings.copies)
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ async def read_on(service: Service, place: dict[int, int], tell: Any = None) -> 
     settings = service.kit.settings
     touched: dict[str, int] = {}
     topic = settings.namespace + "letters"
-    async for records, total in read_from_start(settings.kafka_bootstrap, topic, BATCH, place):
+    async for records, total in read_from_start(settings.kafka, topic, BATCH, place):
         await service.replay(records)
         if tell:
             tell(sum(place.values()), total)

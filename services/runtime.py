@@ -20,7 +20,7 @@ from shared.calendar.schedules import load_schedules
 from shared.calendar.working_days import WorkingCalendar
 from shared.contracts.errors import BadInput, RuleBroken, Stale
 from shared.directory import Directory, DirectoryError, LiveDirectory, UnknownEntry, load_directory
-from shared.messaging.broker import BatchHandler, make_broker, places_of
+from shared.messaging.broker import BatchHandler, make_broker, places_of, too_few_brokers
 from shared.messaging.changes import DirectoryChanges
 from shared.messaging.connection import said_of, why_refused
 from shared.messaging.kafka import KafkaBroker, KafkaError, UnknownTopicOrPartitionError
@@ -296,7 +296,7 @@ class Service:
 
     async def _kafka_alive(self) -> str | None:
         if await self.broker.ping(timeout=3):
-            return None
+            return await too_few_brokers(self.subscribers, self.kit.settings.copies)
         return await why_refused(self.kit.settings.kafka) or "the broker does not answer"
 
     async def _reason(self, error: Exception) -> str:

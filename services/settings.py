@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from services.wires import kafka_of, refuse_wrong_wires
 from shared.messaging.connection import Connection
+from shared.messaging.topics import Copies
 from shared.security.sign_in_settings import SignInSettings
 from shared.security.tokens import TokenSettings
 
@@ -83,6 +84,10 @@ class Settings(BaseSettings):
     """DIRECTORY_FILE: the directory of mailboxes (YAML), with its domains and regions beside it."""
     topics_file: Path = TOPICS
     """TOPICS_FILE: the declaration of topics; routing makes those of a mailbox that is added while it runs."""
+    topic_replicas: Annotated[int, Field(ge=0, le=9)] = 0
+    """TOPIC_REPLICAS: how many brokers keep each topic; 0: what TOPICS_FILE says, at most as many as there are brokers."""
+    topic_min_insync: Annotated[int, Field(ge=0, le=9)] = 0
+    """TOPIC_MIN_INSYNC: how many of them must have a message before it is acknowledged; 0: one less than keep it, at least one."""
     redaction_file: Path = REDACTION
     """REDACTION_FILE: the words by which publication proposes redactions (YAML, R9.1)."""
     schedules_folder: Path | None = None
@@ -182,6 +187,11 @@ class Settings(BaseSettings):
     def kafka(self) -> Connection:
         """How Kafka is reached."""
         return kafka_of(self)
+
+    @property
+    def copies(self) -> Copies:
+        """How many brokers keep a topic, and how many must have a message."""
+        return Copies(self.topic_replicas, self.topic_min_insync)
 
     def hours(self) -> tuple[time, time]:
         """Return when working hours begin and end, Asia/Shanghai.

@@ -9,6 +9,7 @@ import subprocess
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deploy.engines.errors import EngineError
 from deploy.engines.fetch import home
@@ -16,6 +17,9 @@ from deploy.engines.guard import Guard
 from deploy.engines.ports import Ports
 from deploy.engines.prerequisites import java
 from deploy.engines.processes import Process
+
+if TYPE_CHECKING:
+    from deploy.engines.cluster import Member
 
 START_SECONDS = 60
 FRUGAL = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
@@ -28,9 +32,17 @@ class Kafka:
 
     name = "kafka"
 
-    def __init__(self, folder: Path, ports: Ports, environ: Mapping[str, str], guard: Guard | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        ports: Ports,
+        environ: Mapping[str, str],
+        guard: Guard | None = None,
+        member: "Member | None" = None,
+    ) -> None:
         self.process = Process(self.name, folder)
         self._guard = guard
+        self._member = member
         self._folder = folder / "kafka"
         self._ports = ports
         self._environ = environ
@@ -41,15 +53,25 @@ class Kafka:
 
     def start(self) -> None:
         """Start the broker and return when it answers; raises EngineError with the end of its log."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        data = self._folder / "data"
-        if not data.is_dir():
-            self._format(data)
-        settings = self._write_settings(data)
+        settings = self._write_settings(self.prepare())
         command = [*self._java(), *FRUGAL, "-XX:+ExitOnOutOfMemoryError", "kafka.Kafka"]
         self.process.start([*command, str(settings)], cwd=self._folder, env=self._environ)
         tls = self._guard.tls() if self._guard else None
-        self.process.wait_ready(lambda: answers(self._ports.kafka, tls), START_SECONDS)
+        # Members start side by side, and wait for one another.
+        seconds = START_SECONDS * (3 if self._member else 1)
+        self.process.wait_ready(lambda: answers(self._ports.kafka, tls), seconds)
+
+    @property
+    def data(self) -> Path:
+        """Where its logs are."""
+        return self._folder / "data"
+
+    def prepare(self) -> Path:
+        """Make its log folder where it is missing; return it."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if not self.data.is_dir():
+            self._format(self.data)
+        return self.data
 
     def stop(self) -> None:
         """Let the broker close its logs and end."""
@@ -66,8 +88,11 @@ class Kafka:
         new = data.with_name("data.new")
         shutil.rmtree(new, ignore_errors=True)
         settings = self._write_settings(new)
-        cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
-        arguments = ["--standalone", "-t", cluster, "-c", str(settings)]
+        if self._member:
+            arguments = ["-t", self._member.cluster, "-c", str(settings)]
+        else:
+            cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
+            arguments = ["--standalone", "-t", cluster, "-c", str(settings)]
         if self._guard:
             arguments += self._guard.format_arguments()
         done = subprocess.run(
@@ -110,6 +135,8 @@ class Kafka:
         }
         if self._guard:
             settings |= self._guard.kafka_settings(ports.kafka, ports.controller)
+        if self._member:
+            settings |= self._member.settings()
         file = self._folder / "server.properties"
         file.touch(mode=0o600)
         file.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))

@@ -86,6 +86,14 @@ def refuse_taken(name: str, ports: Ports, engines: Iterable[str]) -> None:
         raise EngineError("\n".join(problems))
 
 
+def free(count: int) -> list[int]:
+    """So many ports that nobody has."""
+    found: list[int] = []
+    for _ in range(count):
+        found.append(_free(avoid=found))
+    return found
+
+
 def _free(avoid: Iterable[int]) -> int:
     avoid = set(avoid) | set(DEV.as_dict().values())
     for port in random.sample(FREE_RANGE, k=200):

@@ -9,11 +9,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from services.settings import Settings
+from shared.messaging.connection import client_options
 
 
 def options(settings: Settings) -> dict[str, Any]:
     """Return how clients reach Kafka."""
-    return {"bootstrap_servers": settings.kafka_bootstrap.split(",")}
+    return client_options(settings.kafka)
 
 
 @asynccontextmanager

@@ -15,9 +15,10 @@ from deploy.ops.console import DATABASE, LOG, UNKNOWN, WELL, WRONG, Ops, ago, ta
 from deploy.ops.lag import by_group
 from deploy.ops.replicas import Replica, ask
 from deploy.parked import parking
-from deploy.topics import declared, differing_settings, mailbox_codes
+from deploy.topics import DECLARED, declared, differing_settings, mailbox_codes
 from services import NAMES
 from shared.directory import DirectoryError
+from shared.messaging import topics as shared_topics
 from shared.storage import StoreUnavailable, translated
 from shared.storage.dump import sizes
 
@@ -208,9 +209,9 @@ async def _kafka(ops: Ops) -> list[Line]:
 async def _topics(ops: Ops) -> list[Line]:
     codes = await mailbox_codes(ops.settings)
     async with admin(ops.settings) as client:
-        brokers = len((await client.describe_cluster())["brokers"])
         there = await topics_of(client, ops.settings.namespace)
-        wanted = declared(ops.settings.namespace, codes, brokers=brokers)
+        copies = await shared_topics.copies_there(client, DECLARED, ops.settings.namespace, ops.settings.copies)
+        wanted = declared(ops.settings.namespace, codes, copies=copies)
         missing = [topic.name for topic in wanted if topic.name not in there]
         known = [topic for topic in wanted if topic.name in there]
         other = [t.name for t in known if len(there[t.name]["partitions"]) != t.partitions]

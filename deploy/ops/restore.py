@@ -123,9 +123,9 @@ async def _make_topics(ops: Ops, manifest: Manifest) -> dict[str, int]:
     namespace = ops.settings.namespace
     codes = sorted(name.partition(".")[2] for name in manifest.partitions if name.startswith("mailbox."))
     async with admin(ops.settings) as asking:
-        brokers = len((await asking.describe_cluster())["brokers"])
+        copies = await shared_topics.copies_there(asking, DECLARED, namespace, ops.settings.copies)
         there = await topics_of(asking, namespace)
-        wanted = declared(namespace, codes, brokers=brokers)
+        wanted = declared(namespace, codes, copies=copies)
         made = []
         for topic in wanted:
             count = manifest.partitions.get(topic.name.removeprefix(namespace), topic.partitions)
@@ -137,7 +137,7 @@ async def _make_topics(ops: Ops, manifest: Manifest) -> dict[str, int]:
                 )
             if topic.name not in there:
                 made.append(Topic(topic.name, count, topic.config))
-        await shared_topics.create(asking, made, shared_topics.replication_of(DECLARED, brokers))
+        await shared_topics.create(asking, made, copies.replicas)
     return {topic.name.removeprefix(namespace): topic.partitions for topic in wanted}
 
 

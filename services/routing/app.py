@@ -56,7 +56,9 @@ def build(kit: Kit) -> Service:
     following = Following(letters, entries, kit.namespace)
     actions = Actions(letters, kit.changes, service.broker, kit.namespace)
     settings = kit.settings
-    make_topics = partial(make_mailbox_topics, settings.kafka, settings.topics_file, kit.namespace)
+    make_topics = partial(
+        make_mailbox_topics, settings.kafka, settings.topics_file, kit.namespace, wanted=settings.copies
+    )
     office = Office(kept_directory(kit.store), service.outbox, kit.changes, kit.clock, make_topics)
 
     async def measure() -> None:

@@ -15,6 +15,7 @@ from time import monotonic
 from typing import Any, TypeAlias
 
 from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
@@ -22,6 +23,7 @@ from faststream.message import StreamMessage
 
 from shared.messaging.connection import Kafka, broker_options
 from shared.messaging.repairs import repair
+from shared.messaging.topics import Copies
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +69,8 @@ SESSION_MS = 10_000
 METADATA_MAX_AGE_MS = 15_000
 """How often a client looks by itself what topics there are and who leads them."""
 MAX_MESSAGE_BYTES = 1_048_576
+ANSWER_SECONDS = 2.0
+"""A broker that takes longer to be connected to is away."""
 
 
 def make_broker(kafka: Kafka, client_id: str) -> KafkaBroker:
@@ -152,6 +156,33 @@ async def look_for_topics(subscriber: Any) -> None:
         await consumer._client.force_metadata_update()  # noqa: SLF001 - the client has no public call for it
 
 
+async def too_few_brokers(subscribers: Sequence[Any], copies: Copies) -> str | None:
+    """Return why nothing could be acknowledged now: fewer brokers that keep a topic answer than must have a message; none: enough do.
+
+    Asked of the brokers themselves: where too few are left to agree on anything, what they tell of one another is old.
+    """
+    for consumer in (subscriber.consumer for subscriber in subscribers if subscriber.consumer is not None):
+        client = consumer._client  # noqa: SLF001 - the client has no public call for it
+        topics = client.cluster._partitions  # noqa: SLF001
+        keeping = {frozenset(part.replicas) for parts in list(topics.values()) for part in list(parts.values())}
+        nodes = sorted(frozenset().union(*keeping))
+        answers = await asyncio.gather(*(_answers(client, node) for node in nodes))
+        there = {node for node, answer in zip(nodes, answers, strict=True) if answer}
+        for replicas in keeping:
+            least = copies.of(len(replicas)).least
+            if len(replicas & there) < least:
+                return f"{len(replicas & there)} of {len(replicas)} brokers that keep a topic answer; {least} must"
+    return None
+
+
+async def _answers(client: Any, node: int) -> bool:
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return bool(await client.ready(node))
+    except (TimeoutError, KafkaError):
+        return False
+
+
 async def places_of(subscriber: Any) -> dict[tuple[str, int], tuple[int, int]]:
     """Return (topic, partition) → (offset up to which messages were taken in hand, end), of those that this process is assigned.
 
@@ -200,4 +231,5 @@ __all__ = [
     "make_broker",
     "places_of",
     "subscribe",
+    "too_few_brokers",
 ]

@@ -33,14 +33,31 @@ class TopicsRefused(Exception):
     """The declared topics cannot be made."""
 
 
-def replication_of(file: Path, brokers: int) -> int:
-    """Return how many replicas each topic has where there are so many brokers."""
-    content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return min(int(content["replication"]), brokers)
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """How many brokers keep a topic, and how many of them must have a message before it is acknowledged."""
+
+    replicas: int = 0
+    """0: as many as the declaration says, at most as many as there are brokers."""
+    least: int = 0
+    """`min.insync.replicas`; 0: one less than the replicas, so that one broker may be away."""
+
+    def where(self, file: Path, brokers: int) -> "Copies":
+        """Return what holds where there are so many brokers. A number that was asked for stays: too few brokers refuse it."""
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        return self.of(self.replicas or min(int(content["replication"]), brokers))
+
+    def of(self, replicas: int) -> "Copies":
+        """Return what holds of a topic that has so many replicas."""
+        return Copies(replicas, min(self.least or max(1, replicas - 1), replicas))
+
+
+ONE_COPY = Copies(1, 1)
+BY_BROKERS = Copies()
 
 
 def declared(
-    file: Path, namespace: str, codes: Iterable[str], services: Collection[str] = (), *, brokers: int = 1
+    file: Path, namespace: str, codes: Iterable[str], services: Collection[str] = (), *, copies: Copies = ONE_COPY
 ) -> list[Topic]:
     """Return every topic with its full name.
 
@@ -49,10 +66,9 @@ def declared(
         namespace: prefix of all names.
         codes: codes of the mailboxes for which topics are wanted.
         services: names of the services for which topics are wanted.
-        brokers: how many brokers there are; bounds replication.
+        copies: how many replicas they have, as `Copies.where` gives it.
     """
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    replicas = min(content["replication"], brokers)
     codes = list(codes)
     topics = []
     for pattern, described in content["topics"].items():
@@ -61,7 +77,7 @@ def declared(
             "retention.ms": "-1" if retention == "forever" else str(int(retention) * DAY_MS),
             "retention.bytes": "-1",
             "cleanup.policy": described.get("cleanup", "delete"),
-            "min.insync.replicas": str(max(1, replicas - 1)),
+            "min.insync.replicas": str(copies.least),
         }
         names = [pattern]
         if "{code}" in pattern:
@@ -72,7 +88,21 @@ def declared(
     return topics
 
 
-async def make_mailbox_topics(kafka: Kafka, file: Path, namespace: str, codes: Iterable[str]) -> int:
+async def copies_there(admin: Any, file: Path, namespace: str, wanted: Copies) -> Copies:
+    """Return how many replicas new topics get: what was asked for, else as many as `letters` has, else by the number of brokers.
+
+    By the brokers that answer only where there is no topic yet: with one of three away, a new mailbox's topics would get fewer.
+    """
+    if not wanted.replicas:
+        for found in await admin.describe_topics([namespace + "letters"]):
+            if found["partitions"]:
+                return wanted.of(len(found["partitions"][0]["replicas"]))
+    return wanted.where(file, len((await admin.describe_cluster())["brokers"]))
+
+
+async def make_mailbox_topics(
+    kafka: Kafka, file: Path, namespace: str, codes: Iterable[str], wanted: Copies = BY_BROKERS
+) -> int:
     """Make the topics of these mailboxes that are missing, with the declared settings; return how many. Safely repeated.
 
     They can be used when this returns.
@@ -87,12 +117,12 @@ async def make_mailbox_topics(kafka: Kafka, file: Path, namespace: str, codes: I
         existing = set(await admin.list_topics())
         families = declared(file, namespace, codes)
         common = {topic.name for topic in declared(file, namespace, ())}
-        wanted = {topic.name for topic in families} - common - existing
-        if not wanted:
+        missing = {topic.name for topic in families} - common - existing
+        if not missing:
             return 0
-        brokers = len((await admin.describe_cluster())["brokers"])
-        topics = [topic for topic in declared(file, namespace, codes, brokers=brokers) if topic.name in wanted]
-        await create(admin, topics, replication_of(file, brokers))
+        copies = await copies_there(admin, file, namespace, wanted)
+        topics = [topic for topic in declared(file, namespace, codes, copies=copies) if topic.name in missing]
+        await create(admin, topics, copies.replicas)
         return len(topics)
     finally:
         await admin.close()

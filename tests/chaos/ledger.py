@@ -6,7 +6,7 @@ writes it; the checker reads it when the run is over. Times are ISO 8601 with of
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,7 +26,7 @@ class Acknowledged:
     letter: dict[str, Any]
     """The request body as it was posted."""
     files: tuple[dict[str, Any], ...] = ()
-    """Of each attachment: attachment_id, name, size in bytes, sha256."""
+    """Of each attachment: name, size in bytes, sha256; further keys are allowed."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,12 @@ class Ledger:
 
     def read(self) -> Iterator[Record]:
         """Every record in the order of writing; a last line that a crash cut off is left out. Raises ValueError for any other bad line."""
-        lines = self.file.read_text(encoding="utf-8").splitlines(keepends=True)
+        with self.file.open(encoding="utf-8") as lines:
+            yield from self._read(lines)
+
+    def _read(self, lines: Iterable[str]) -> Iterator[Record]:
         for number, line in enumerate(lines, start=1):
-            if number == len(lines) and not line.endswith("\n"):
+            if not line.endswith("\n"):
                 return
             fields = json.loads(line)
             try:

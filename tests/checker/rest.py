@@ -1,0 +1,83 @@
+"""Whether the city has come to rest: nothing to be handled, sent or repaired; and the bulletins that it issued."""
+
+import asyncio
+import hashlib
+import json
+import re
+from collections import Counter, defaultdict
+from time import monotonic
+from typing import Any, Final
+
+import httpx
+
+from tests.checker.report import Report
+from tests.checker.town import Doors
+
+_SAMPLE = re.compile(r'^(xinxiang_\w+)\{service="(\w+)"[^}]*\} (\S+)$', re.MULTILINE)
+WAITING: Final = (
+    "xinxiang_waiting_letters",
+    "xinxiang_parked_letters",
+    "xinxiang_consumer_lag",
+    "xinxiang_dirty_cells",
+)
+UNSENT: Final = ("xinxiang_outbox_depth",)
+
+
+async def at_rest(doors: Doors) -> bool:
+    """Wait until every replica is ready and its metrics say that nothing waits; False once the town's patience is over."""
+    end = monotonic() + doors.town.patience
+    while monotonic() < end:
+        try:
+            if await _ready(doors) and not any((await _sums(doors)).values()):
+                return True
+        except httpx.TransportError:
+            pass
+        await asyncio.sleep(0.5)
+    return False
+
+
+async def _ready(doors: Doors) -> bool:
+    urls = {url for replicas in doors.town.urls.values() for url in replicas}
+    answers = [await doors.ask(url + "/health/ready") for url in sorted(urls)]
+    return all(answer.status_code == 200 for answer in answers)
+
+
+async def _sums(doors: Doors) -> dict[tuple[str, str, str], float]:
+    """Return (address, service, metric) → the sum over all other labels, of the metrics that must be 0."""
+    found: dict[tuple[str, str, str], float] = defaultdict(float)
+    for url in sorted({url for replicas in doors.town.urls.values() for url in replicas}):
+        for name, service, value in _SAMPLE.findall((await doors.ask(url + "/metrics")).text):
+            if name in WAITING or name in UNSENT:
+                found[url, service, name] += float(value)
+    return found
+
+
+async def check_rest(doors: Doors, report: Report) -> None:
+    """Hold the metrics of all replicas against what must be 0, once the city has come to rest or its time is over."""
+    await at_rest(doors)
+    for (url, service, name), value in (await _sums(doors)).items():
+        invariant = "outbox.empty" if name in UNSENT else "waiting.none"
+        report.expect(invariant, value == 0, "", f"{url}/metrics", f"{name} of {service} is {value:g}")
+
+
+async def check_bulletins(doors: Doors, report: Report) -> None:
+    """Read every issue: one for each period, numbered without gaps, and with the hash of what it says (R11.2, R11.3)."""
+    of_period: Counter[tuple[str, str, str]] = Counter()
+    serials: dict[tuple[str, str, Any], list[int]] = defaultdict(list)
+    async for line in doors.pages("reporting", "/reporting/issues?limit=200", doors.duty):
+        where = f"/reporting/issues/{line['id']}"
+        period = (line["series"], line["mailbox"], line["first_day"])
+        of_period[period] += 1
+        report.expect("bulletin.once", of_period[period] == 1, "", where, "another issue has the same period")
+        serials[line["series"], line["mailbox"], line["year"]].append(line["serial"])
+        serials[line["series"], line["mailbox"], "in all"].append(line["total_serial"])
+        answer = await doors.get("reporting", where, doors.duty)
+        issue = answer.json() if answer.status_code == 200 else {}
+        stated = issue.pop("hash", None)
+        canonical = json.dumps(issue, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        same = stated == hashlib.sha256(canonical.encode()).hexdigest()
+        report.expect("bulletin.once", same, "", where, "it is not what its hash says")
+    for (series, mailbox, year), numbers in serials.items():
+        whole = sorted(numbers) == list(range(1, len(numbers) + 1))
+        says = f"{len(numbers)} numbers from {min(numbers)} to {max(numbers)}"
+        report.expect("bulletin.once", whole, "", f"{series} of {mailbox}, {year}", says)
