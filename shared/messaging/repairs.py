@@ -1,4 +1,4 @@
-"""Three repairs of aiokafka 0.14, each for something that was seen when a broker went away. Try them again when the pin moves.
+"""Four repairs of aiokafka 0.14, each for something that was seen when a broker went away. Try them again when the pin moves.
 
 1. *Calm.* While a partition has no leader, consumers and producers ask for metadata again at once: thousands of times a second, each
    time with two lines in the log. Here they wait a moment, with jitter.
@@ -7,6 +7,8 @@
    one batch for each partition; whoever adds to a full one is refused after `request_timeout_ms`.
 3. *A new start.* Should sequence numbers be out of order all the same, the producer takes a new id and counts from the beginning, as
    Kafka's own client does. The refused batch fails and is sent again by whoever keeps it (outbox, citizen).
+4. *A quiet end.* A consumer that is stopped while a fetch of its waits to be tried again lets that task's cancellation out, as if whoever
+   stops it were cancelled: a service then ended with an error, or, while starting, gave up for ever. Here it stays inside.
 """
 
 import asyncio
@@ -14,6 +16,7 @@ import random
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient
+from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.errors import OutOfOrderSequenceNumber, UnknownProducerId
 from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.producer.sender import SendProduceReqHandler
@@ -23,6 +26,7 @@ CALM_SECONDS = 0.4
 """About how long to wait before asking again who leads a partition."""
 
 _ask_who_leads = AIOKafkaClient._metadata_update  # noqa: SLF001
+_close = Fetcher.close
 _can_retry = SendProduceReqHandler._can_retry  # noqa: SLF001
 
 
@@ -52,8 +56,20 @@ def _retry_or_start_anew(handler: Any, error: Any, batch: Any) -> bool:
     return retry
 
 
+async def _close_quietly(fetcher: Any) -> None:
+    fetcher._fetch_task.cancel()  # noqa: SLF001 - which starts the others
+    await asyncio.gather(fetcher._fetch_task, return_exceptions=True)  # noqa: SLF001
+    fetches = list(fetcher._pending_tasks)  # noqa: SLF001
+    for fetch in fetches:
+        fetch.cancel()
+    await asyncio.gather(*fetches, return_exceptions=True)
+    fetcher._pending_tasks.clear()  # noqa: SLF001
+    await _close(fetcher)
+
+
 def repair() -> None:
     """Put the repairs in place, for every client of this process; again: nothing changes."""
     AIOKafkaClient._metadata_update = _ask_calmly  # noqa: SLF001
     MessageBatch.expired = _never_expired
+    Fetcher.close = _close_quietly
     SendProduceReqHandler._can_retry = _retry_or_start_anew  # noqa: SLF001

@@ -28,7 +28,9 @@ class Disk:
         self.path.mkdir(parents=True, exist_ok=True)
         self.unmount()
         if os.geteuid() == 0 and shutil.which("mount"):
-            self.mounted = self._run("mount", "-t", "tmpfs", "-o", f"size={SPACE_MB}m,mode=755", "tmpfs", str(self.path))
+            self.mounted = self._run(
+                "mount", "-t", "tmpfs", "-o", f"size={SPACE_MB}m,mode=755", "tmpfs", str(self.path)
+            )
         return self.mounted
 
     def unmount(self) -> None:

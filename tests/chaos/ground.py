@@ -102,7 +102,7 @@ async def standing(folder: Path) -> AsyncIterator[Ground]:
     """Engines, proxies and services, all ready; logs and clocks in `folder`. Nothing of them is left at the end but what is in there."""
     names = [f"{service}-{replica}" for replica in range(REPLICAS) for service in NAMES]
     kafka, controller, ferretdb, postgres, control, *ports = free_ports(5 + 3 * len(names))
-    inside, kafka_ports, store_ports = (ports[n :: 3] for n in range(3))
+    inside, kafka_ports, store_ports = (ports[n::3] for n in range(3))
     environ = {name: value for name, value in os.environ.items() if name not in {"KAFKA_BOOTSTRAP", "MONGO_URL"}}
     chosen = {"kafka": kafka, "controller": controller, "ferretdb": ferretdb, "postgres": postgres}
     environ |= {setting(NAME, engine): str(port) for engine, port in chosen.items()} | {"XINXIANG_ENGINES": "local"}

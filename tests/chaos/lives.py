@@ -91,7 +91,7 @@ class Load:
                     for row in rows:
                         if row["letter_id"] not in self._opened:
                             seen = await self.door.letter(row["letter_id"], mailbox)
-                            self._ids[seen["contact"]["phone"]] = row["letter_id"]
+                            self._ids[seen["contact"]["phone"][-11:]] = row["letter_id"]
                             self._opened.add(row["letter_id"])
                 except (Away, Refused):
                     continue
@@ -171,7 +171,9 @@ class Life:
             described = uploaded["attachment"].partition(".")[0]
             attachment = json.loads(base64.urlsafe_b64decode(described + "=" * (-len(described) % 4)))
             signed.append(uploaded["attachment"])
-            files.append({"attachment_id": attachment["id"], "name": name, "size": len(content), "sha256": sha256(content)})
+            files.append(
+                {"attachment_id": attachment["id"], "name": name, "size": len(content), "sha256": sha256(content)}
+            )
         body = letter(self.errand, self.text, self.door.directory, signed, self.load.plan.seed)
         key = str(uuid5(NAMESPACE_URL, f"chaos/{self.load.plan.seed}/{self.errand.number}"))
         taken = await self._insist(lambda: self.door.submit(body, key))
@@ -227,7 +229,9 @@ class Life:
         await self._registered()
         slip = await self._slip(self.errand.other)
         await self._move(
-            "refuse the slip", MAYOR, lambda seen: _slip(seen, slip)["state"] == "refused",
+            "refuse the slip",
+            MAYOR,
+            lambda seen: _slip(seen, slip)["state"] == "refused",
             lambda _: self._by(f"slips/{slip}/refuse", MAYOR, "head", reason="承办单位有误"),
         )
         await self._handed_out(self.errand.unit)
@@ -239,7 +243,9 @@ class Life:
         slip = await self._slip(self.errand.other)
         await self._approve_slip(slip)
         await self._move(
-            "withdraw", MAYOR, lambda seen: _handoff(seen, slip)["withdrawn"],
+            "withdraw",
+            MAYOR,
+            lambda seen: _handoff(seen, slip)["withdrawn"],
             lambda _: self._by(f"slips/{slip}/withdraw", MAYOR, reason="误送"),
         )
         await self._handed_out(self.errand.unit)
@@ -251,7 +257,10 @@ class Life:
         wrong = self.errand.other
         handoff = await self._sent(wrong)
         await self._unit(
-            "return", wrong, handoff, ReturnLetter(**self._about(wrong, handoff), reason="不属于我单位职责"),
+            "return",
+            wrong,
+            handoff,
+            ReturnLetter(**self._about(wrong, handoff), reason="不属于我单位职责"),
             lambda seen: _handoff(seen, handoff)["returned"],
             lambda _: self._by(f"handoffs/{handoff}/return", wrong, reason="不属于我单位职责"),
             reader=MAYOR,
@@ -260,15 +269,20 @@ class Life:
         await self._answered(self.errand.unit)
 
     async def forwarded(self) -> None:
-        """To another unit, which answers the citizen."""
+        """To another unit, which answers the citizen itself."""
         await self._registered()
         handoff = await self._sent(self.errand.unit, way="forward")
         await self._move(
-            "tell the citizen", MAYOR, lambda seen: _handoff(seen, handoff)["told"],
+            "tell the citizen",
+            MAYOR,
+            lambda seen: _handoff(seen, handoff)["told"],
             lambda _: self._by(f"handoffs/{handoff}/told", MAYOR, channel="phone", text="已电话告知去向"),
         )
-        await self._collect(handoff, self.errand.unit)
-        await self._answered(self.errand.unit)
+        unit = self.errand.unit
+        await self._collect(handoff, unit)
+        await self._approve_slip(await self._slip(unit, unit, way="direct"), unit)
+        await self._answer_citizen(unit)
+        await self._public(unit)
 
     async def draft_refused(self) -> None:
         """The unit's head gives the draft back."""
@@ -277,7 +291,9 @@ class Life:
         handoff = await self._handed_out(unit)
         draft = await self._draft(handoff, unit)
         await self._unit(
-            "refuse the draft", unit, handoff,
+            "refuse the draft",
+            unit,
+            handoff,
             RefuseReply(**self._about(unit, handoff, "head"), reason="请补充办理结果"),
             lambda seen: _reply(seen, handoff, draft)["state"] == "refused",
             lambda _: self._by(f"handoffs/{handoff}/replies/{draft}/refuse", unit, "head", reason="请补充办理结果"),
@@ -291,16 +307,24 @@ class Life:
         handoff = await self._handed_out(unit, working_days=60)
         wanted = business_date(self.load.ground.clocks.now()) + timedelta(days=150)
         await self._unit(
-            "apply for more time", unit, handoff,
+            "apply for more time",
+            unit,
+            handoff,
             RequestExtension(**self._about(unit, handoff), reason="需现场勘查", wanted_day=wanted),
             lambda seen: _handoff(seen, handoff)["extensions"],
-            lambda _: self._by(f"handoffs/{handoff}/extensions", unit, reason="需现场勘查", wanted_day=wanted.isoformat()),
+            lambda _: self._by(
+                f"handoffs/{handoff}/extensions", unit, reason="需现场勘查", wanted_day=wanted.isoformat()
+            ),
         )
         await self._move(
-            "grant more time", MAYOR, lambda seen: _handoff(seen, handoff)["extensions"][-1]["outcome"],
+            "grant more time",
+            MAYOR,
+            lambda seen: _handoff(seen, handoff)["extensions"][-1]["outcome"],
             lambda seen: self._by(
                 f"handoffs/{handoff}/extensions/{_handoff(seen, handoff)['extensions'][-1]['extension_id']}/decide",
-                MAYOR, "head", outcome="granted",
+                MAYOR,
+                "head",
+                outcome="granted",
             ),
         )
         await self._answered(unit)
@@ -330,7 +354,9 @@ class Life:
         handoff = await self._handed_out(unit)
         reply = await self._reply(handoff, unit)
         await self._move(
-            "send the reply back", MAYOR, lambda seen: _handoff(seen, handoff)["sent_back"],
+            "send the reply back",
+            MAYOR,
+            lambda seen: _handoff(seen, handoff)["sent_back"],
             lambda _: self._by(
                 f"handoffs/{handoff}/replies/{reply}/send-back", MAYOR, reason="未答复诉求", requirements="请逐项答复"
             ),
@@ -350,21 +376,25 @@ class Life:
         seen = await self._screen("register", None, lambda seen: seen["number_ascii"])
         self.load.ledger.add(Numbered(self.load.now(), self.letter_id, seen["number_ascii"]))
 
-    async def _slip(self, receiver: str, **more: Any) -> str:
+    async def _slip(self, receiver: str, sender: str = MAYOR, **more: Any) -> str:
         """The clerk drafts a slip."""
         body = {"way": "assign", "receiver": receiver, "opinion": "拟交办理", "requirements": "请依法办理并答复"} | more
         if body["way"] != "direct":
             body.setdefault("answer_by", "assignee")
         seen = await self._move(
-            "prepare a slip", MAYOR, lambda seen: any(slip["state"] == "open" for slip in seen["slips"]),
-            lambda _: self._by("slips", MAYOR, **body),
+            "prepare a slip",
+            sender,
+            lambda seen: any(slip["state"] == "open" for slip in seen["slips"]),
+            lambda _: self._by("slips", sender, **body),
         )
         return next(str(slip["slip_id"]) for slip in seen["slips"] if slip["state"] == "open")
 
-    async def _approve_slip(self, slip: str) -> None:
+    async def _approve_slip(self, slip: str, sender: str = MAYOR) -> None:
         await self._move(
-            "approve the slip", MAYOR, lambda seen: _slip(seen, slip)["state"] == "sent",
-            lambda _: self._by(f"slips/{slip}/approve", MAYOR, "head"),
+            "approve the slip",
+            sender,
+            lambda seen: _slip(seen, slip)["state"] == "sent",
+            lambda _: self._by(f"slips/{slip}/approve", sender, "head"),
         )
 
     async def _sent(self, unit: str, **more: Any) -> str:
@@ -374,7 +404,10 @@ class Life:
 
     async def _collect(self, handoff: str, unit: str) -> None:
         await self._unit(
-            "collect", unit, handoff, CollectLetter(**self._about(unit, handoff)),
+            "collect",
+            unit,
+            handoff,
+            CollectLetter(**self._about(unit, handoff)),
             lambda seen: _handoff(seen, handoff)["collected_at"],
             lambda _: self._by(f"handoffs/{handoff}/collect", unit),
         )
@@ -391,7 +424,11 @@ class Life:
             return any(reply["state"] == "open" for reply in _handoff(seen, handoff)["replies"])
 
         seen = await self._unit(
-            "draft the reply", unit, handoff, SubmitReply(**self._about(unit, handoff), text=text), waits,
+            "draft the reply",
+            unit,
+            handoff,
+            SubmitReply(**self._about(unit, handoff), text=text),
+            waits,
             lambda _: self._by(f"handoffs/{handoff}/replies", unit, text=text),
         )
         replies = _handoff(seen, handoff)["replies"]
@@ -400,7 +437,10 @@ class Life:
     async def _reply(self, handoff: str, unit: str) -> str:
         draft = await self._draft(handoff, unit)
         await self._unit(
-            "approve the reply", unit, handoff, ApproveReply(**self._about(unit, handoff, "head")),
+            "approve the reply",
+            unit,
+            handoff,
+            ApproveReply(**self._about(unit, handoff, "head")),
             lambda seen: _reply(seen, handoff, draft)["state"] == "approved",
             lambda _: self._by(f"handoffs/{handoff}/replies/{draft}/approve", unit, "head"),
         )
@@ -409,14 +449,18 @@ class Life:
     async def _answered(self, unit: str) -> None:
         """The unit that has collected the letter replies, which answers the citizen; then the letter goes public or not."""
         seen, _ = await self._seen(unit)
-        handoff = next(h["handoff_id"] for h in reversed(seen["handoffs"]) if h["receiver"] == unit and h["collected_at"])
+        handoff = next(
+            h["handoff_id"] for h in reversed(seen["handoffs"]) if h["receiver"] == unit and h["collected_at"]
+        )
         await self._reply(handoff, unit)
         await self._public(unit)
 
-    async def _answer_citizen(self) -> None:
+    async def _answer_citizen(self, mailbox: str = MAYOR) -> None:
         await self._move(
-            "answer the citizen", MAYOR, lambda seen: seen["answer"],
-            lambda _: self._by("answer", MAYOR, channel="online", text=self.text.reply),
+            "answer the citizen",
+            mailbox,
+            lambda seen: seen["answer"],
+            lambda _: self._by("answer", mailbox, channel="online", text=self.text.reply),
         )
 
     async def _public(self, mailbox: str) -> None:
@@ -425,20 +469,23 @@ class Life:
         clerk, head = self.door.token(mailbox), self.door.token(mailbox, "head")
         if ending is Ending.NOT_ASKED:
             return
-        if ending is Ending.WITHHELD:
-            step = Step(f"{case}/withhold", {"grounds": ["privacy"]})
-            await self.door.bring("withhold", case, head, lambda seen: seen["withheld"], lambda _: (step, head))
-            return
         text = {"subject": self.text.subject, "body": PUBLIC_BODY.format(self.text.body), "reply": self.text.reply}
         answers = dict.fromkeys(("state_secret", "trade_secret", "privacy", "highly_sensitive"), False)
+        answers["privacy"] = ending is Ending.WITHHELD
         prepare = Step(f"{case}/prepare", text | answers)
         seen = await self.door.bring(
             "prepare the publication", case, clerk, lambda seen: seen["prepared"], lambda _: (prepare, clerk)
         )
+        if ending is Ending.WITHHELD:
+            step = Step(f"{case}/withhold", {"grounds": ["privacy"]})
+            await self.door.bring("withhold", case, head, lambda seen: seen["withheld"], lambda _: (step, head))
+            return
         hashed = seen["prepared"]["text_hash"]
         self.load.ledger.add(Approved(self.load.now(), self.letter_id, hashed, _texts(seen["prepared"])))
         approve = Step(f"{case}/approve", {"text_hash": hashed, "confirm_marks": True})
-        await self.door.bring("approve the publication", case, head, lambda seen: seen["published"], lambda _: (approve, head))
+        await self.door.bring(
+            "approve the publication", case, head, lambda seen: seen["published"], lambda _: (approve, head)
+        )
         if ending is Ending.WITHDRAWN:
             withdraw = Step(f"{case}/withdraw", {"ground": "inaccurate", "remark": "内容有误"})
             await self.door.bring("withdraw", case, head, lambda seen: seen["withdrawn"], lambda _: (withdraw, head))
@@ -450,7 +497,10 @@ class Life:
         return seen, ""
 
     async def _move(
-        self, what: str, reader: str, goal: Callable[[Json], Any],
+        self,
+        what: str,
+        reader: str,
+        goal: Callable[[Json], Any],
         deed: Callable[[Json], tuple[Step, Mapping[str, str]] | None],
     ) -> Json:
         path = f"/routing/letters/{self.letter_id}"
@@ -464,8 +514,14 @@ class Life:
         return {"letter_id": self.letter_id, "handoff_id": handoff, "person": subject, "person_name": name}
 
     async def _unit(
-        self, what: str, unit: str, handoff: str, action: Action, goal: Callable[[Json], Any],
-        deed: Callable[[Json], tuple[Step, Mapping[str, str]] | None], reader: str = "",
+        self,
+        what: str,
+        unit: str,
+        handoff: str,
+        action: Action,
+        goal: Callable[[Json], Any],
+        deed: Callable[[Json], tuple[Step, Mapping[str, str]] | None],
+        reader: str = "",
     ) -> Json:
         """Over HTTP, or by an action that is sent once: Kafka keeps it until it is handled."""
         if not self.errand.by_actions:
@@ -474,8 +530,12 @@ class Life:
         seen, _ = await self._seen(reader or unit)
         action_id = str(uuid5(NAMESPACE_URL, f"{self.letter_id}/{handoff}/{kind}/{seen['version']}"))
         headers = {
-            "ce_specversion": "1.0", "ce_id": action_id, "ce_type": kind, "ce_source": f"/units/{unit}",
-            "ce_subject": self.letter_id, "ce_time": self.load.now(),
+            "ce_specversion": "1.0",
+            "ce_id": action_id,
+            "ce_type": kind,
+            "ce_source": f"/units/{unit}",
+            "ce_subject": self.letter_id,
+            "ce_time": self.load.now(),
         }
         await self.load.put(f"actions.{unit}", self.letter_id, action.model_dump_json().encode(), headers)
         return await self._move(f"{what} (by topic)", reader or unit, goal, lambda _: None)

@@ -18,7 +18,13 @@ LAST_JUMP = datetime.fromisoformat("2026-04-15T10:00:00+08:00")
 """When everything has healed: later than the limit of all that was handed out during the run."""
 JUMPS = tuple(
     datetime.fromisoformat(text + "+08:00")
-    for text in ("2026-03-03T10:00:00", "2026-03-05T14:00:00", "2026-03-09T09:00:00", "2026-03-13T16:00:00", "2026-03-17T10:00:00")
+    for text in (
+        "2026-03-03T10:00:00",
+        "2026-03-05T14:00:00",
+        "2026-03-09T09:00:00",
+        "2026-03-13T16:00:00",
+        "2026-03-17T10:00:00",
+    )
 )
 """Mornings and afternoons that come early: the reading clock, a weekly bulletin, the limit of what was handed out first."""
 REPLICAS = 2
@@ -222,6 +228,8 @@ def _errands(random: Random, seconds: float, rate: float) -> Iterator[Errand]:
 
 def _strikes(random: Random, seconds: float, kinds: frozenset[Kind]) -> Iterator[Strike]:
     """Each kind in turn, in an order of its own each time, at a random moment of its share of the run."""
+    if not kinds:
+        return
     scale = min(1.0, max(0.4, seconds / WHOLE))
     longest = 30 * scale
     first, last = 0.04 * seconds, seconds - longest
@@ -255,5 +263,3 @@ def _extent(kind: Kind, random: Random, longest: float) -> tuple[float, float]:
     if kind in {Kind.STOP_SERVICE, Kind.STOP_BROKER, Kind.STOP_FRONT, Kind.STOP_STORE}:
         return longest, 0.0
     return round(longest * random.uniform(0.4, 1), 2), 0.0
-
-
