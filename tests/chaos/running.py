@@ -19,6 +19,8 @@ from tests.chaos.lives import Load
 from tests.chaos.people import Door
 from tests.chaos.plan import LAST_JUMP, Kind, Plan, make
 from tests.chaos.texts import texts
+from tests.checker.checking import check
+from tests.checker.town import Town
 
 READY_SECONDS = 120
 QUIET_SECONDS = 180
@@ -120,7 +122,19 @@ async def _move_clocks(ground: Ground, plan: Plan) -> None:
 
 
 async def _check(ground: Ground, outcome: Outcome, tell: Callable[[str], None]) -> None:
+    """Let the checker look; what it was told by is kept beside the ledger."""
     tell("checking")
+    town = Town(
+        urls={name: [ground.fleet.of(name, n).url for n in range(ground.fleet.replicas)] for name in NAMES},
+        environment=ground.world.environment(),
+        keys=ground.world.keys,
+    )
+    town.save(ground.folder)
+    report = await check(ground.folder, town)
+    outcome.checked = report.table().splitlines()
+    outcome.seconds["checked"] = report.seconds
+    outcome.failed += [line for line in outcome.checked if line.startswith("VIOLATED")]
+    (ground.folder / "check.json").write_text(report.json(), encoding="utf-8")
 
 
 def _complaints(folder: Path) -> Counter[str]:
