@@ -17,7 +17,7 @@ from services.settings import Settings
 from shared.calendar.clock import Clock, write_clock_file
 from shared.security.issue import ensure_keys
 from tests.chaos.disk import Disk
-from tests.chaos.plan import REPLICAS, START, EVERYWHERE, Kind
+from tests.chaos.plan import EVERYWHERE, REPLICAS, START, Kind
 from tests.chaos.proxies import Proxies
 from tests.conftest import DATA, World
 from tests.e2e.fleet import Fleet, Run, free_ports

@@ -1,4 +1,4 @@
-"""Citizens, clerks and heads who do not give up: whoever got no answer, or was told to come back, looks again and does what is left to do."""
+"""Citizens, clerks and heads who do not give up: whoever got no answer, or was told to come back, looks again and goes on."""
 
 import asyncio
 from collections import Counter

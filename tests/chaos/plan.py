@@ -182,7 +182,8 @@ class Plan:
     def lines(self) -> Iterator[str]:
         """The plan as it is printed, in the order of time."""
         yield f"seed {self.seed}, {self.seconds:.0f} s: {len(self.errands)} letters, {len(self.strikes)} faults"
-        for event in sorted((*self.errands, *self.strikes, *self.jumps), key=lambda event: event.at):
+        events: list[Errand | Strike | Jump] = [*self.errands, *self.strikes, *self.jumps]
+        for event in sorted(events, key=lambda event: event.at):
             yield str(event)
 
 

@@ -1,4 +1,4 @@
-"""When the system is quiet: every replica is ready, nothing is left to read, to send or to count, by what the services say of themselves."""
+"""When the system is quiet: every replica is ready, nothing is left to read, to send or to count, as the services say themselves."""
 
 import asyncio
 from collections.abc import Iterable

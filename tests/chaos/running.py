@@ -4,7 +4,7 @@ import asyncio
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,8 +61,7 @@ class Outcome:
 
 async def run(seed: int, seconds: float, folder: Path, tell: Callable[[str], None], *, rate: float = 1.0) -> Outcome:
     """Do one run; everything it leaves is in `folder`, which is emptied first."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    _make_empty(folder)
     kinds = kinds_here()
     plan = make(seed, seconds, rate=rate, kinds=kinds)
     (folder / "plan.txt").write_text("\n".join(plan.lines()) + "\n", encoding="utf-8")
@@ -83,10 +82,17 @@ async def run(seed: int, seconds: float, folder: Path, tell: Callable[[str], Non
     return outcome
 
 
+def _make_empty(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
 async def _strike(ground: Ground, outcome: Outcome, tell: Callable[[str], None]) -> None:
     """Letters and faults, until all have ended and the system is quiet."""
     plan, ledger = outcome.plan, Ledger(ground.folder)
-    replicas = [{name: ground.fleet.of(name, n).url for name in NAMES} for n in range(ground.fleet.replicas)]
+    replicas: list[Mapping[str, str]] = [
+        {name: ground.fleet.of(name, n).url for name in NAMES} for n in range(ground.fleet.replicas)
+    ]
     async with Door(replicas, ground.world.keys, ground.world.kit().directory, plan.seed) as door:
         load = Load(plan, ground, door, ledger, texts())
         faults = Faults(ground, ledger, tell)
