@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,8 +10,10 @@ from pathlib import Path
 
 from deploy import topics
 from deploy.engines import Engines
+from deploy.engines.kafka import Kafka
 from deploy.engines.places import postgres_folder
-from deploy.engines.ports import setting
+from deploy.engines.ports import Ports, setting
+from deploy.engines.store import FerretDB, Postgres
 from services import NAMES
 from services.settings import Settings
 from shared.calendar.clock import Clock, write_clock_file
@@ -24,6 +26,31 @@ from tests.e2e.fleet import Fleet, Run, free_ports
 
 NAME = "chaos"
 NAMESPACE = "chaos-"
+
+
+class ProxiedKafka(Kafka):
+    """A broker with further listeners."""
+
+    listeners: Mapping[str, str] = {}
+
+    def _write_settings(self, data: Path) -> Path:
+        file = super()._write_settings(data)
+        with file.open("a", encoding="utf-8") as out:  # of two lines with the same name the last one counts
+            out.writelines(f"{key}={value}\n" for key, value in self.listeners.items())
+        return file
+
+
+class ProxiedEngines(Engines):
+    """Engines whose broker has further listeners, as processes."""
+
+    listeners: Mapping[str, str] = {}
+
+    def _local(self, chosen: Ports, engine: str) -> Kafka | Postgres | FerretDB:
+        if engine != Kafka.name:
+            return super()._local(chosen, engine)
+        broker = ProxiedKafka(self.folder, chosen, self._environ)
+        broker.listeners = self.listeners
+        return broker
 
 
 @dataclass
@@ -107,7 +134,8 @@ async def standing(folder: Path) -> AsyncIterator[Ground]:
     chosen = {"kafka": kafka, "controller": controller, "ferretdb": ferretdb, "postgres": postgres}
     environ |= {setting(NAME, engine): str(port) for engine, port in chosen.items()} | {"XINXIANG_ENGINES": "local"}
     listeners = _listeners(kafka, controller, dict(zip(names, zip(inside, kafka_ports, strict=True), strict=True)))
-    engines = Engines(NAME, environ, kafka_settings=listeners)
+    engines = ProxiedEngines(NAME, environ)
+    engines.listeners = listeners
     disk = Disk(postgres_folder(NAME))
     await asyncio.to_thread(_clean, engines, disk)
     disk.mount()
