@@ -16,6 +16,7 @@ from tests.chaos.faults import Faults
 from tests.chaos.ground import Ground, kinds_here, standing
 from tests.chaos.ledger import Ledger
 from tests.chaos.lives import Load
+from tests.chaos.office import Office
 from tests.chaos.people import Door
 from tests.chaos.plan import LAST_JUMP, Kind, Plan, make
 from tests.chaos.texts import texts
@@ -94,7 +95,7 @@ async def _strike(ground: Ground, outcome: Outcome, tell: Callable[[str], None])
         {name: ground.fleet.of(name, n).url for name in NAMES} for n in range(ground.fleet.replicas)
     ]
     async with Door(replicas, ground.world.keys, ground.world.kit().directory, plan.seed) as door:
-        load = Load(plan, ground, door, ledger, texts())
+        load = Load(Office(plan, ground, door, ledger, texts()))
         faults = Faults(ground, ledger, tell)
         began = monotonic()
         living = asyncio.create_task(load.run())
