@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
 from random import SystemRandom
@@ -12,7 +13,9 @@ SECONDS = 600
 
 
 def main() -> int:
-    """Run and report."""
+    """Run and report. Interrupted or asked to end, it leaves nothing running."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     seed = int(os.environ.get("SEED") or SystemRandom().randrange(1, 1_000_000))
     seconds = float(os.environ.get("CHAOS_SECONDS") or SECONDS)
     rate = float(os.environ.get("CHAOS_RATE") or 1)
