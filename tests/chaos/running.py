@@ -116,6 +116,7 @@ async def _strike(ground: Ground, outcome: Outcome, tell: Callable[[str], None])
         outcome.failed += load.stuck + sorted(set(door.wrong))
         outcome.failed += await quiet.quiet(ground.fleet.runs, QUIET_SECONDS)
         outcome.seconds["until quiet"] = monotonic() - began
+        outcome.seconds["slowest to leave when asked"] = faults.longest_leave
         outcome.counts["letters that came to their end"] = load.ended
         outcome.counts["requests by answer"] = door.statuses
         outcome.counts["faults"] = Counter(str(strike.kind) for strike in plan.strikes)
