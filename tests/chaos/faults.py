@@ -10,9 +10,10 @@ from time import monotonic
 import psutil
 
 from deploy.engines import EngineError, Process
+from services import NAMES
 from tests.chaos.ground import Ground
 from tests.chaos.ledger import Fault, Ledger
-from tests.chaos.plan import Kind, Plan, Strike
+from tests.chaos.plan import REPLICAS, Kind, Plan, Strike
 from tests.conftest import eventually
 from tests.e2e.fleet import Run
 
@@ -100,11 +101,18 @@ class Faults:
         await self._start(run)
 
     async def _deploy(self, _: Strike) -> None:
-        for name in self._ground.names:
-            async with self._busy[name]:
-                run = self._ground.run(name)
-                await self._leave(run)
-                await self._start(run)
+        """All services at once, one replica of each after the other, as an orchestrator rolls them."""
+        for replica in range(REPLICAS):
+            ends = await asyncio.gather(*(self._renew(f"{name}-{replica}") for name in NAMES), return_exceptions=True)
+            for error in ends:
+                if error is not None:
+                    raise error
+
+    async def _renew(self, name: str) -> None:
+        async with self._busy[name]:
+            run = self._ground.run(name)
+            await self._leave(run)
+            await self._start(run)
 
     async def _leave(self, run: Run) -> None:
         code, seconds = await run.leave(LEAVE_SECONDS)
