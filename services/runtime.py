@@ -134,6 +134,8 @@ class Service:
     """Run at the end of stopping, to let go of what the process holds."""
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _started: bool = False
+    _lags: set[tuple[str, str, str]] = field(default_factory=set)
+    """Group, topic and partition of each lag that is told."""
 
     @classmethod
     def new(cls, name: str, kit: Kit) -> "Service":
@@ -244,13 +246,23 @@ class Service:
     async def _measure(self) -> None:
         await self.outbox.measure()
         await self.parking.measure()
-        for subscriber in self.subscribers:
-            for (topic, partition), behind in (await lag_of(subscriber)).items():
-                label = metrics.topic_label(topic.removeprefix(self.kit.namespace))
-                group = subscriber.group_id.removeprefix(self.kit.namespace)
-                metrics.consumer_lag.labels(self.name, group, label, str(partition)).set(behind)
+        await self.measure_lag()
         for job in self.measures:
             await job()
+
+    async def measure_lag(self) -> None:
+        """Tell the lag of the partitions that this process has, and no longer that of those which another replica took over."""
+        found: dict[tuple[str, str, str], int] = {}
+        for subscriber in self.subscribers:
+            group = subscriber.group_id.removeprefix(self.kit.namespace)
+            for (topic, partition), behind in (await lag_of(subscriber)).items():
+                labels = group, metrics.topic_label(topic.removeprefix(self.kit.namespace)), str(partition)
+                found[labels] = found.get(labels, 0) + behind  # topics of single mailboxes share one label
+        for labels in self._lags - found.keys():
+            metrics.consumer_lag.remove(self.name, *labels)
+        for labels, behind in found.items():
+            metrics.consumer_lag.labels(self.name, *labels).set(behind)
+        self._lags = set(found)
 
     async def stop(self) -> None:
         """Stop taking messages, finish what is in hand, send what was decided, commit and leave."""

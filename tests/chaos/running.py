@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from time import monotonic
 
@@ -25,6 +26,9 @@ from tests.checker.town import Town
 
 READY_SECONDS = 120
 QUIET_SECONDS = 180
+ONE_LIMIT = timedelta(weeks=3)
+"""Longer than ten working days."""
+TURN_SECONDS = 20
 ROOT = Path(__file__).parents[2]
 
 
@@ -105,8 +109,7 @@ async def _strike(ground: Ground, outcome: Outcome, tell: Callable[[str], None])
             began = monotonic()
             outcome.failed += faults.wrong + await quiet.ready(ground.fleet.runs, READY_SECONDS)
             tell("all faults have ended; the clocks go on past every limit")
-            ground.clocks.go_on(LAST_JUMP)
-            await living
+            await _until_all_ended(ground, living)
         finally:
             living.cancel()
             with suppress(asyncio.CancelledError):
@@ -120,6 +123,16 @@ async def _strike(ground: Ground, outcome: Outcome, tell: Callable[[str], None])
         outcome.counts["letters that came to their end"] = load.ended
         outcome.counts["requests by answer"] = door.statuses
         outcome.counts["faults"] = Counter(str(strike.kind) for strike in plan.strikes)
+
+
+async def _until_all_ended(ground: Ground, living: "asyncio.Task[None]") -> None:
+    """Let the clocks go on until the last letter has come to its end: what was handed out late has its limit late."""
+    turn = 0
+    while not living.done():
+        ground.clocks.go_on(LAST_JUMP + turn * ONE_LIMIT)
+        turn += 1
+        await asyncio.wait([living], timeout=TURN_SECONDS)
+    await living
 
 
 async def _move_clocks(ground: Ground, plan: Plan) -> None:
