@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services import NAMES
-from tests.chaos.ledger import Acknowledged, Approved, Fault, Ledger
+from tests.chaos.ledger import Acknowledged, Approved, Fault, Ledger, Record
 from tests.chaos.plan import EVERYWHERE, LAST_JUMP, REPLICAS, Kind, Way, make
 from tests.chaos.texts import picture
 
@@ -66,7 +66,7 @@ def test_attachments_follow_from_their_seed() -> None:
 
 def test_the_ledger_gives_back_what_was_written_and_leaves_out_what_a_crash_cut_off(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
-    records = [
+    records: list[Record] = [
         Acknowledged("2026-03-02T09:30:00+08:00", "key", "AMRW-XKQS-Y4SJ-0", {"subject": "路灯"}),
         Approved("2026-03-02T09:31:00+08:00", "letter", "hash", {"subject": "路灯"}),
         Fault("2026-03-02T09:32:00+08:00", str(Kind.KILL_STORE), "postgres", 1.5),
