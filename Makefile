@@ -58,6 +58,7 @@ down:
 	@$(HOST_PYTHON) -m deploy.engines down
 	@$(HOST_PYTHON) -m deploy.engines down --name test
 	@$(HOST_PYTHON) -m deploy.engines down --name bench
+	@$(HOST_PYTHON) -m deploy.engines down --name chaos
 
 reset:
 	@$(HOST_PYTHON) -m deploy.engines reset
