@@ -2,7 +2,7 @@
 # Needed on the host: what the first step names when it is missing, with the command that installs it.
 
 .DEFAULT_GOAL := help
-.PHONY: help env engines demo test mutants recount bench reset down lock
+.PHONY: help env engines demo test mutants recount chaos bench reset down lock
 MAKEFLAGS += --no-print-directory
 
 HOST_PYTHON := sh deploy/python.sh
@@ -16,6 +16,7 @@ help:
 	@echo 'make test     format, lint, types, import rules and all tests, on real engines'
 	@echo 'make mutants  break the code of each rule and see its test fail; ONLY=R4.2 tries one rule'
 	@echo 'make recount  count every figure of 300 periods over 20,000 letters a second time, in memory and as served'
+	@echo 'make chaos    ten minutes of letters under random faults, then a check of everything; SEED=n repeats one'
 	@echo 'make bench    measure; ONLY=<name> runs one measurement'
 	@echo 'make engines  start Kafka and the document store only, and print their addresses'
 	@echo 'make down     stop the engines; data stays'
@@ -46,6 +47,10 @@ recount:
 	@$(HOST_PYTHON) -m deploy.env --engines test
 	@RECOUNT_PERIODS=300 RECOUNT_SERVED=20000 .venv/bin/pytest -q tests/recount
 
+chaos:
+	@$(HOST_PYTHON) -m deploy.env --engines chaos --tools
+	@SEED='$(SEED)' CHAOS_SECONDS='$(CHAOS_SECONDS)' $(VENV_PYTHON) -m tests.chaos
+
 bench:
 	@$(HOST_PYTHON) -m deploy.env --engines bench
 	@ONLY='$(ONLY)' $(VENV_PYTHON) -m tests.bench
@@ -54,6 +59,7 @@ down:
 	@$(HOST_PYTHON) -m deploy.engines down
 	@$(HOST_PYTHON) -m deploy.engines down --name test
 	@$(HOST_PYTHON) -m deploy.engines down --name bench
+	@$(HOST_PYTHON) -m deploy.engines down --name chaos
 
 reset:
 	@$(HOST_PYTHON) -m deploy.engines reset

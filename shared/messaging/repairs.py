@@ -7,10 +7,12 @@
    one batch for each partition; whoever adds to a full one is refused after `request_timeout_ms`.
 3. *A new start.* Should sequence numbers be out of order all the same, the producer takes a new id and counts from the beginning, as
    Kafka's own client does. The refused batch fails and is sent again by whoever keeps it (outbox, citizen).
+4. *A quiet end.* A consumer that is stopped while a fetch of its waits to be tried again lets that task's cancellation out, as if whoever
+   stops it were cancelled: a service then ended with an error, or, while starting, gave up for ever. Here it stays inside.
 
 And when somebody sent a header whose name is no UTF-8:
 
-4. *Lenience.* See `lenient.py`.
+5. *Lenience.* See `lenient.py`.
 """
 
 import asyncio
@@ -18,6 +20,7 @@ import random
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient
+from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.errors import OutOfOrderSequenceNumber, UnknownProducerId
 from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.producer.sender import SendProduceReqHandler
@@ -29,6 +32,7 @@ CALM_SECONDS = 0.4
 """About how long to wait before asking again who leads a partition."""
 
 _ask_who_leads = AIOKafkaClient._metadata_update  # noqa: SLF001
+_close = Fetcher.close
 _can_retry = SendProduceReqHandler._can_retry  # noqa: SLF001
 
 
@@ -58,9 +62,21 @@ def _retry_or_start_anew(handler: Any, error: Any, batch: Any) -> bool:
     return retry
 
 
+async def _close_quietly(fetcher: Any) -> None:
+    fetcher._fetch_task.cancel()  # noqa: SLF001 - which starts the others
+    await asyncio.gather(fetcher._fetch_task, return_exceptions=True)  # noqa: SLF001
+    fetches = list(fetcher._pending_tasks)  # noqa: SLF001
+    for fetch in fetches:
+        fetch.cancel()
+    await asyncio.gather(*fetches, return_exceptions=True)
+    fetcher._pending_tasks.clear()  # noqa: SLF001
+    await _close(fetcher)
+
+
 def repair() -> None:
     """Put the repairs in place, for every client of this process; again: nothing changes."""
     read_any_header_name()
     AIOKafkaClient._metadata_update = _ask_calmly  # noqa: SLF001
     MessageBatch.expired = _never_expired
+    Fetcher.close = _close_quietly
     SendProduceReqHandler._can_retry = _retry_or_start_anew  # noqa: SLF001

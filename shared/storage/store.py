@@ -52,6 +52,8 @@ _UNAVAILABLE_CODES = frozenset(
         11602,  # InterruptedDueToReplStateChange
         _sqlstate("40001"),  # serialization failure
         _sqlstate("40P01"),  # two batches waited for each other's documents, and this one was chosen to give way
+        _sqlstate("53100"),  # its disk is full
+        _sqlstate("53200"),  # it has no memory left
         _sqlstate("53300"),  # too many connections
         _sqlstate("55P03"),  # a lock was not to be had in time
         _sqlstate("57014"),  # cancelled

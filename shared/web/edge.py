@@ -4,6 +4,7 @@ Trace context, metrics by route template, log context, body limit, security head
 in one pure ASGI layer: each further layer would cost every letter that comes in.
 """
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -16,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.observability import metrics, tracing
 from shared.observability.logs import service_context
-from shared.web.problems import BodyTooLarge, Problem, problem_response, unexpected
+from shared.web.problems import BodyTooLarge, Leaving, Problem, problem_response, unexpected
 from shared.web.templates import asked
 
 logger = logging.getLogger(__name__)
@@ -112,6 +113,11 @@ class Edge:
                 await self.app(scope, self._limited(receive, scope["method"], path, length), answer)
             except ClientDisconnect:
                 pass  # nobody is there to be answered; 499 in the metrics
+            except asyncio.CancelledError:
+                # The process leaves and waited for this request as long as it could; nobody knows whether it was done.
+                if not status:
+                    await problem_response(Leaving())(scope, receive, answer)
+                raise
             except Exception as error:
                 if status:
                     logger.error("an error broke off an answer that had begun", exc_info=error)  # noqa: TRY400

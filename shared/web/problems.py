@@ -93,6 +93,20 @@ class ServiceUnavailable(Problem):
         )
 
 
+class Leaving(Problem):
+    """The process ends and could wait no longer for this request; whether it was done is not known."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            503,
+            "服务正在重启，请稍后再试 / The service is restarting",
+            "处理被中断，结果不明，请先查看再重试 / The request was broken off, and may or may not have been done. Look first; then "
+            "send the same request again, with the same Idempotency-Key if it has one.",
+            slug="leaving",
+            headers={"Retry-After": "2"},
+        )
+
+
 class BodyTooLarge(HTTPException):
     """The request's body is longer than this path takes (a Starlette exception: FastAPI turns others into 400 while reading)."""
 

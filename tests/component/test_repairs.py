@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import OutOfOrderSequenceNumber
+from aiokafka.errors import NodeNotReadyError, OutOfOrderSequenceNumber
 
 from shared.messaging import repairs
 from tests.conftest import World
@@ -89,3 +89,23 @@ async def test_a_client_without_a_broker_asks_a_few_times_a_second(monkeypatch: 
             await asyncio.wait_for(insist(), 2)
         await client.close()
         assert 1 < asked < 15
+
+
+async def test_a_consumer_that_is_stopped_while_its_broker_is_away_does_not_cancel_who_stops_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repairs.repair()
+    consumer = AIOKafkaConsumer(bootstrap_servers=world.settings.kafka_bootstrap, retry_backoff_ms=60_000)
+    await consumer.start()
+    tried = asyncio.Event()
+
+    async def away(*_: Any, **__: Any) -> None:
+        tried.set()
+        raise NodeNotReadyError
+
+    monkeypatch.setattr(consumer._client, "send", away)
+    consumer.assign([TopicPartition(world.namespace + "mailbox.mayor", 0)])
+    consumer.seek(TopicPartition(world.namespace + "mailbox.mayor", 0), 0)
+    await asyncio.wait_for(tried.wait(), 10)
+    await consumer.stop()
+    assert not any(connection.connected() for connection in consumer._client._conns.values())

@@ -20,7 +20,7 @@ from services.runtime import Service
 from shared.contracts.errors import BadInput
 from shared.security import scanner
 from tests.conftest import World, eventually
-from tests.e2e.fleet import _free_ports as free_ports
+from tests.e2e.fleet import free_ports
 from tests.intake_desk import submit, unread
 from tests.unit.test_publication_cleaning import bytes_of, pdf_of
 

@@ -87,6 +87,16 @@ class Run:
         except httpx.TransportError:
             return False
 
+    async def is_alive(self) -> bool:
+        """Whether it answers at all; raises RuntimeError if it ended."""
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise RuntimeError(f"{self.service} ended: {self.last_words()}")
+        try:
+            return (await self.get("/health/live")).status_code == 200
+        except httpx.TransportError:
+            return False
+
     async def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric over all its labels but those given."""
         found = 0.0
@@ -110,8 +120,8 @@ class Fleet:
     runs: list[Run] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        environment = self.world.environment() | {"SWEEP_SECONDS": "0.3"}
-        ports = _free_ports(len(NAMES) * self.replicas)
+        environment = self.world.environment() | {"SWEEP_SECONDS": "0.3", "MEASURE_SECONDS": "2"}
+        ports = free_ports(len(NAMES) * self.replicas)
         for replica in range(self.replicas):
             for name in NAMES:
                 log = self.folder / f"{name}-{replica}.log"
@@ -151,8 +161,8 @@ class Fleet:
         return City(urls, self.world.keys, self.world.kit().directory, timeout=20)
 
 
-def _free_ports(count: int) -> list[int]:
-    """Ports that nobody has, outside of those that the system gives to clients."""
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody has, outside of those that the system gives to clients."""
     found: list[int] = []
     for port in SystemRandom().sample(FREE_RANGE, k=len(FREE_RANGE)):
         if not is_taken(port):

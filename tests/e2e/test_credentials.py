@@ -24,7 +24,7 @@ from shared.contracts.envelope import attributes
 from shared.messaging.connection import why_refused
 from tests.city_hall import ENTRY
 from tests.conftest import eventually
-from tests.e2e.fleet import Run, _free_ports
+from tests.e2e.fleet import Run, free_ports
 from tests.e2e.guarded import Guarded, GuardedWorld, admin, consumer, producer
 from tests.e2e.journey import Journey
 
@@ -184,7 +184,7 @@ async def test_a_unit_that_is_added_gets_its_user_and_a_closed_one_loses_it_at_o
 async def test_a_wrong_password_is_refused_and_told_without_the_password(guarded: Guarded) -> None:
     world = guarded.world
     run = guarded.fleet.of("reporting")
-    other = Run("reporting", _free_ports(1)[0], run.log.with_name("wrong.log"), dict(run.environment), scheme="https")
+    other = Run("reporting", free_ports(1)[0], run.log.with_name("wrong.log"), dict(run.environment), scheme="https")
     wrong = world.passwords.parent / "wrong-password"
     wrong.write_text("not-the-password-of-anybody\n")
     other.environment["KAFKA_PASSWORD_FILE"] = str(wrong)

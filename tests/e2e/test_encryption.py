@@ -30,7 +30,7 @@ from services import NAMES
 from shared.messaging.connection import why_refused
 from shared.storage import Store, StoreUnavailable
 from tests.conftest import eventually
-from tests.e2e.fleet import Run, _free_ports
+from tests.e2e.fleet import Run, free_ports
 from tests.e2e.guarded import Guarded, new_certificate, served
 from tests.e2e.journey import Fate, Journey, Tale
 
@@ -113,7 +113,7 @@ async def test_traces_go_out_over_https(guarded: Guarded, tmp_path: Path) -> Non
     with _collector(guarded.certificate) as (collector, paths):
         run = Run(
             "intake",
-            _free_ports(1)[0],
+            free_ports(1)[0],
             tmp_path / "traced.log",
             guarded.fleet.of("intake").environment
             | {

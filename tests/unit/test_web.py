@@ -1,5 +1,6 @@
 """How every service answers over HTTP: problems, limits, headers, versions, pages."""
 
+import asyncio
 import logging
 import re
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from shared.security.tokens import Authenticated, TokenVerifier
 from shared.web import languages, paging, templates
 from shared.web.app import FastJSON, create_app
 from shared.web.body import json_body, read_model
+from shared.web.edge import Edge
 from shared.web.etag import StaleVersion, etag_of, expected_version, is_current
 from shared.web.problems import Problem, ServiceUnavailable
 
@@ -477,3 +479,27 @@ def test_a_time_without_a_zone_is_an_error_on_a_page():
 )
 def test_a_reader_has_the_current_answer_if_one_of_its_tags_is_that(sent: str, current: bool) -> None:
     assert is_current(sent, 'W/"a"') is current
+
+
+async def test_a_request_that_a_leaving_process_breaks_off_is_told_to_come_back():
+    sent, began = [], asyncio.Event()
+
+    async def endless(scope, receive, send):
+        began.set()
+        await asyncio.Event().wait()
+
+    async def send(message):
+        sent.append(message)
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    scope = {"type": "http", "method": "GET", "path": "/routing/letters/1", "headers": [], "query_string": b""}
+    request = asyncio.create_task(Edge(endless, ["routing"], 1_000)(scope, receive, send))
+    await began.wait()
+    request.cancel()  # as uvicorn does when its time for graceful shutdown is over
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    assert sent[0]["status"] == 503
+    assert (b"retry-after", b"2") in sent[0]["headers"]
+    assert "may or may not have been done" in sent[1]["body"].decode()
