@@ -52,7 +52,7 @@ async def test_services_are_upgraded_one_by_one_under_load_and_one_is_rolled_bac
         await eventually(lambda: is_quiet(world), 60)
         for run in fleet.runs:
             assert await run.metric("xinxiang_parked_letters") == 0
-            assert '"level":"error"' not in run.log.read_text(), run.last_words()
+            assert not _errors(run), _errors(run)
     await fleet.leave()
 
     before = await documents(world)
@@ -74,6 +74,12 @@ def _as_the_next_release_writes(collection: tuple[str, str], document: dict[str,
         return document
     state = {("timers" if name == "clocks" else name): value for name, value in document["state"].items()}
     return document | {"state": state, "schema": 2}
+
+
+def _errors(run: Run) -> list[str]:
+    """Errors in a process's log, but for a commit that a rebalance forestalled: those messages come again, and are known."""
+    lines = run.log.read_text().splitlines()
+    return [line for line in lines if '"level":"error"' in line and "RebalanceInProgressError" not in line]
 
 
 @asynccontextmanager
