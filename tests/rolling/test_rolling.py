@@ -21,6 +21,8 @@ THIS = ("services",)
 READERS = tuple(name for name in NAMES if name != "routing")
 """They only read the fact of which the next release writes a version 2."""
 AT_ONCE = 2
+RECORDED = ("id", "type", "source", "seq", "at", "sha256", "hash")
+"""What an entry of a history holds of a fact, whichever release recorded it; an old one has no words for a newer fact until a rebuild."""
 
 
 @pytest.mark.timeout(600)
@@ -65,7 +67,10 @@ async def test_services_are_upgraded_one_by_one_under_load_and_one_is_rolled_bac
     for collection, held in before.items():
         assert after[collection].keys() == held.keys(), collection
         for key, document in held.items():
-            assert after[collection][key] == _as_the_next_release_writes(collection, document), (collection, key)
+            found, held_before = after[collection][key], _as_the_next_release_writes(collection, document)
+            if collection == ("routing", "history") and str(document["type"]).endswith(".v2"):
+                found, held_before = ({name: one[name] for name in RECORDED} for one in (found, held_before))
+            assert found == held_before, (collection, key)
 
 
 def _as_the_next_release_writes(collection: tuple[str, str], document: dict[str, Any]) -> dict[str, Any]:
