@@ -21,6 +21,8 @@ THIS = ("services",)
 READERS = tuple(name for name in NAMES if name != "routing")
 """They only read the fact of which the next release writes a version 2."""
 AT_ONCE = 2
+RECORDED = ("id", "type", "source", "seq", "at", "sha256", "hash")
+"""What an entry of a history holds of a fact, whichever release recorded it; an old one has no words for a newer fact until a rebuild."""
 
 
 @pytest.mark.timeout(600)
@@ -46,13 +48,13 @@ async def test_services_are_upgraded_one_by_one_under_load_and_one_is_rolled_bac
             await _becomes(fleet, THIS, ["deadline", "reporting"], [1])
             await more(5)
             await eventually(lambda: _took_over(fleet), 60)
-            await _old_says_that_another_must_do_it(fleet, journey)
+            await _old_says_that_another_must_do_it(fleet)
             await _becomes(fleet, NEXT, ["deadline", "reporting"], [1])
         await journey.check()
         await eventually(lambda: is_quiet(world), 60)
         for run in fleet.runs:
             assert await run.metric("xinxiang_parked_letters") == 0
-            assert '"level":"error"' not in run.log.read_text(), run.last_words()
+            assert not _errors(run), _errors(run)
     await fleet.leave()
 
     before = await documents(world)
@@ -65,7 +67,10 @@ async def test_services_are_upgraded_one_by_one_under_load_and_one_is_rolled_bac
     for collection, held in before.items():
         assert after[collection].keys() == held.keys(), collection
         for key, document in held.items():
-            assert after[collection][key] == _as_the_next_release_writes(collection, document), (collection, key)
+            found, held_before = after[collection][key], _as_the_next_release_writes(collection, document)
+            if collection == ("routing", "history") and str(document["type"]).endswith(".v2"):
+                found, held_before = ({name: one[name] for name in RECORDED} for one in (found, held_before))
+            assert found == held_before, (collection, key)
 
 
 def _as_the_next_release_writes(collection: tuple[str, str], document: dict[str, Any]) -> dict[str, Any]:
@@ -74,6 +79,12 @@ def _as_the_next_release_writes(collection: tuple[str, str], document: dict[str,
         return document
     state = {("timers" if name == "clocks" else name): value for name, value in document["state"].items()}
     return document | {"state": state, "schema": 2}
+
+
+def _errors(run: Run) -> list[str]:
+    """Errors in a process's log, but for a commit that a rebalance forestalled: those messages come again, and are known."""
+    lines = run.log.read_text().splitlines()
+    return [line for line in lines if '"level":"error"' in line and "RebalanceInProgressError" not in line]
 
 
 @asynccontextmanager
@@ -127,19 +138,20 @@ async def _collected(world: World) -> set[str]:
 
 
 async def _took_over(fleet: Fleet) -> bool:
-    """Whether the replicas that were rolled back left something to their neighbours: it waited, and waits no longer."""
-    for service in ("deadline", "reporting"):
-        handed_over = await fleet.of(service, 1).metric("xinxiang_messages_total", topic="letters", outcome="waiting")
-        assert handed_over > 0, f"{service} was given nothing that it could not read"
-    return True
+    """Whether the replica of reporting that was rolled back was given version 2, which it left to its neighbour."""
+    run = fleet.of("reporting", 1)
+    return await run.metric("xinxiang_messages_total", topic="letters", outcome="waiting") > 0
 
 
-async def _old_says_that_another_must_do_it(fleet: Fleet, journey: Journey) -> None:
+async def _old_says_that_another_must_do_it(fleet: Fleet) -> None:
     """Over HTTP, for a letter whose document is of the next release: come back, and meet the neighbour."""
-    tale = next(tale for tale in reversed(journey.tales) if tale.serial)
+    kit = fleet.world.kit()
+    by_the_next = await kit.store.collection("deadline", "letters").find_one({"schema": 2})
+    kit.store.close()
+    assert by_the_next is not None
     old, new = fleet.of("deadline", 1), fleet.of("deadline", 0)
     headers = fleet.world.token("mayor-clerk", "mayor", "clerk")
-    path = f"/deadline/letters/{tale.letter_id}"
+    path = f"/deadline/letters/{by_the_next['_id']}"
     async with httpx.AsyncClient(timeout=20) as client:
 
         async def known() -> bool:
