@@ -15,7 +15,14 @@ from tests.conftest import World, new_world
 from tests.e2e.fleet import Fleet
 from tests.e2e.guarded import Guarded, GuardedWorld, guarded_fleet, new_certificate
 
-LONGEST = ("test_replay.py", "test_chaos.py", "test_demo.py")
+LONGEST = (
+    "test_replay.py",
+    "test_chaos.py",
+    "test_alerts_fire.py",
+    "test_demo.py",
+    "test_three_brokers.py",
+    "test_rolling.py",
+)
 """These begin first, so that the workers end at about the same time."""
 
 
