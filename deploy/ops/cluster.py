@@ -12,11 +12,6 @@ from services.settings import Settings
 from shared.messaging.connection import client_options
 
 
-def options(settings: Settings) -> dict[str, Any]:
-    """Return how clients reach Kafka."""
-    return client_options(settings.kafka)
-
-
 @asynccontextmanager
 async def admin(settings: Settings) -> AsyncIterator[Any]:
     """A client for questions about topics and groups.
@@ -24,7 +19,7 @@ async def admin(settings: Settings) -> AsyncIterator[Any]:
     Raises:
         KafkaError: the broker does not answer.
     """
-    client = AIOKafkaAdminClient(**options(settings), request_timeout_ms=30_000)
+    client = AIOKafkaAdminClient(**client_options(settings.kafka), request_timeout_ms=30_000)
     await client.start()
     try:
         yield client
@@ -36,7 +31,7 @@ async def admin(settings: Settings) -> AsyncIterator[Any]:
 async def consumer(settings: Settings, group: str | None = None) -> AsyncIterator[Any]:
     """A consumer that commits nothing by itself and joins no group; with a group's name it may read and set that group's offsets."""
     client = AIOKafkaConsumer(
-        **options(settings),
+        **client_options(settings.kafka),
         group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
@@ -52,7 +47,9 @@ async def consumer(settings: Settings, group: str | None = None) -> AsyncIterato
 @asynccontextmanager
 async def producer(settings: Settings) -> AsyncIterator[Any]:
     """A producer that loses and doubles nothing."""
-    client = AIOKafkaProducer(**options(settings), acks="all", enable_idempotence=True, max_request_size=4_194_304)
+    client = AIOKafkaProducer(
+        **client_options(settings.kafka), acks="all", enable_idempotence=True, max_request_size=4_194_304
+    )
     await client.start()
     try:
         yield client

@@ -10,7 +10,7 @@ import pytest
 
 from deploy.demo.city import City, one_address
 from deploy.engines import Engines
-from services import NAMES, runtime
+from services import NAMES
 from services.__main__ import build
 from services.runtime import application
 from shared.storage import Store
@@ -85,10 +85,9 @@ async def played(engines: Engines, keys: Path, tmp_path_factory: pytest.TempPath
     origin = "http://city.test"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JWKS_FILE", str(keys / "jwks.json"))
-        patch.setattr(runtime, "MEASURE_EVERY_SECONDS", 0.2)
         async with AsyncExitStack() as stack:
             world = await stack.enter_async_context(new_world(engines.urls(), keys, folder))
-            kit = world.kit()
+            kit = world.kit(measure_seconds=0.2)
             app = application([build(name, kit) for name in NAMES], kit)
             await stack.enter_async_context(app.router.lifespan_context(app))
             transport = httpx.ASGITransport(app, raise_app_exceptions=False)

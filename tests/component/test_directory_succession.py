@@ -56,8 +56,13 @@ async def test_r1_1_letters_of_a_merged_unit_are_handled_and_answered_by_its_suc
             return {row["letter_id"] for row in found} == {unread, registered, in_hand, answered}
 
         await eventually(all_of_them)
-        finished_there = await desk.get("mailboxes/water/letters?state=finished&nature=complaint", staff("water"))
-        assert [row["letter_id"] for row in finished_there.json()["items"]] == [answered]
+        finished = "mailboxes/water/letters?state=finished&nature=complaint"
+
+        async def is_finished_there() -> bool:
+            rows = (await desk.get(finished, staff("water"))).json()["items"]
+            return [row["letter_id"] for row in rows] == [answered]
+
+        await eventually(is_finished_there)
         assert (await desk.get("mailboxes/education/letters?list=all", DUTY)).json()["items"] == []
         assert await eventually(lambda: hall.listed("water", "pending")) == [registered]
         assert await eventually(lambda: hall.listed("water", "collected")) == [in_hand]

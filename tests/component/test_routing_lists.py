@@ -15,6 +15,7 @@ from services.routing.listing import Listing, Query, Sort
 from services.routing.placing import Place
 from shared.contracts.facts import LetterDiscarded, LetterErased, LetterNoted, LetterRead, LetterReclassified
 from shared.contracts.types import Classification, InvalidReason, Nature
+from shared.storage import StoreUnavailable
 from tests.conftest import MONDAY, World, eventually
 from tests.routing_desk import ABOUT, CLERK, DUTY, HEAD, OTHER, SLIP, UNIT_CLERK, Desk, desk_of, staff
 
@@ -316,7 +317,7 @@ async def test_a_crash_between_letter_and_entry_leaves_no_stale_entry(
         wanted = list(letter_ids)
         if len(died) < 2:
             died.append(wanted)
-            raise RuntimeError("killed between the letter and its entries")
+            raise StoreUnavailable("away between the letter and its entries")
         await write(self, wanted)
 
     async with desk_of(world) as desk:
