@@ -292,6 +292,9 @@ def _lost(place: Place, facts: Mapping[str, list[Json]]) -> list[tuple[str, str,
 REBUILT: Final = "projection.rebuild"
 """What also finds most damage to a store: the document is not what the facts make of it."""
 
+ALSO: Final = {"a text shown that was never approved": frozenset({"public.there"})}
+"""Damage → what may be found besides: the counts of the open data follow the index of the site, the letters in it the store."""
+
 DAMAGES: Final[Mapping[str, tuple[Damage, frozenset[str]]]] = {
     name: (damage, frozenset(found.split()))
     for name, damage, found in (
