@@ -16,6 +16,7 @@ REASONS = {
     Why.FAILED: "待人处理 failed",
     Why.GAP: "缺前一条 gap",
     Why.BEHIND: "排在其后 behind",
+    Why.NEWER: "待升级 newer",
 }
 
 
