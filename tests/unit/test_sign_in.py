@@ -334,6 +334,10 @@ async def test_new_keys_of_the_provider_are_found_and_withdrawn_ones_forgotten(s
         ({"nonce": "n"}, "ID token"),
         ({"iat": None}, "iat is missing"),
         ({"exp": True}, "exp"),
+        ({"exp": float("inf")}, "exp"),
+        ({"exp": float("nan")}, "exp"),
+        ({"exp": 10**400}, "exp"),
+        ({"iat": -(10**400)}, "iat"),
     ],
 )
 async def test_an_access_token_that_does_not_hold_is_a_401_that_says_why(
