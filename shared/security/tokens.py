@@ -141,7 +141,7 @@ class TokenVerifier:
                 raise unauthenticated("the key that signed it (kid) is not in the key set")
             if key.algorithm_name != algorithm:
                 raise unauthenticated("its algorithm does not belong to the key that it names")
-            claims: dict[str, Any] = jwt.decode(
+            claims = jwt.decode(
                 token,
                 key=key,
                 algorithms=[algorithm],
@@ -150,6 +150,7 @@ class TokenVerifier:
                 leeway=_LEEWAY_SECONDS,
                 options={"require": ["exp", "iat", "iss", "aud", "sub"]},
             )
+            return _with_times(claims)
         except jwt.ExpiredSignatureError:
             raise unauthenticated("it has expired; get a new one") from None
         except jwt.InvalidAudienceError:
@@ -164,10 +165,6 @@ class TokenVerifier:
             raise unauthenticated("its signature is wrong") from None
         except (jwt.PyJWTError, ValueError, TypeError):
             raise unauthenticated("it cannot be read as a JSON Web Token") from None
-        for name in ("exp", "iat", "nbf"):
-            if name in claims and not is_time(claims[name]):
-                raise unauthenticated(f"{name} is no number of seconds since 1970")
-        return claims
 
     def _stamp_of_file(self) -> tuple[int, int, int] | None:
         if is_inline(self._source):
@@ -211,6 +208,13 @@ def is_time(claim: object) -> bool:
     Texts, NaN, infinite numbers and those beyond any calendar are none; libraries take some of them, or fail on them.
     """
     return isinstance(claim, int | float) and not isinstance(claim, bool) and 0 <= claim < _YEAR_10000
+
+
+def _with_times(claims: dict[str, Any]) -> dict[str, Any]:
+    for name in ("exp", "iat", "nbf"):
+        if name in claims and not is_time(claims[name]):
+            raise unauthenticated(f"{name} is no number of seconds since 1970")
+    return claims
 
 
 def is_inline(source: str) -> bool:
