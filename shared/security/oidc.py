@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.security.sessions import Beginning
 from shared.security.sign_in_settings import SignInSettings
+from shared.security.tokens import is_time
 from shared.web.problems import Problem
 
 ALGORITHMS: Final = {"EdDSA": "OKP", "ES256": "EC", "PS256": "RSA", "RS256": "RSA"}
@@ -238,8 +239,8 @@ class Provider:
             )
             now = self._now()
             for name in ("exp", "iat", "nbf"):
-                if name in claims and (isinstance(claims[name], bool) or not isinstance(claims[name], int | float)):
-                    raise Refused(f"{name} is not a number")
+                if name in claims and not is_time(claims[name]):
+                    raise Refused(f"{name} is no number of seconds since 1970")
         except jwt.InvalidAudienceError:
             raise Refused(f"its audience (aud) must be {audience}") from None
         except jwt.InvalidIssuerError:

@@ -101,6 +101,7 @@ class Ways:
             problem.headers = {**(problem.headers or {}), "Set-Cookie": self._forgetting(request, state)}
             raise
         self._sessions.done(response, request, state)
+        log.info("somebody signed in")  # who, the provider's own log says
         return response
 
     async def _finish(self, begun: Beginning, code: str, error: str, iss: str) -> tuple[Session, str]:

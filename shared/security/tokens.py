@@ -34,6 +34,7 @@ __all__ = [
     "TokenVerifier",
     "authenticated",
     "forbidden",
+    "is_time",
     "require",
     "says_who",
     "unauthenticated",
@@ -46,6 +47,7 @@ DEMONSTRATION = "demonstration-"
 _LEEWAY_SECONDS = 5
 _LONGEST_TOKEN = 4096
 _REREAD_SECONDS = 1.0
+_YEAR_10000 = 253_402_300_800
 logger = logging.getLogger(__name__)
 
 
@@ -139,7 +141,7 @@ class TokenVerifier:
                 raise unauthenticated("the key that signed it (kid) is not in the key set")
             if key.algorithm_name != algorithm:
                 raise unauthenticated("its algorithm does not belong to the key that it names")
-            return jwt.decode(
+            claims = jwt.decode(
                 token,
                 key=key,
                 algorithms=[algorithm],
@@ -148,6 +150,7 @@ class TokenVerifier:
                 leeway=_LEEWAY_SECONDS,
                 options={"require": ["exp", "iat", "iss", "aud", "sub"]},
             )
+            return _with_times(claims)
         except jwt.ExpiredSignatureError:
             raise unauthenticated("it has expired; get a new one") from None
         except jwt.InvalidAudienceError:
@@ -197,6 +200,21 @@ class NoKeySet:
     def verify(self, token: str) -> Caller:  # noqa: ARG002 - as a verifier
         """Raise a 401 problem that says whose tokens are taken."""
         raise unauthenticated(f"its issuer (iss) must be {self._issuer}")
+
+
+def is_time(claim: object) -> bool:
+    """Whether a claim is a time as RFC 7519 writes it: a JSON number of seconds since 1970, before the year 10000.
+
+    Texts, NaN, infinite numbers and those beyond any calendar are none; libraries take some of them, or fail on them.
+    """
+    return isinstance(claim, int | float) and not isinstance(claim, bool) and 0 <= claim < _YEAR_10000
+
+
+def _with_times(claims: dict[str, Any]) -> dict[str, Any]:
+    for name in ("exp", "iat", "nbf"):
+        if name in claims and not is_time(claims[name]):
+            raise unauthenticated(f"{name} is no number of seconds since 1970")
+    return claims
 
 
 def is_inline(source: str) -> bool:

@@ -1,5 +1,6 @@
 """What the system is shipped in: the image, the containers of one machine, the files for Kubernetes."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -226,6 +227,26 @@ def test_the_proxy_sends_each_path_to_its_service_and_hides_the_metrics() -> Non
         assert re.search(hidden, path), path
     assert not re.search(hidden, "/public/healthy")
     assert "$remote_addr" not in re.findall(r"log_format .*;", text)[0], "addresses of citizens are written down"
+    assert "error_log /dev/stderr alert;" in text, "below this nginx writes address and request beside each error"
+
+
+def test_whom_the_proxy_refuses_is_told_when_to_come_back() -> None:
+    text = (ROOT / "deploy" / "proxy" / "nginx.conf").read_text("utf-8")
+    assert set(re.findall(r"limit_(?:req|conn)_status (\d+);", text)) == {"429"}
+    assert "error_page 429 $refused;" in text
+    block = re.search(r"map \$http_accept \$refused \{(.*?)\n    \}", text, re.DOTALL)
+    assert block is not None
+    answers = set(re.findall(r"(@\w+);", block[1]))
+    assert len(answers) == 2
+    for name in answers:
+        answer = re.search(rf"location {name} \{{(.*?)\n        \}}", text, re.DOTALL)
+        assert answer is not None, name
+        assert "add_header Retry-After 10 always;" in answer[1]
+        (said,) = re.findall(r"return 429 '(.*)';", answer[1])
+        assert "10 秒后再试" in said
+        assert "after 10 seconds" in said
+        if "application/problem+json" in answer[1]:
+            assert json.loads(said)["status"] == 429
 
 
 # ── the image ────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from shared.security import issue, receipts
@@ -87,6 +88,32 @@ def test_an_issued_token_names_its_caller(keys, verifier):
 )
 def test_a_token_with_wrong_claims_is_refused_with_what_is_wrong(keys, verifier, changes, told):
     assert told in refusal(verifier, signed(keys, **changes))
+
+
+@pytest.mark.parametrize("name", ["exp", "iat", "nbf"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        pytest.param("1e999", id="infinite"),
+        pytest.param("-1e999", id="minus-infinite"),
+        "NaN",
+        "1e300",
+        pytest.param("1" + "0" * 400, id="401-digits"),
+        pytest.param("-1" + "0" * 400, id="minus-401-digits"),
+        pytest.param("7" * 2500, id="2500-digits"),
+        "-5",
+        '"4000000000"',
+        "true",
+        "null",
+        "[4000000000]",
+        "{}",
+    ],
+)
+def test_a_signed_time_that_is_none_is_refused_and_never_an_error_of_ours(keys, verifier, name, written):
+    content = json.dumps(claims(**{name: None}))[:-1] + f', "{name}": {written}}}'
+    key_id = json.loads((keys / "jwks.json").read_text())["keys"][0]["kid"]
+    private = serialization.load_pem_private_key((keys / "signing.pem").read_bytes(), None)
+    refusal(verifier, jwt.api_jws.encode(content.encode(), private, algorithm="EdDSA", headers={"kid": key_id}))
 
 
 @pytest.mark.parametrize(

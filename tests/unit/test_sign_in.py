@@ -1,5 +1,6 @@
 """Signing in: each way in which a provider's answer, a session, a request or a mapping can be wrong."""
 
+import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -148,6 +149,22 @@ async def test_cookies_are_of_this_host_only_and_out_of_scripts_reach(site: Site
     assert {"httponly", "secure", "samesite=lax", "path=/", "max-age=28800"} <= attributes
     assert not any(part.startswith("domain") for part in attributes)
     assert "mayor" not in session
+
+
+async def test_each_sign_in_is_a_line_in_the_log_and_a_new_session_whatever_the_browser_had_before(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = set()
+    site.client.cookies.set("__Host-session", "planted", domain="city.test")
+    with caplog.at_level(logging.INFO, "shared.security.routes_sign_in"):
+        for _ in range(2):
+            await site.sign_in_as(preferred_username="mayor-clerk")
+            (cookie,) = (one.value for one in site.client.cookies.jar if one.name == "__Host-session")
+            found |= {cookie, (await site.client.get("/auth/me")).json()["csrf_token"]}
+    assert len(found) == 4
+    assert "planted" not in found
+    assert [(line.levelname, line.message) for line in caplog.records] == [("INFO", "somebody signed in")] * 2
+    assert "mayor-clerk" not in str([vars(line) for line in caplog.records])
 
 
 async def test_signing_out_ends_it_here_and_leads_on_to_the_provider(site: Site) -> None:
@@ -334,6 +351,10 @@ async def test_new_keys_of_the_provider_are_found_and_withdrawn_ones_forgotten(s
         ({"nonce": "n"}, "ID token"),
         ({"iat": None}, "iat is missing"),
         ({"exp": True}, "exp"),
+        ({"exp": float("inf")}, "exp"),
+        ({"exp": float("nan")}, "exp"),
+        ({"exp": 10**400}, "exp"),
+        ({"iat": -(10**400)}, "iat"),
     ],
 )
 async def test_an_access_token_that_does_not_hold_is_a_401_that_says_why(
