@@ -3,6 +3,7 @@
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from time import monotonic, perf_counter, thread_time
 
@@ -25,6 +26,8 @@ DIRTY_AT_ONCE = 400
 TALLIES_AT_ONCE = 8_000
 """Cells are recounted together up to about so much that is counted in them; a larger one by itself."""
 
+_STEPS: ContextVar[list[Step[Row]]] = ContextVar("steps")
+"""What the present call of `Rows` applied: batches and what is taken up run side by side, each in a task of its own."""
 _COUNTED = frozenset(TYPE_OF[model] for model in ON)
 
 
@@ -37,7 +40,6 @@ class Rows(Letters[Row]):
     """
 
     cells: Cells
-    _steps: list[Step[Row]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -45,7 +47,7 @@ class Rows(Letters[Row]):
         self.restore = self._note
 
     async def _note(self, steps: Sequence[Step[Row]]) -> None:
-        self._steps.extend(steps)
+        _STEPS.get([]).extend(steps)
 
     async def _note_told(self, steps: Sequence[Step[Row]]) -> Sequence[Telling]:
         await self._note(steps)
@@ -53,13 +55,11 @@ class Rows(Letters[Row]):
 
     async def handle(self, records: Sequence[Record], *, live: bool = True) -> None:
         """Take a batch of the topic `letters`; see `Letters.handle`. It is committed only once the marks are written."""
-        self._steps = []
+        steps: list[Step[Row]] = []
+        _STEPS.set(steps)
         await super().handle(records, live=live)
-        changed: set[str] = set()
-        applied = set()
-        for step in self._steps:
-            applied.add((step.letter_id, step.fact.source, step.seq))
-            changed |= changed_cells(self._apart(step.before), self._apart(step.after))
+        changed = self._changed(steps)
+        applied = {(step.letter_id, step.fact.source, step.seq) for step in steps}
         again = {fact[0] for fact in _facts(records) if fact not in applied}
         async for attempt in patiently():
             with attempt:
@@ -67,6 +67,24 @@ class Rows(Letters[Row]):
                     for row in await self._rows(again):
                         changed.update(cells_of(row), cells_of(apart(row, self.cells.units)))
                 await self.cells.mark(changed)
+
+    async def take_up(self) -> None:
+        """See `Letters.take_up`; what waited is forgotten only once the marks are written."""
+        _STEPS.set([])
+        await super().take_up()
+
+    async def before_release(self, letter_ids: Sequence[str]) -> None:
+        """Mark the cells of letters whose facts were taken up now, or before a crash."""
+        changed = self._changed(_STEPS.get([]))
+        for row in await self._rows(letter_ids):
+            changed.update(cells_of(row), cells_of(apart(row, self.cells.units)))
+        await self.cells.mark(changed)
+
+    def _changed(self, steps: Sequence[Step[Row]]) -> set[str]:
+        changed: set[str] = set()
+        for step in steps:
+            changed |= changed_cells(self._apart(step.before), self._apart(step.after))
+        return changed
 
     def _apart(self, row: Row | None) -> Row | None:
         return None if row is None else apart(row, self.cells.units)

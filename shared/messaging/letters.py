@@ -358,6 +358,9 @@ class Letters(Generic[State]):
             await self._handle((), live=True, also=ids)
         self._taken_up = ids[-1] if ids else ""
 
+    async def before_release(self, letter_ids: Sequence[str]) -> None:
+        """Do what must be done before facts that waited for a newer release are forgotten; a crash before it brings them again."""
+
     async def _handle(self, messages: Sequence[Message], *, live: bool, also: Sequence[str] = ()) -> None:
         groups: dict[str, list[Message]] = defaultdict(list, {letter_id: [] for letter_id in also})
         outcomes: list[str] = []
@@ -391,6 +394,8 @@ class Letters(Generic[State]):
                 break
         else:
             raise Conflict(todo[0])
+        if also:
+            await self.before_release(also)
         queues[""], removed = strays(stray)
         removed |= {message.replay_of for message in messages if message.replay_of and message.envelope}
         removed -= {waiting.origin for queue in queues.values() for waiting in queue.items}

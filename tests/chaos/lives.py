@@ -177,6 +177,8 @@ class Life(Steps):
         await self._registered()
         unit = self.errand.unit
         handoff = await self._handed_out(unit, working_days=60)
+        # Before there is a limit, more time is refused, and an action is sent once.
+        await self._move("know the limit", unit, lambda seen: handoff_in(seen, handoff)["due_at"], lambda _: None)
         wanted = business_date(self.office.ground.clocks.now()) + timedelta(days=150)
         await self._unit(
             "apply for more time",

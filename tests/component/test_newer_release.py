@@ -6,12 +6,13 @@ from typing import Any, ClassVar
 
 import pytest
 
+from services.__main__ import build
 from services.runtime import Service
 from shared.contracts import catalogue
 from shared.contracts.facts import Fact, LetterNoted, LetterRead
 from shared.messaging.letters import Domain, Letters
 from shared.messaging.parking import Why
-from shared.storage import NewerDocument
+from shared.storage import NewerDocument, StoreUnavailable
 from tests.component.test_messaging import ON, Bell, bell_service, packed, read, received, registered
 from tests.conftest import MONDAY, World
 
@@ -179,3 +180,33 @@ async def test_what_is_handed_over_was_not_seen_twice(two: Two, known: Any) -> N
     await two.arrives(two.new, packed(received("a"), 1), packed(read("a"), 2))
     await two.arrives(two.old, packed(read("a"), 2))
     assert await two.waiting() == []
+
+
+async def test_the_cells_of_a_row_that_was_taken_up_after_the_upgrade_are_counted_anew(
+    world: World, known: Any
+) -> None:
+    service = build("reporting", world.kit())
+    rows, cells = service.letters, service.kit.store.collection("reporting", "cells")
+    for job in (service.parking.ensure, *service.prepare):
+        await job()
+    for message in (packed(received("a"), 1), _v2(read("a"), 2)):
+        await world.produce(*message)
+    await rows.handle(await world.records("letters"), live=False)
+    assert [message.why for message in await service.parking.listed()] == [Why.NEWER]
+    await cells.update_many({}, {"$unset": {"dirty": ""}})  # as if all had been recounted
+
+    known()
+    rows.domain = replace(rows.domain, on={**rows.domain.on, LetterReadV2: rows.domain.on[LetterRead]})
+
+    async def dies(*_: Any) -> None:
+        raise StoreUnavailable("the process ends between the row and the marks")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(rows.cells), "mark", dies)
+        with pytest.raises(StoreUnavailable):
+            await rows.take_up()
+    assert [message.why for message in await service.parking.listed()] == [Why.NEWER], "it is not forgotten yet"
+    await rows.take_up()
+    assert await service.parking.listed() == []
+    assert await cells.count_documents({"dirty": {"$exists": True}}) > 0
+    service.kit.store.close()
