@@ -104,7 +104,8 @@ def tests(*, everything: bool) -> int:
         if not everything:
             return together
         tell(f"tests: {', '.join(SLOW_TESTS)} …")
-        slow = run("pytest", [*SLOW_TESTS, f"--numprocesses={SLOW_WORKERS}", "--dist=loadfile", *plain])
+        several = [f"--numprocesses={SLOW_WORKERS}", "--dist=loadfile", "--no-loadscope-reorder"]
+        slow = run("pytest", [*SLOW_TESTS, *several, *plain])
         return slow or together
     finally:
         if started:

@@ -15,6 +15,8 @@ from tests.conftest import World, new_world
 from tests.e2e.fleet import Fleet
 from tests.e2e.guarded import Guarded, GuardedWorld, guarded_fleet, new_certificate
 
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+"""Each worker has engines of its own to break."""
 LONGEST = (
     "test_replay.py",
     "test_chaos.py",
@@ -51,8 +53,7 @@ async def fleet_of_two(world: World, tmp_path: Path) -> AsyncIterator[Fleet]:
 @pytest.fixture(scope="session")
 def fault_engines() -> Iterator[Engines]:
     """Engines that may be stopped and killed: nobody else's."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    own = Engines(os.environ.get("FAULT_ENGINES", "faults") + worker)
+    own = Engines(os.environ.get("FAULT_ENGINES", "faults") + WORKER)
     own.up()
     yield own
     own.down()
@@ -86,7 +87,7 @@ def guarded_engines(certificate: Certificate) -> Iterator[Engines]:
     """Engines of their own that speak TLS only, and a broker that lets nobody do anything but its super user."""
     given = {name: value for name, value in os.environ.items() if name not in {"KAFKA_BOOTSTRAP", "MONGO_URL"}}
     guard = Guard(secrets.token_urlsafe(24), certificate)
-    own = Engines(os.environ.get("GUARDED_ENGINES", "guarded"), given, guard=guard)
+    own = Engines(os.environ.get("GUARDED_ENGINES", "guarded") + WORKER, given, guard=guard)
     own.reset()  # it has the passwords of an earlier run, if any
     own.up()
     yield own
