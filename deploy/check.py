@@ -2,7 +2,7 @@
 
 First the quick checks, all of them, so that one run shows all that is wrong: format, lint, types, import rules, generated documents.
 Then, if they hold, the tests on real engines: unit, architecture, contract and component by several workers, since they mostly wait; then,
-unless `fast`, e2e, three files at a time: they mostly wait. The last line is pytest's.
+unless `fast`, e2e, two files at a time: they mostly wait. The last line is pytest's.
 """
 
 import argparse
@@ -45,7 +45,7 @@ TESTS = ("tests/unit", "tests/architecture", "tests/contract", "tests/component"
 SLOW_TESTS = ("tests/e2e",)
 WORKERS = (os.cpu_count() or 1) + 1
 """Each file of `TESTS` runs in one of so many processes; every test has topics and databases of its own."""
-SLOW_WORKERS = 3
+SLOW_WORKERS = 2
 """The same for `SLOW_TESTS`, whose services are processes of their own."""
 
 
