@@ -18,6 +18,7 @@ from shared.contracts.facts import Fact, LetterReceived, LetterRegistered
 from shared.contracts.mailbox import ActionDone, ActionRefused
 from shared.contracts.types import Actor, Number
 from tests.conftest import MONDAY, World, eventually
+from tests.served import served
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "contract" / "golden"
@@ -35,19 +36,8 @@ def _block(heading: str, language: str) -> str:
 async def listening(*services: Service) -> AsyncIterator[int]:
     """Run services behind a real port; gives the port."""
     app = application(services, services[0].kit)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="on", log_config=None))
-    task = asyncio.create_task(server.serve())
-
-    async def port() -> int:
-        assert server.started
-        found: int = server.servers[0].sockets[0].getsockname()[1]
-        return found
-
-    try:
-        yield await eventually(port)
-    finally:
-        server.should_exit = True
-        await task
+    async with served(uvicorn.Config(app, port=0, lifespan="on", log_config=None)) as port:
+        yield port
 
 
 async def _run(*command: str) -> str:

@@ -1,6 +1,5 @@
 """A city whose every hop is encrypted and whose every client has credentials of its own: the engines, five processes, the unit's system."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import trustme
-import uvicorn
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from cryptography.hazmat.primitives.serialization import (
@@ -23,7 +21,7 @@ from deploy.engines import Engines
 from deploy.engines.guard import Certificate
 from shared.contracts.envelope import Outgoing
 from shared.messaging.connection import Connection, client_options
-from tests.conftest import World, eventually
+from tests.conftest import World
 from tests.e2e.fleet import Fleet
 
 
@@ -140,21 +138,3 @@ async def admin(kafka: Connection) -> AsyncIterator[Any]:
         yield made
     finally:
         await made.close()
-
-
-@asynccontextmanager
-async def served(config: uvicorn.Config) -> AsyncIterator[int]:
-    """Serve an application of this process; gives the port."""
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server.serve())
-
-    async def port() -> int:
-        assert server.started
-        found: int = server.servers[0].sockets[0].getsockname()[1]
-        return found
-
-    try:
-        yield await eventually(port)
-    finally:
-        server.should_exit = True
-        await task

@@ -31,8 +31,9 @@ from shared.messaging.connection import why_refused
 from shared.storage import Store, StoreUnavailable
 from tests.conftest import eventually
 from tests.e2e.fleet import Run, free_ports
-from tests.e2e.guarded import Guarded, new_certificate, served
+from tests.e2e.guarded import Guarded, new_certificate
 from tests.e2e.journey import Fate, Journey, Tale
+from tests.served import served
 
 ROOT = Path(__file__).parents[2]
 
