@@ -9,8 +9,19 @@ from services.settings import DEMONSTRATION_SECRET, SAMPLE, Settings
 from shared.security.sign_in_settings import SignInSettings
 from shared.security.tokens import TokenSettings, is_for_demonstrations, is_inline
 
-LIMITS = ("PORTAL_LIMIT",)
-"""Settings that must be said, if only as empty: their default lets anything through."""
+UNSAID: Mapping[str, str] = {
+    "PORTAL_LIMIT": (
+        "say it, such as 60/3600 with PORTAL_ADDRESSES, or empty for any number: who posts JSON passes by the challenge"
+    ),
+    "TRUSTED_PROXIES": (
+        "say how many proxies of yours stand before the services, 0 for none: limits count by the address they tell"
+    ),
+    "KAFKA_SECURITY_PROTOCOL": (
+        "say SASL_SSL, with credentials of this service; PLAINTEXT only where nobody else reaches the network of the brokers"
+    ),
+    "MONGO_URL": "say where the store is, with user, password and ?tls=true unless nobody else reaches its network",
+}
+"""Settings that must be said, whatever they say, and why: their defaults are for one machine on which nobody else is."""
 
 
 def refusals(
@@ -80,10 +91,4 @@ def _addresses(settings: Settings) -> Iterator[str]:
 
 def _unsaid(environ: Mapping[str, str]) -> Iterator[str]:
     said = {name.upper() for name in environ}
-    for name in LIMITS:
-        if name not in said:
-            yield f"{name}: say it, such as 60/3600 with PORTAL_ADDRESSES, or empty for any number: who posts JSON passes by the challenge"
-    if "TRUSTED_PROXIES" not in said:
-        yield (
-            "TRUSTED_PROXIES: say how many proxies of yours stand before the services, 0 for none: limits count by the address they tell"
-        )
+    yield from (f"{name}: {why}" for name, why in UNSAID.items() if name not in said)

@@ -22,8 +22,10 @@ REASONS = {
 
 def add(found: Any) -> None:
     """Add the verb."""
-    about = "list: exit status 1 where anything waits. Only what is `failed` can be replayed or dropped; what "
-    "is behind it follows by itself."
+    about = (
+        "list: exit status 1 where anything waits. Only what is `failed` or `newer` can be replayed or dropped; what is "
+        "behind it follows by itself."
+    )
     parser = verb(found, "parked", "messages that services could not handle: list, show, replay, drop", about, run)
     parser.add_argument("what", choices=["list", "show", "replay", "drop"])
     parser.add_argument("origin", nargs="?", help="topic/partition/offset, as `list` shows it")

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.security.sessions import Beginning
 from shared.security.sign_in_settings import SignInSettings
-from shared.security.tokens import is_time
+from shared.security.tokens import is_time, why_wrong
 from shared.web.problems import Problem
 
 ALGORITHMS: Final = {"EdDSA": "OKP", "ES256": "EC", "PS256": "RSA", "RS256": "RSA"}
@@ -241,18 +241,10 @@ class Provider:
             for name in ("exp", "iat", "nbf"):
                 if name in claims and not is_time(claims[name]):
                     raise Refused(f"{name} is no number of seconds since 1970")
-        except jwt.InvalidAudienceError:
-            raise Refused(f"its audience (aud) must be {audience}") from None
-        except jwt.InvalidIssuerError:
-            raise Refused(f"its issuer (iss) must be {self.issuer}") from None
-        except jwt.MissingRequiredClaimError as error:
-            raise Refused(f"the claim {error.claim} is missing") from None
-        except jwt.InvalidSignatureError:
-            raise Refused("its signature is wrong") from None
-        except (jwt.PyJWTError, ValueError, TypeError):
-            raise Refused("it cannot be read as a JSON Web Token") from None
+        except (jwt.PyJWTError, ValueError, TypeError) as error:
+            raise Refused(why_wrong(error, audience, self.issuer)) from None
         if now >= claims["exp"] + LEEWAY_SECONDS:
-            raise Refused("it has expired; get a new one")
+            raise Refused(why_wrong(jwt.ExpiredSignatureError(), audience, self.issuer))
         if max(claims["iat"], claims.get("nbf", 0)) > now + LEEWAY_SECONDS:
             raise Refused("it is not valid yet; compare the clocks of the provider and of this system")
         return claims

@@ -38,6 +38,7 @@ __all__ = [
     "require",
     "says_who",
     "unauthenticated",
+    "why_wrong",
 ]
 
 AUDIENCE = "xinxiang"
@@ -48,6 +49,14 @@ _LEEWAY_SECONDS = 5
 _LONGEST_TOKEN = 4096
 _REREAD_SECONDS = 1.0
 _YEAR_10000 = 253_402_300_800
+_WRONG: Mapping[type[Exception], str] = {
+    jwt.ExpiredSignatureError: "it has expired; get a new one",
+    jwt.ImmatureSignatureError: "it is not valid yet; check the clock of the issuer",
+    jwt.InvalidAudienceError: "its audience (aud) must be {audience}",
+    jwt.InvalidIssuerError: "its issuer (iss) must be {issuer}",
+    jwt.MissingRequiredClaimError: "the claim {error.claim} is missing",
+    jwt.InvalidSignatureError: "its signature is wrong",
+}
 logger = logging.getLogger(__name__)
 
 
@@ -151,20 +160,8 @@ class TokenVerifier:
                 options={"require": ["exp", "iat", "iss", "aud", "sub"]},
             )
             return _with_times(claims)
-        except jwt.ExpiredSignatureError:
-            raise unauthenticated("it has expired; get a new one") from None
-        except jwt.InvalidAudienceError:
-            raise unauthenticated(f"its audience (aud) must be {AUDIENCE}") from None
-        except jwt.InvalidIssuerError:
-            raise unauthenticated(f"its issuer (iss) must be {self._issuer}") from None
-        except jwt.MissingRequiredClaimError as error:
-            raise unauthenticated(f"the claim {error.claim} is missing") from None
-        except jwt.ImmatureSignatureError:
-            raise unauthenticated("it is not valid yet; check the clock of the issuer") from None
-        except jwt.InvalidSignatureError:
-            raise unauthenticated("its signature is wrong") from None
-        except (jwt.PyJWTError, ValueError, TypeError):
-            raise unauthenticated("it cannot be read as a JSON Web Token") from None
+        except (jwt.PyJWTError, ValueError, TypeError) as error:
+            raise unauthenticated(why_wrong(error, AUDIENCE, self._issuer)) from None
 
     def _stamp_of_file(self) -> tuple[int, int, int] | None:
         if is_inline(self._source):
@@ -200,6 +197,12 @@ class NoKeySet:
     def verify(self, token: str) -> Caller:  # noqa: ARG002 - as a verifier
         """Raise a 401 problem that says whose tokens are taken."""
         raise unauthenticated(f"its issuer (iss) must be {self._issuer}")
+
+
+def why_wrong(error: Exception, audience: str, issuer: str) -> str:
+    """Return what is wrong with a token (it …), of the error that decoding it raised; who may know, knows what it must carry."""
+    told = (text for kind, text in _WRONG.items() if isinstance(error, kind))
+    return next(told, "it cannot be read as a JSON Web Token").format(error=error, audience=audience, issuer=issuer)
 
 
 def is_time(claim: object) -> bool:

@@ -12,13 +12,14 @@ A document says by which `schema` its state was written; none means 1. An older 
 move. A newer one is of a newer release, which runs beside this one while services are upgraded one by one: it is never read, let alone
 written (`NewerDocument`).
 
-A bulk write reports only how many documents matched, so each write carries a random `token` that shows afterwards whose write it was.
+A bulk write reports only how many documents matched, so a document names in `token` the random tokens of its last writes: they show
+afterwards whose writes it had, even if others have moved the letter on since.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from secrets import token_hex
+from secrets import token_urlsafe
 from typing import Any, Generic, TypeVar
 
 from cachetools import LRUCache
@@ -32,6 +33,9 @@ State = TypeVar("State")
 
 KEPT = 1_000
 """Letters of one collection kept in memory."""
+TOKEN_BYTES = 6
+TOKENS_KEPT = 64
+"""Characters: the last eight tokens, each of eight characters."""
 
 
 @dataclass(slots=True)
@@ -44,6 +48,8 @@ class Stored(Generic[State]):
     """Service → highest `seq` of its facts applied here, this service's own included."""
     state: State | None = None
     outbox: tuple[Outgoing, ...] = ()
+    tokens: str = ""
+    """Whose writes the last ones were, the latest at the end."""
     newer: bool = False
     """A newer release wrote the state, which this one cannot read: `state` is none, and nothing may be written."""
 
@@ -83,6 +89,10 @@ class Change(Generic[State]):
 
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _with(tokens: str, token: str) -> str:
+    return (tokens + token)[-TOKENS_KEPT:]
 
 
 def _wall() -> datetime:
@@ -144,6 +154,7 @@ class Aggregates(Generic[State]):
                 Outgoing(e["id"], e["topic"], e["key"], e["headers"], bytes(e["value"]))
                 for e in document.get("outbox", ())
             ),
+            tokens=document.get("token", ""),
         )
 
     def _stored_or_newer(self, document: dict[str, Any]) -> Stored[State]:
@@ -239,8 +250,9 @@ class Aggregates(Generic[State]):
     def _document(self, change: Change[State], token: str) -> tuple[dict[str, Any], dict[str, str]]:
         """Return what to set and what to remove: a field that is none is absent, so partial indexes leave it out."""
         waiting = [entry for entry in change.before.outbox if not self.sent(entry.id)] + change.send
+        tokens = _with(change.before.tokens, token)
         if change.is_note:
-            note: dict[str, Any] = {"version": change.version, "seen": change.seen, "token": token}
+            note: dict[str, Any] = {"version": change.version, "seen": change.seen, "token": tokens}
             emptied = change.before.outbox and not waiting
             return (note | {"outbox": []}, {"unsent": ""}) if emptied else (note, {})
         fields = {} if change.state is None else self.fields(change.state)
@@ -248,7 +260,7 @@ class Aggregates(Generic[State]):
         document: dict[str, Any] = {
             "version": change.version,
             "seen": change.seen,
-            "token": token,
+            "token": tokens,
             "state": None if change.state is None else self.dump(change.state),
             **({"schema": self.schema} if self.schema > 1 else {}),
             "outbox": [
@@ -265,7 +277,7 @@ class Aggregates(Generic[State]):
         """
         if not changes:
             return set()
-        token = token_hex(8)
+        token = token_urlsafe(TOKEN_BYTES)
         # Always in one order: the store locks what a batch writes until its end, so two batches in different orders block each other.
         changes = sorted(changes, key=lambda change: change.before.id)
         new = [change for change in changes if change.before.version == 0]
@@ -281,13 +293,14 @@ class Aggregates(Generic[State]):
         for change in changes:
             kept = self._kept.get(change.before.id)
             if change.before.id not in lost and (kept is None or kept.version < change.version):
-                self._kept[change.before.id] = self._after(change)
+                self._kept[change.before.id] = self._after(change, token)
         return lost
 
-    def _after(self, change: Change[State]) -> Stored[State]:
+    def _after(self, change: Change[State], token: str) -> Stored[State]:
         """Return a letter as it is after the write."""
         waiting = [entry for entry in (*change.before.outbox, *change.send) if not self.sent(entry.id)]
-        return Stored(change.before.id, change.version, dict(change.seen), change.state, tuple(waiting))
+        tokens = _with(change.before.tokens, token)
+        return Stored(change.before.id, change.version, dict(change.seen), change.state, tuple(waiting), tokens)
 
     async def _insert(self, changes: Sequence[Change[State]], token: str) -> set[str]:
         documents = [{"_id": c.before.id, **self._document(c, token)[0]} for c in changes]
@@ -304,8 +317,8 @@ class Aggregates(Generic[State]):
             if result.matched_count == len(writes):
                 return set()
             ids = [change.before.id for change in changes]
-            won = {d["_id"] async for d in self.collection.find({"_id": {"$in": ids}, "token": token}, {"_id": 1})}
-        return {letter_id for letter_id in ids if letter_id not in won}
+            found = {d["_id"]: d["token"] async for d in self.collection.find({"_id": {"$in": ids}}, {"token": 1})}
+        return {letter_id for letter_id in ids if token not in found.get(letter_id, "")}
 
     async def refresh(self, letter_ids: Iterable[str]) -> int:
         """Compute the top-level fields anew, where what they depend on besides the state has changed; return how many letters that moved.

@@ -330,6 +330,44 @@ async def test_writers_that_race_on_one_letter_lose_nothing(world: World) -> Non
         assert first_seen == sorted(first_seen)
 
 
+async def test_a_write_that_won_is_not_taken_for_lost_because_others_moved_the_letter_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One letter of a batch loses; before it is looked whose writes were made, another replica moves on a letter that won."""
+    service, neighbour = bell_service(world.kit()), bell_service(world.kit())
+    async with world.running(service):
+        mine: Aggregates[Bell] = service.letters.aggregates
+        theirs: Aggregates[Bell] = neighbour.letters.aggregates
+        await theirs.save([Change(Stored(i), Bell(letter_id=i, mailbox="mayor"), {"intake": 1}) for i in "ab"])
+        before = await mine.get_many("ab")
+        await theirs.save([ring(before["a"])])
+        collection = mine.collection
+
+        class Slow:
+            """The driver's collection; between a write and the look after it others come."""
+
+            find = collection.find
+
+            async def bulk_write(self, *arguments: Any, **named: Any) -> Any:
+                result = await collection.bulk_write(*arguments, **named)
+                for _ in range(3):
+                    assert not await theirs.save([ring(await theirs.get("b"))])
+                return result
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Aggregates, "collection", property(lambda which: Slow() if which is mine else collection))
+            assert await mine.save([ring(before["a"]), ring(before["b"])]) == {"a"}
+        found = await mine.get_many("ab")
+        assert [stored.state.rings for stored in found.values() if stored.state] == [1, 4]
+
+
+def ring(stored: Stored[Bell]) -> Change[Bell]:
+    """Let the bell ring once more."""
+    assert stored.state is not None
+    state = stored.state.model_copy(update={"rings": stored.state.rings + 1})
+    return Change(stored, state, stored.seen | {"deadline": stored.seen.get("deadline", 0) + 1})
+
+
 async def test_a_projection_that_is_thrown_away_is_rebuilt_as_it_was_and_decides_nothing_twice(world: World) -> None:
     service = bell_service(world.kit())
     async with world.running(service):

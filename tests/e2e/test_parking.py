@@ -25,6 +25,7 @@ from tests.conftest import MONDAY, World, eventually
 from tests.e2e.fleet import ROOT, Fleet
 from tests.e2e.journey import Fate, Journey, Tale, ask
 
+WHY = ("--by", "duty", "--reason", "a field was of a wrong kind")
 CLERK = Actor(subject="mayor-clerk", mailbox="mayor")
 
 
@@ -36,12 +37,13 @@ async def waiting(world: World, service: str) -> list[tuple[str, Why | None]]:
     return [(message.origin, message.why) for _, message in found]
 
 
-async def parked(world: World, *arguments: str) -> str:
-    """Run `python -m deploy.parked` as an operator does; return what it says."""
+async def parked(world: World, *arguments: str, status: int = 0) -> str:
+    """Run `python -m deploy.ops parked` as an operator does; return what it says."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "deploy.parked",
+        "deploy.ops",
+        "parked",
         *arguments,
         cwd=ROOT,
         env=os.environ | world.environment(),
@@ -49,7 +51,7 @@ async def parked(world: World, *arguments: str) -> str:
         stderr=asyncio.subprocess.STDOUT,
     )
     said, _ = await process.communicate()
-    assert process.returncode == 0, said.decode()
+    assert process.returncode == status, said.decode()
     return said.decode()
 
 
@@ -118,9 +120,9 @@ async def test_a_malformed_fact_parks_in_each_service_and_its_letter_catches_up_
         assert "number.serial" in orjson.loads(record.value)["error"]
     assert set((await versions(world, "a")).values()) == {1}
     (origin,) = origins
-    assert origin in await parked(world, "list")
+    assert origin in await parked(world, "list", status=1)
     (tmp_path / "repaired.json").write_bytes(value)
-    await parked(world, "replay", origin, "--service", "routing", "--value", str(tmp_path / "repaired.json"))
+    await parked(world, "replay", origin, "--service", "routing", "--value", str(tmp_path / "repaired.json"), *WHY)
 
     async def caught_up() -> bool:
         nobody_waits = not any([await waiting(world, service) for service in NAMES])
@@ -185,7 +187,7 @@ async def _repair(world: World, service: str, file: Path) -> None:
     """Replay the one message that a service parked with its right content, and see that nothing waits any more."""
     stuck = await eventually(lambda: waiting(world, service), 40)
     assert [why for _, why in stuck] == [Why.FAILED]
-    await parked(world, "replay", stuck[0][0], "--service", service, "--value", str(file))
+    await parked(world, "replay", stuck[0][0], "--service", service, "--value", str(file), *WHY)
 
     async def nothing_waits() -> bool:
         return not await waiting(world, service)
@@ -213,7 +215,7 @@ async def test_bytes_that_are_no_message_at_all_park_and_can_be_dropped(fleet: F
     await world.produce(topic, "\udcff\udcfe".encode(errors="surrogateescape").decode("latin-1"), b"\xff\xfe", {})
     stuck = [await eventually(partial(waiting, world, service), 40) for service in readers]
     (origin,) = {origin for found in stuck for origin, _ in found}
-    await parked(world, "drop", origin, "--service", readers[-1])
+    await parked(world, "drop", origin, "--service", readers[-1], "--yes", *WHY)
 
     async def nothing_waits() -> bool:
         return not any([await waiting(world, service) for service in readers])

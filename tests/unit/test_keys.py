@@ -29,6 +29,8 @@ GOOD = {
     "LETTER_URL": "https://mail.city.example/routing/letters/{letter_id}",
     "PORTAL_LIMIT": "60/3600",
     "TRUSTED_PROXIES": "1",
+    "KAFKA_SECURITY_PROTOCOL": "SSL",
+    "MONGO_URL": "mongodb://mailboxes:secret@store.city.example/?tls=true",
     "JWKS_FILE": "/etc/xinxiang/none.json",
 }
 
@@ -81,6 +83,8 @@ def test_settings_that_are_for_production_are_taken(production: pytest.MonkeyPat
         ("LETTER_URL", None),
         ("PORTAL_LIMIT", None),
         ("TRUSTED_PROXIES", None),
+        ("KAFKA_SECURITY_PROTOCOL", None),
+        ("MONGO_URL", None),
     ],
 )
 def test_each_setting_that_is_for_demonstrations_is_refused_by_name(

@@ -4,9 +4,20 @@ import io
 import logging
 from collections.abc import Iterator
 from enum import StrEnum
+from types import SimpleNamespace
 
 import orjson
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    IllegalGenerationError,
+    KafkaError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
+from aiokafka.structs import OffsetAndMetadata
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pydantic import BaseModel, Field
 
@@ -51,6 +62,40 @@ def test_a_record_is_one_json_line_with_service_letter_and_trace(lines):
         "topic": "letters",
         "offset": 17,
     }
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [
+        (IllegalGenerationError, "warning"),
+        (RebalanceInProgressError, "warning"),
+        (UnknownMemberIdError, "warning"),
+        (GroupAuthorizationFailedError, "error"),
+    ],
+)
+async def test_a_commit_that_a_rebalance_forestalled_is_no_error(lines, error, level):
+    with pytest.raises(error):
+        await commit_answered_with(error)
+    assert "OffsetCommit failed for group intake" in written(lines)["message"]
+    assert written(lines)["level"] == level
+
+
+async def commit_answered_with(error: type[KafkaError]) -> None:
+    """Let aiokafka read the broker's refusal of a commit, and say in its log what it makes of it."""
+
+    async def answer(_request: object) -> SimpleNamespace:
+        return SimpleNamespace(topics=[("letters", [(0, error.errno)])])
+
+    member = SimpleNamespace(
+        group_id="intake",
+        generation=1,
+        member_id="m",
+        coordinator_id=1,
+        _send_req=answer,
+        reset_generation=lambda: None,
+        request_rejoin=lambda: None,
+    )
+    await GroupCoordinator._do_commit_offsets(member, None, {TopicPartition("letters", 0): OffsetAndMetadata(7, "")})
 
 
 def test_in_a_process_of_several_services_each_record_names_its_own(lines):
