@@ -2,20 +2,25 @@
 
 Of each of some stories, made by the services' domain code, the state that each service would have is computed once. Every letter of the
 stock is one of these under an id and a number of its own, written by the service's own `Aggregates`, list fields and all, with its line of
-the register and its sender's contact data. So a hundred thousand letters take a minute or two; only `letters` knows nothing of them.
+the register and its sender's contact data. So a hundred thousand letters take a minute; only `letters` knows nothing of them.
 """
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
+import uvloop
+
 from services import NAMES
 from services.__main__ import build
 from services.intake.contacts import Contacts
 from services.runtime import Kit, Service
+from services.settings import load_settings
 from shared.contracts.facts import Fact, LetterRead, LetterRegistered, ReplySubmitted, SlipPrepared
 from shared.contracts.types import Contact
 from shared.messaging.letters import Step
@@ -24,6 +29,8 @@ from tests.bench.stories import one_story
 from tests.bench.town import Town
 
 BATCH = 1_000
+PROCESSES = 2
+"""They share the letters: making them costs more than storing them."""
 FINISHED = 200
 """Different stories of finished letters, on as many days."""
 STAGES: tuple[tuple[type[Fact], int], ...] = ((LetterRead, 5), (SlipPrepared, 5), (ReplySubmitted, 10))
@@ -74,17 +81,27 @@ def unread(number: int) -> Iterator[str]:
 async def fill(town: Town, number: int, first: int = 0) -> None:
     """Put the letters from `first` up to `number` into the stores of all services, none of which may be running."""
     kit = Kit(town.settings)
-    services = {name: build(name, kit) for name in NAMES}
-    for service in services.values():
-        for job in service.prepare:
+    for name in NAMES:
+        for job in build(name, kit).prepare:
             await job()
-    finished, under_way = _models(datetime.now(UTC))
+    kit.store.close()
+    now = datetime.now(UTC).isoformat()
+    orders = ({"first": first, "number": number, "part": part, "now": now} for part in range(PROCESSES))
+    await asyncio.gather(*(town.child("tests.bench.stock", order) for order in orders))
+
+
+async def _fill_a_part(order: dict[str, Any]) -> None:
+    """Write every `PROCESSES`-th batch."""
+    kit = Kit(load_settings())
+    services = {name: build(name, kit) for name in NAMES}
+    finished, under_way = _models(datetime.fromisoformat(order["now"]))
     prepared = {id(model): _states(services, model) for model in (*finished, *under_way.values())}
     contacts = Contacts(kit.store)
-    for begin in range(first, number, BATCH):
+    begin = order["first"] + order["part"] * BATCH
+    for batch in range(begin, order["number"], PROCESSES * BATCH):
         chosen = [
             (position, under_way.get(position % 100) or finished[position // 100 % FINISHED])
-            for position in range(begin, min(number, begin + BATCH))
+            for position in range(batch, min(order["number"], batch + BATCH))
         ]
         await asyncio.gather(
             contacts.keep({letter_id(p): Contact(name="李明", phone="+8613800138000") for p, _ in chosen}),
@@ -125,3 +142,8 @@ async def _save(service: Service, letters: Sequence[tuple[int, _Model, Any]]) ->
 def _copied(value: Any, position: int, model: _Model) -> Any:
     text = value.model_dump_json().replace(model.id, letter_id(position))
     return type(value).model_validate_json(text.replace(str(model.serial), str(position + 1)))
+
+
+if __name__ == "__main__":
+    uvloop.run(_fill_a_part(orjson.loads(sys.stdin.buffer.read())))
+    sys.stdout.buffer.write(b"{}")
