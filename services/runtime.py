@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from time import perf_counter, time
+from time import monotonic, perf_counter, time
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
@@ -50,6 +50,8 @@ PLACES_SECONDS = 5
 """How long the broker may take to say where partitions end."""
 TAKE_UP_EVERY_SECONDS = 2
 """Between two looks at what waits for a newer release."""
+REST = 200
+"""After counting open work for t seconds, this many times t pass until it is counted again."""
 LONGEST_START_PAUSE_SECONDS = 5
 STOP_SECONDS = 8
 """For what is in hand at the end, after the web server took up to `GRACE_SECONDS`: with what Python needs to leave, under 15 s."""
@@ -140,6 +142,8 @@ class Service:
     """Name → what to do every `SWEEP_SECONDS`; narrow first, then re-check each item."""
     measures: list[Job] = field(default_factory=list)
     """Set gauges, every ten seconds."""
+    counts: list[Job] = field(default_factory=list)
+    """Set gauges by counting open work; each then rests `REST` times as long as it took."""
     body_limits: dict[str, int] = field(default_factory=dict)
     """Path prefix, or pattern with `*` → largest request body in bytes, where it differs."""
     waits_for: dict[str, str] = field(default_factory=dict)
@@ -160,6 +164,8 @@ class Service:
     _started: bool = False
     _shown: set[tuple[str, ...]] = field(default_factory=set)
     """Partitions whose lag is shown: labels of the gauges."""
+    _rests: dict[int, float] = field(default_factory=dict)
+    """Place in `counts` → until when it rests, by the monotonic clock."""
 
     @classmethod
     def new(cls, name: str, kit: Kit) -> "Service":
@@ -316,6 +322,11 @@ class Service:
         await self.parking.measure()
         for job in self.measures:
             await job()
+        for place, job in enumerate(self.counts):
+            began = monotonic()
+            if began >= self._rests.get(place, 0.0):
+                await job()
+                self._rests[place] = monotonic() + REST * (monotonic() - began)
 
     async def _measure_lag(self) -> None:
         """Set the gauges of consumers, by themselves: they must tell of a consumer that waits for the store."""

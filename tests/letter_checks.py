@@ -13,17 +13,17 @@ def check_lists(fields: Mapping[str, Any], state: State) -> None:
     held = [fields[HOLDER]]
     if state.stage is not Stage.FINISHED:
         assert held[0] is not None
-        assert held[0].endswith(f"|{state.stage.value}")
+        assert held[0].startswith(f"{state.stage.value}|")
         waiting = {fields[name] for name in OUT} - {None}
-        assert all(place.endswith("|out") and not place.startswith(f"{state.holder}|") for place in waiting)
+        assert all(place.startswith("out|") and not place.endswith(f"|{state.holder}") for place in waiting)
         owing = {h.sender for h in state.open_handoffs if h.owes_reply} - {state.holder}
-        assert owing <= {place.partition("|")[0] for place in waiting}
+        assert owing <= {place.partition("|")[2] for place in waiting}
     tasks = {fields[name] for name in TASKS} - {None}
-    wanted = {f"{h.sender}|{ListName.TO_TELL.value}" for h in state.handoffs if h.to_tell}
+    wanted = {f"{ListName.TO_TELL.value}|{h.sender}" for h in state.handoffs if h.to_tell}
     if len(tasks) < len(TASKS):
         assert wanted <= tasks
     places = {place for name in LISTS for _, place in LISTS[name]}
-    assert {value.partition("|")[2] for name, value in fields.items() if value and name != "order"} <= places
+    assert {value.partition("|")[0] for name, value in fields.items() if value and name != "order"} <= places
 
 
 def interleaved(facts: list[Fact], turn: int) -> Iterator[Fact]:

@@ -8,7 +8,7 @@ staff ──HTTP──▶ api ──▶ repository                              
 """
 
 from datetime import datetime
-from time import monotonic
+from functools import partial
 
 from services.deadline import handlers, repository
 from services.deadline.api import router
@@ -18,14 +18,11 @@ from services.deadline.schedule import Schedule
 from services.deadline.state import Clocks, Kind
 from services.deadline.sweep import Sweep
 from services.deadline.working_time import rules_of
-from services.runtime import Job, Kit, Service
+from services.runtime import Kit, Service
 from services.succession import Succession
 from shared.directory import Directory
 from shared.messaging.letters import LETTERS, Letters
 from shared.observability import metrics
-
-REST = 200
-"""Counting all open clocks reads them all: after t seconds of it, this many times t pass until the next."""
 
 
 def build(kit: Kit) -> Service:
@@ -51,36 +48,31 @@ def build(kit: Kit) -> Service:
     service.prepare.append(aggregates.ensure)
     service.sweeps["clocks"] = clocks
     service.sweeps["succession"] = Succession(kit.changes, aggregates, repository.ranges, "reported", kit.clock)
-    service.measures.append(_measure(letters, kit.directory, rules))
+    service.measures.append(partial(_measure_delay, letters))
+    service.counts.append(partial(_count, letters, kit.directory, rules))
     service.routers.append(router(letters, kit.directory, rules))
     return service
 
 
-def _measure(letters: Letters[Clocks], directory: Directory, rules: Rules) -> Job:
-    """Return what sets the gauges of running clocks, of each kind and each mailbox (R1.4), at most a small part of the time."""
-    next_at = 0.0
+async def _measure_delay(letters: Letters[Clocks]) -> None:
+    """Set the gauge of how long something waits to be declared (R1.4)."""
+    since = await repository.undeclared_since(letters.aggregates, letters.clock.now())
+    waited = (letters.clock.now() - since).total_seconds() if since else 0.0
+    metrics.clocks_undeclared_seconds.labels(repository.SERVICE).set(waited)
 
-    async def measure() -> None:
-        nonlocal next_at
-        since = await repository.undeclared_since(letters.aggregates, letters.clock.now())
-        waited = (letters.clock.now() - since).total_seconds() if since else 0.0
-        metrics.clocks_undeclared_seconds.labels(repository.SERVICE).set(waited)
-        began = monotonic()
-        if began < next_at:
-            return
-        now = letters.clock.now()
-        found = await repository.figures_of_all(letters.aggregates, now=now, soon=rules.due_soon(now))
-        next_at = monotonic() + REST * (monotonic() - began)
-        for kind in Kind:
-            running = sum(one.kinds[kind] for one in found.values())
-            overdue = sum(one.overdue_kinds[kind] for one in found.values())
-            metrics.letters.labels(repository.SERVICE, f"{kind.value} running").set(running - overdue)
-            metrics.letters.labels(repository.SERVICE, f"{kind.value} overdue").set(overdue)
-        codes = {mailbox.code for mailbox in directory.mailboxes()}
-        for mailbox in codes | found.keys():
-            _show(mailbox, found.get(mailbox, repository.NOTHING_RUNS), now)
 
-    return measure
+async def _count(letters: Letters[Clocks], directory: Directory, rules: Rules) -> None:
+    """Set the gauges of running clocks, of each kind and each mailbox (R1.4)."""
+    now = letters.clock.now()
+    found = await repository.figures_of_all(letters.aggregates, now=now, soon=rules.due_soon(now))
+    for kind in Kind:
+        running = sum(one.kinds[kind] for one in found.values())
+        overdue = sum(one.overdue_kinds[kind] for one in found.values())
+        metrics.letters.labels(repository.SERVICE, f"{kind.value} running").set(running - overdue)
+        metrics.letters.labels(repository.SERVICE, f"{kind.value} overdue").set(overdue)
+    codes = {mailbox.code for mailbox in directory.mailboxes()}
+    for mailbox in codes | found.keys():
+        _show(mailbox, found.get(mailbox, repository.NOTHING_RUNS), now)
 
 
 def _show(mailbox: str, figures: repository.Figures, now: datetime) -> None:

@@ -86,9 +86,8 @@ def build(kit: Kit, seconds: Callable[[], float] = time.time) -> Service:
     submissions = Submissions(letters, contacts, attachments, service.parking, kit.changes, kit.namespace)
 
     async def count_open() -> None:
-        mailboxes = {"$in": [mailbox.code for mailbox in kit.directory.mailboxes()]}
         for stage in OPEN:
-            open_now = await aggregates.count({"mailbox": mailboxes, "stage": stage.value})
+            open_now = await aggregates.count({"stage": stage.value})
             metrics.letters.labels(repository.SERVICE, stage.value).set(open_now)
 
     metrics.delivery_seconds.labels(repository.SERVICE)  # so that the first letter counts as an increase
@@ -102,7 +101,8 @@ def build(kit: Kit, seconds: Callable[[], float] = time.time) -> Service:
         "erasure": erasure.sweep,
         "succession": Succession(kit.changes, aggregates, repository.ranges, reported, kit.clock),
     }
-    service.measures += [count_open, attachments.remove_orphans, attachments.scan_waiting]
+    service.counts.append(count_open)
+    service.measures += [attachments.remove_orphans, attachments.scan_waiting]
     service.body_limits["/intake/attachments"] = kit.settings.attachment_max_bytes + 10_000
     service.body_limits["/write"] = ATTACHMENTS * kit.settings.attachment_max_bytes + 500_000
     proxies = kit.settings.trusted_proxies

@@ -51,7 +51,7 @@ def letters(store: Store, secret: bytes, directory: Directory) -> Aggregates[Let
         load=Letter.model_validate,
         fields=fields,
         indexes=[
-            Index([("mailbox", 1), ("stage", 1), ("position", 1)]),
+            Index([("stage", 1), ("mailbox", 1), ("position", 1)]),
             # Not unique by the receipt alone: letters of which only other services' facts have come have none yet, and must not
             # shut each other out.
             Index([("receipt", 1), ("_id", 1)]),

@@ -63,7 +63,7 @@ def build(kit: Kit) -> Service:
     pages = kit.pages(Path(__file__).parent / "pages")
     shown = site.Letters(public, search, kit.directory, pages, addresses)
 
-    async def measure() -> None:
+    async def count() -> None:
         for status in OPEN:
             metrics.letters.labels(SERVICE, status.value).set(await aggregates.count({"status": status.value}))
         noticed = await aggregates.count({"notice_due": {"$exists": True}})
@@ -71,7 +71,8 @@ def build(kit: Kit) -> Service:
 
     service.letters = letters
     service.prepare += [aggregates.ensure, files.ensure]
-    service.measures += [measure, files.sweep]
+    service.counts.append(count)
+    service.measures.append(files.sweep)
     service.body_limits["/publication/cases/*/attachments"] = kit.settings.attachment_max_bytes + 10_000
     service.sweeps |= {
         "search": search.look,

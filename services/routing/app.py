@@ -61,9 +61,8 @@ def build(kit: Kit) -> Service:
     )
     office = Office(kept_directory(kit.store), service.outbox, kit.changes, kit.clock, make_topics)
 
-    async def measure() -> None:
-        codes = [mailbox.code for mailbox in kit.directory.mailboxes()]
-        for stage, count in (await repository.open_letters(aggregates, codes)).items():
+    async def count() -> None:
+        for stage, count in (await repository.open_letters(aggregates)).items():
             metrics.letters.labels(repository.SERVICE, stage.value).set(count)
 
     async def make_missing_topics() -> None:
@@ -79,7 +78,7 @@ def build(kit: Kit) -> Service:
     service.prepare += [aggregates.ensure, entries.ensure, office.aggregates.ensure, make_missing_topics]
     service.rebuilt.append(entries.rebuild)
     service.touched.append(entries.refresh)
-    service.measures.append(measure)
+    service.counts.append(count)
     service.sweeps["succession"] = Succession(kit.changes, aggregates, repository.ranges, REPORTED, kit.clock)
     service.sweeps["succession of entries"] = Succession(kit.changes, entries, placing.ranges, "reported", kit.clock)
     kit.press.has_fonts()

@@ -2,7 +2,7 @@
 
 A letter stands in the lists of several mailboxes: of the one that has it (`holder`) and of those that handed it on and wait (`out0` …),
 the nearest first. What else waits for somebody (an application, a citizen to be told …) stands in `task0` …. Each of these fields is
-one text, `<mailbox>|<place>`; a list is some of these texts, read in the order of `order`, `<since>|<letter id>`. A page is one short
+one text, `<place>|<mailbox>`; a list is some of these texts, read in the order of `order`, `<since>|<letter id>`. A page is one short
 index range for each: the store scans an index in order only where the key is one plain field (no array) and the sort key has a range.
 """
 
@@ -91,6 +91,10 @@ LISTS: Final[Mapping[ListName, tuple[tuple[str, str], ...]]] = {
 OPEN: Final = tuple(stage for stage in Stage if stage not in CLOSED)
 
 
+def _list(place: str, mailbox: str) -> str:
+    return f"{place}|{mailbox}"
+
+
 def order_of(state: State) -> str:
     """Return the sort key of a letter in every list, or "" where it is in none."""
     return "" if state.since is None else f"{written(state.since)}|{state.letter_id}"
@@ -132,7 +136,7 @@ def _tasks(state: State) -> Iterator[tuple[str, ListName]]:
 def ranges(code: str) -> Iterator[tuple[dict[str, str], str]]:
     """Return the index ranges in which the letters of a mailbox's lists stand: (equal fields, sort key)."""
     for field, place in dict.fromkeys(part for parts in LISTS.values() for part in parts):
-        yield {field: f"{code}|{place}"}, "order"
+        yield {field: _list(place, code)}, "order"
 
 
 def letters(store: Store, tree: Tree) -> Aggregates[State]:
@@ -147,7 +151,7 @@ def letters(store: Store, tree: Tree) -> Aggregates[State]:
         def fill(names: Iterable[str], mailboxes: Iterable[str], place: str) -> None:
             """Place the letter in lists; no mailbox ever finds a report about itself, the one above it does instead."""
             seen = dict.fromkeys(acting(state, code, tree) for code in mailboxes)
-            found.update((name, f"{code}|{place}") for name, code in zip(names, seen, strict=False))
+            found.update((name, _list(place, code)) for name, code in zip(names, seen, strict=False))
 
         stage, holder = state.stage, state.holder
         if stage is Stage.FINISHED:
@@ -158,7 +162,7 @@ def letters(store: Store, tree: Tree) -> Aggregates[State]:
             fill(OUT, (code for code in waits(state) if acting(state, code, tree) != has_it), WAITING)
         tasks = dict.fromkeys((acting(state, code, tree) if code else code, name) for code, name in _tasks(state))
         for field, (code, name) in zip(TASKS, islice(tasks, len(TASKS)), strict=False):
-            found[field] = f"{code}|{name.value}"
+            found[field] = _list(name.value, code)
         return found
 
     return Aggregates(
@@ -184,7 +188,7 @@ async def page(letters: Aggregates[State], mailbox: str, name: ListName, after: 
     direction = -1 if newest_first else 1
     found = await asyncio.gather(
         *(
-            letters.find({field: f"{mailbox}|{place}", "order": beyond}, sort=[("order", direction)], limit=limit)
+            letters.find({field: _list(place, mailbox), "order": beyond}, sort=[("order", direction)], limit=limit)
             for field, place in LISTS[name]
         )
     )
@@ -192,10 +196,8 @@ async def page(letters: Aggregates[State], mailbox: str, name: ListName, after: 
     return sorted(merged.values(), key=lambda s: order_of(s.state) if s.state else "", reverse=newest_first)[:limit]
 
 
-async def open_letters(letters: Aggregates[State], mailboxes: Iterable[str]) -> dict[Stage, int]:
-    """Count the letters at each stage that is not the last."""
-    codes = list(mailboxes)
-    counts = await asyncio.gather(
-        *(letters.count({HOLDER: {"$in": [f"{code}|{stage.value}" for code in codes]}}) for stage in OPEN)
-    )
+async def open_letters(letters: Aggregates[State]) -> dict[Stage, int]:
+    """Count the letters at each stage that is not the last, whoever has them: a range of the index for each."""
+    ranges = ({"$gt": _list(stage.value, ""), "$lt": _list(stage.value, "~")} for stage in OPEN)
+    counts = await asyncio.gather(*(letters.count({HOLDER: stage}) for stage in ranges))
     return dict(zip(OPEN, counts, strict=True))

@@ -11,6 +11,8 @@ from tests.bench.sustained import ARRIVED, everywhere
 from tests.bench.town import Town, tell
 
 LETTERS = int(os.environ.get("BENCH_SPIKE_LETTERS", "1000000"))
+OPEN = 10_000
+"""Of so many letters a fifth is under way; all others are finished."""
 SUSTAINED = 515.0
 TIMES, SECONDS, CONNECTIONS = 10, 60.0, 512
 PROBE_RATE, PROBE_SECONDS = 5.0, 4.0
@@ -22,9 +24,11 @@ REFUSALS = {"429", "503"}
 
 async def measure(town: Town) -> list[Result]:
     """Fill the store, see what is normal, rush, then look every few seconds whether it is normal again."""
-    await stock.fill(town, LETTERS)
+    town.keep_search()
+    await stock.fill(town, LETTERS, open_below=OPEN)
     tell(f"spike: {LETTERS:,} letters stored")
     await town.start()
+    tell(f"spike: settled after {await town.settle():.0f} s")
     async with Records(town) as records:
         calm = await delay.offer(town, CALM_SECONDS, 0, CALM_RATE, "calm")
         normal = calm["topic"]["p99"]

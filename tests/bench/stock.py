@@ -2,7 +2,8 @@
 
 Of each of some stories, made by the services' domain code, the state that each service would have is computed once. Every letter of the
 stock is one of these under an id and a number of its own, written by the service's own `Aggregates`, list fields and all, with its line of
-the register and its sender's contact data. So a hundred thousand letters take a minute; only `letters` knows nothing of them.
+the register and its sender's contact data. So a hundred thousand letters take a minute or two. What `letters`, histories, the lists of all
+letters and the marks of likely repetitions would hold of them is missing.
 """
 
 import asyncio
@@ -24,15 +25,16 @@ from services.settings import load_settings
 from shared.contracts.facts import Fact, LetterRead, LetterRegistered, ReplySubmitted, SlipPrepared
 from shared.contracts.types import Contact
 from shared.messaging.letters import Step
-from shared.storage import Change, Stored
+from shared.storage import Change, Stored, insert_missing
 from tests.bench.stories import one_story
 from tests.bench.town import Town
 
 BATCH = 1_000
+CONTACT = Contact(name="李明", phone="+8613800138000").model_dump()
 PROCESSES = 2
 """They share the letters: making them costs more than storing them."""
-FINISHED = 200
-"""Different stories of finished letters, on as many days."""
+A_DAY = 1_000
+"""Finished letters of one day, which are of one story."""
 STAGES: tuple[tuple[type[Fact], int], ...] = ((LetterRead, 5), (SlipPrepared, 5), (ReplySubmitted, 10))
 """Of a hundred letters so many are unread, wait for a slip, or are in hand: all facts before this one. The others are finished."""
 
@@ -57,12 +59,12 @@ def _model(position: int, start: datetime, before: type[Fact] | None = None) -> 
     return _Model(letter_id, serial, one_story(letter_id, start, serial, before))
 
 
-def _models(now: datetime) -> tuple[list[_Model], dict[int, _Model]]:
-    """Return finished letters, and by share of a hundred those under way, which began in these hours."""
-    finished = [_model(n, now - timedelta(days=30 + n)) for n in range(FINISHED)]
+def _models(now: datetime, days: int) -> tuple[list[_Model], dict[int, _Model]]:
+    """Return a finished letter of each day, and by share of a hundred those under way, which began in these hours."""
+    finished = [_model(n, now - timedelta(days=30 + n)) for n in range(days)]
     under_way: dict[int, _Model] = {}
     for before, share in STAGES:
-        model = _model(FINISHED + len(under_way), now - timedelta(hours=2), before)
+        model = _model(days + len(under_way), now - timedelta(hours=2), before)
         under_way |= dict.fromkeys(range(len(under_way), len(under_way) + share), model)
     return finished, under_way
 
@@ -78,15 +80,19 @@ def unread(number: int) -> Iterator[str]:
     return (letter_id(position) for position in range(number) if position % 100 < share)
 
 
-async def fill(town: Town, number: int, first: int = 0) -> None:
-    """Put the letters from `first` up to `number` into the stores of all services, none of which may be running."""
+async def fill(town: Town, number: int, first: int = 0, *, open_below: int | None = None) -> None:
+    """Put the letters from `first` up to `number` into the stores of all services, none of which may be running.
+
+    Those at `open_below` and behind it are all finished; none: wherever they stand, some are under way.
+    """
     kit = Kit(town.settings)
     for name in NAMES:
         for job in build(name, kit).prepare:
             await job()
     kit.store.close()
     now = datetime.now(UTC).isoformat()
-    orders = ({"first": first, "number": number, "part": part, "now": now} for part in range(PROCESSES))
+    order = {"first": first, "number": number, "now": now, "open_below": number if open_below is None else open_below}
+    orders = ({**order, "part": part} for part in range(PROCESSES))
     await asyncio.gather(*(town.child("tests.bench.stock", order) for order in orders))
 
 
@@ -94,17 +100,20 @@ async def _fill_a_part(order: dict[str, Any]) -> None:
     """Write every `PROCESSES`-th batch."""
     kit = Kit(load_settings())
     services = {name: build(name, kit) for name in NAMES}
-    finished, under_way = _models(datetime.fromisoformat(order["now"]))
+    finished, under_way = _models(datetime.fromisoformat(order["now"]), -(-order["number"] // A_DAY))
     prepared = {id(model): _states(services, model) for model in (*finished, *under_way.values())}
-    contacts = Contacts(kit.store)
+    contacts = Contacts(kit.store).collection
     begin = order["first"] + order["part"] * BATCH
     for batch in range(begin, order["number"], PROCESSES * BATCH):
         chosen = [
-            (position, under_way.get(position % 100) or finished[position // 100 % FINISHED])
+            (
+                position,
+                (position < order["open_below"] and under_way.get(position % 100)) or finished[position // A_DAY],
+            )
             for position in range(batch, min(order["number"], batch + BATCH))
         ]
         await asyncio.gather(
-            contacts.keep({letter_id(p): Contact(name="李明", phone="+8613800138000") for p, _ in chosen}),
+            insert_missing(contacts, [{"_id": letter_id(p), "contact": CONTACT, "marks": []} for p, _ in chosen]),
             services["intake"].letters.restore([step for p, model in chosen for step in _registration(p, model)]),
             *(
                 _save(service, [(p, model, prepared[id(model)][name]) for p, model in chosen])

@@ -5,6 +5,7 @@ CPU is counted from /proc, user and system, a process with its children: on a sh
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -31,6 +32,9 @@ from tests.bench.client import Pool, request
 
 FOLDER = Path("build/bench")
 READY_SECONDS = 60
+LOOK_SECONDS, SETTLED_LOOKS, IDLE_SHARE = 4.0, 3, 0.5
+"""Settled: so many looks in a row in which less than this share of a core was used."""
+LONGEST_SETTLING_SECONDS = 1_800
 Figures = dict[str, float]
 
 
@@ -209,6 +213,28 @@ class Town:
         with translated():
             counted: int = await self.store.database(service)[collection].count_documents(dict(query or {}))
             return counted
+
+    def keep_search(self) -> None:
+        """Let publication keep its search index from one start to the next, as a city does; it begins without."""
+        folder = (self.folder / "search").absolute()
+        shutil.rmtree(folder, ignore_errors=True)
+        self.also["SEARCH_FOLDER"] = str(folder)
+
+    async def settle(self) -> float:
+        """Wait until nothing is done any more beside what is always done; return for how many seconds.
+
+        After a start over letters that are there, publication makes its search index, and the store tidies up.
+        """
+        began, quiet = time.perf_counter(), 0
+        while quiet < SETTLED_LOOKS:
+            used = sum(self.cpu().values())
+            await asyncio.sleep(LOOK_SECONDS)
+            quiet = quiet + 1 if sum(self.cpu().values()) - used < IDLE_SHARE * LOOK_SECONDS else 0
+            if time.perf_counter() - began > LONGEST_SETTLING_SECONDS:
+                raise RuntimeError(
+                    f"{self.name} is still at work after {LONGEST_SETTLING_SECONDS} s in which nobody asked for anything"
+                )
+        return time.perf_counter() - began
 
     # ── what processes use ───────────────────────────────────────────────────────────────────────────────────────────
 

@@ -420,7 +420,7 @@ async def test_r1_4_the_duty_office_sees_the_live_figures_of_every_mailbox_at_on
         await settled(world, service)
         found = await figures()
         assert (found["yuzhong"]["overdue"], found["mayor"]["overdue"], found["water"]["overdue"]) == (2, 1, 0)
-        await build(world.kit()).measures[0]()  # another's: this one's rests between two counts
+        await build(world.kit()).counts[0]()  # another's: this one's rests between two counts
         page = (await client.get("/metrics")).text
         assert 'xinxiang_mailbox_overdue{kind="reply",mailbox="yuzhong",service="deadline"} 1.0' in page
         assert 'xinxiang_mailbox_clocks{kind="reading",mailbox="water",service="deadline"} 0.0' in page

@@ -17,9 +17,11 @@ from deploy.demo.city import City
 from deploy.engines.ports import FREE_RANGE, is_taken
 from services import NAMES
 from tests.conftest import World, eventually
+from tests.e2e.nursery import Forked
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 120
+THIS_RELEASE = ("services",)
 
 
 @dataclass
@@ -30,9 +32,9 @@ class Run:
     port: int
     log: Path
     environment: dict[str, str]
-    process: "subprocess.Popen[bytes] | None" = None
+    process: "Forked | subprocess.Popen[bytes] | None" = None
     scheme: str = "http"
-    module: tuple[str, ...] = ("services",)
+    module: tuple[str, ...] = THIS_RELEASE
     """What is run: this release, or one that a test makes of it."""
 
     @property
@@ -42,11 +44,15 @@ class Run:
 
     def start(self) -> None:
         """Start the process; returns at once."""
+        environment = os.environ | self.environment | {"PORT": str(self.port)}
+        if self.module == THIS_RELEASE:
+            self.process = Forked([*self.module, self.service], environment, self.log)
+            return
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *self.module, self.service],
                 cwd=ROOT,
-                env=os.environ | self.environment | {"PORT": str(self.port)},
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -70,11 +76,13 @@ class Run:
             return process.poll() is not None
 
         await eventually(gone, seconds)
+        assert process.returncode is not None
         return process.returncode, monotonic() - began
 
     async def get(self, path: str) -> httpx.Response:
         """Ask this very process."""
-        async with httpx.AsyncClient(base_url=self.url, timeout=20) as client:
+        # Where nothing is encrypted no certificates are read, which would cost more than the question.
+        async with httpx.AsyncClient(base_url=self.url, timeout=20, verify=self.scheme == "https") as client:
             return await client.get(path)
 
     async def is_ready(self) -> bool:

@@ -13,4 +13,4 @@ def test_lists_hide_a_report_from_the_unit_it_is_about_and_show_it_to_the_mailbo
     report = about.model_copy(update={"nature": Nature.REPORT, "reported_mailbox": "education"})
     story.happens(LetterReclassified(letter_id=ID, at=story.now, before=about, after=report))
     fields = letters(Store("mongodb://unused"), TREE).fields(story.known)
-    assert [fields[name] for name in (HOLDER, *OUT)] == ["mayor|sent", None, None, None]
+    assert [fields[name] for name in (HOLDER, *OUT)] == ["sent|mayor", None, None, None]

@@ -347,7 +347,7 @@ class Handling(RuleBasedStateMachine):
         for fact in facts:
             if isinstance(fact, HandoffReturned):
                 place = "pending" if self.model.place == "desk" else "collected"
-                assert self.fields(self.now_known())[HOLDER] == f"{fact.sender}|{place}"
+                assert self.fields(self.now_known())[HOLDER] == f"{place}|{fact.sender}"
                 assert self.now_known().returned is not None
 
     def teardown(self) -> None:
