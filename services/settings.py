@@ -110,6 +110,8 @@ class Settings(BaseSettings):
     """SWEEP_SECONDS: real seconds between two looks at what is due."""
     measure_seconds: Annotated[float, Field(ge=0.1, le=60)] = 10.0
     """MEASURE_SECONDS: real seconds between two counts of what metrics show (letters, lag, what is parked or unsent)."""
+    most_waiting: Annotated[int, Field(ge=100, le=1_000_000)] = 5_000
+    """MOST_WAITING: of one intake process's share of accepted letters, how many may wait to be stored until it asks others to come back."""
     working_hours: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")] = "09:00-18:00"
     """WORKING_HOURS: from when to when letters are read on a working day, Asia/Shanghai (R3.1)."""
     reply_working_days: Annotated[int, Field(ge=1, le=60)] = 10

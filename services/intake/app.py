@@ -15,6 +15,7 @@ from fastapi import APIRouter
 from services.intake import domain, repository
 from services.intake.api import staff_router
 from services.intake.attachments import Attachments
+from services.intake.backlog import Backlog
 from services.intake.contacts import Contacts, Likeness
 from services.intake.domain import Letter, Stage
 from services.intake.earlier import Repeats
@@ -33,7 +34,7 @@ from services.intake.routes_follow import FollowPages, follow_router
 from services.intake.routes_write import WritePages, write_router
 from services.runtime import Kit, Service
 from services.succession import Succession
-from shared.messaging.broker import subscribe
+from shared.messaging.broker import places_of, subscribe
 from shared.messaging.letters import Domain, Letters
 from shared.observability import metrics
 from shared.security.forms import Forms
@@ -82,8 +83,9 @@ def build(kit: Kit, seconds: Callable[[], float] = time.time) -> Service:
     likeness = Likeness(kit.store, aggregates, contacts, secret)
     erasure = Erasure(letters, likeness, attachments, kit.settings.invalid_retention_days)
     letters.restore = registrar.restore
-    door = FrontDoor(service.broker, kit.namespace, secret, kit.directory, attachments, kit.clock.now)
-    submissions = Submissions(letters, contacts, attachments, service.parking, kit.changes, kit.namespace)
+    backlog = Backlog(lambda: places_of(arrivals), settings.most_waiting)
+    door = FrontDoor(service.broker, kit.namespace, secret, kit.directory, attachments, backlog, kit.clock.now)
+    submissions = Submissions(letters, contacts, attachments, service.parking, kit.changes, backlog, kit.namespace)
 
     async def count_open() -> None:
         for stage in OPEN:
@@ -121,14 +123,15 @@ def build(kit: Kit, seconds: Callable[[], float] = time.time) -> Service:
         ),
     ]
     listen = partial(subscribe, service.broker)
+    arrivals = listen(
+        submissions.handle,
+        group=kit.group("intake", "submissions"),
+        topics=[kit.namespace + "submissions"],
+        title="来信 submissions",
+        max_records=SUBMISSIONS_AT_ONCE,
+    )
     service.subscribers += [
-        listen(
-            submissions.handle,
-            group=kit.group("intake", "submissions"),
-            topics=[kit.namespace + "submissions"],
-            title="来信 submissions",
-            max_records=SUBMISSIONS_AT_ONCE,
-        ),
+        arrivals,
         listen(letters.handle, group=kit.group("intake"), topics=[kit.namespace + "letters"], title="全部事实 letters"),
     ]
     return service

@@ -8,6 +8,7 @@ from typing import Any
 from cachetools import LRUCache, TTLCache
 
 from services.intake.attachments import Attachments
+from services.intake.backlog import Backlog
 from services.intake.forms import Submission, check_classification, check_mailbox
 from shared.contracts.envelope import event_id, pack
 from shared.contracts.submissions import SubmissionAccepted
@@ -16,12 +17,14 @@ from shared.directory import Directory
 from shared.messaging.kafka import NOT_SENT, KafkaBroker
 from shared.observability.tracing import current_traceparent
 from shared.security.receipts import fingerprint_of, letter_id, receipt_code
-from shared.web.problems import FieldError, Problem, ServiceUnavailable
+from shared.web.problems import Busy, FieldError, Problem, ServiceUnavailable
 
 SEND_SECONDS = 4.0
 FRESH_SECONDS = 600
 IN_FLIGHT = 2_000
 """Submissions that may wait for Kafka at once; more are asked to come back."""
+SOON = 2
+"""Seconds."""
 
 
 @dataclass
@@ -33,6 +36,7 @@ class FrontDoor:
     secret: bytes
     directory: Directory
     attachments: Attachments
+    backlog: Backlog
     now: Any
     _waiting: int = 0
     _known: LRUCache[str, str] = field(default_factory=lambda: LRUCache(maxsize=20_000))
@@ -77,6 +81,7 @@ class FrontDoor:
         Raises:
             Problem: a field is wrong (422), or the key was used for another letter (422).
             ServiceUnavailable: Kafka did not acknowledge; the same request may be sent again.
+            Busy: so many letters wait that this one must come later.
         """
         classification, files = self.examine(submission)
         unused = set() if submission.reported_names else {"reported_names"}
@@ -108,8 +113,9 @@ class FrontDoor:
         return receipt, now
 
     async def _append(self, accepted: SubmissionAccepted) -> None:
-        if self._waiting >= IN_FLIGHT:
-            raise ServiceUnavailable("Kafka (too many letters at once)", 2)
+        later = SOON if self._waiting >= IN_FLIGHT else self.backlog.come_back_in()
+        if later is not None:
+            raise Busy(later)
         message = pack(
             accepted,
             topic="submissions",

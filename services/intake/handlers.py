@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from services.intake import domain
 from services.intake.attachments import Attachments
+from services.intake.backlog import Backlog
 from services.intake.contacts import Contacts
 from services.intake.domain import Letter
 from services.intake.repository import Line, Register
@@ -66,6 +67,7 @@ class Submissions:
     attachments: Attachments
     parking: Parking
     changes: DirectoryChanges
+    backlog: Backlog
     namespace: str
 
     async def handle(self, records: Sequence[Record]) -> None:
@@ -79,6 +81,7 @@ class Submissions:
         async for attempt in patiently():
             with attempt:
                 await salvage(messages, store, self.parking.aside_alone)
+        self.backlog.stored(len(records))
         metrics.message_handling_seconds.labels("intake", SUBMISSIONS).observe(perf_counter() - started)
         metrics.message_batch_size.labels("intake", SUBMISSIONS).observe(len(records))
 

@@ -29,7 +29,7 @@ from shared.storage import StoreUnavailable
 from shared.web.caller import host_asked
 from shared.web.documented import also
 from shared.web.languages import Lang, Language, language_of, link
-from shared.web.problems import Problem, ServiceUnavailable
+from shared.web.problems import Busy, Problem, ServiceUnavailable
 from shared.web.templates import Pages
 
 FRESH: Final = {"Cache-Control": "private, no-cache"}
@@ -271,7 +271,7 @@ class WritePages:
             return self._summary(
                 written, letter, 429, error.headers, notice=notice.format(seconds=error.seconds), again=say("再次发送")
             )
-        except ServiceUnavailable as error:
+        except (ServiceUnavailable, Busy) as error:
             notice = say("系统暂时收不了信。您写的内容都在下面，什么也没有丢；请过几秒再按“再次发送”，不会收到两封。")
             return self._summary(written, letter, 503, error.headers, notice=notice, again=say("再次发送"))
         except Problem:  # the key was used for another text: the only thing left that can be wrong

@@ -93,6 +93,20 @@ class ServiceUnavailable(Problem):
         )
 
 
+class Busy(Problem):
+    """More comes than can be worked off; the caller may try again after ``retry_after`` seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(
+            503,
+            "来信过多，请稍后再提交 / Too many letters at the moment",
+            "此刻来信过多，本次未收下 / More letters come than can be worked off at the moment. Nothing was stored. Send the same request "
+            f"again, with the same Idempotency-Key if it has one, in {retry_after} seconds or later.",
+            slug="busy",
+            headers={"Retry-After": str(retry_after)},
+        )
+
+
 class Leaving(Problem):
     """The process ends and could wait no longer for this request; whether it was done is not known."""
 

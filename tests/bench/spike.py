@@ -58,6 +58,7 @@ async def measure(town: Town) -> list[Result]:
         "lost": sent - len(told),
         "answer p50 and p99 ms": f"{report['p50_ms']:.0f} and {report['p99_ms']:.0f}",
         "normal delay p99 ms": round(normal),
+        "looks until then": len(looks),
         "until every service had every letter, s": round(drained, 1),
     }
     note = "normal: all letters of a look within twice the delay's p99 before; what is not sent has found no free connection"
@@ -81,9 +82,10 @@ async def _until_normal(town: Town, normal: float, ended: float) -> tuple[float,
     looks: list[dict[str, Any]] = []
     while True:
         began = time.perf_counter() - ended
-        look = await delay.offer(town, PROBE_SECONDS, sum(x["accepted"] for x in looks), PROBE_RATE, "probe")
+        first = looks[-1]["next"] if looks else 0
+        look = await delay.offer(town, PROBE_SECONDS, first, PROBE_RATE, "probe")
         looks.append(look)
-        seen_all = look["topic"]["letters"] == look["accepted"]
+        seen_all = look["topic"]["letters"] == look["accepted"] and not look["others"]
         if seen_all and look["topic"]["max"] <= 2 * normal:
             return began, looks
         if began > LONGEST_SECONDS:

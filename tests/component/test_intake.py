@@ -8,11 +8,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from httpx import AsyncClient
+from httpx import AsyncClient, Response
 
 from deploy.parked import decide, listed
 from services.intake import domain
 from services.intake.app import build
+from services.intake.contacts import Contacts
 from services.rebuild import rebuild
 from shared.contracts.errors import RuleBroken
 from shared.contracts.facts import HandoffSent, LetterDiscarded, LetterReceived, LetterReclassified, LetterRegistered
@@ -454,3 +455,50 @@ def test_r3_6_registration_wins_over_a_discard_at_the_same_moment() -> None:
     for fact in domain.register(letter, number, by, MONDAY):
         letter = domain.ON[type(fact)](letter, fact)
     assert letter.stage is domain.Stage.REGISTERED
+
+
+async def test_r2_2_in_a_rush_that_cannot_be_worked_off_senders_are_asked_to_come_back_and_no_accepted_letter_is_lost(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Letters come faster than they are stored: from some number on 503 with Retry-After, the same request later makes one letter."""
+    kept, slow = Contacts.keep, asyncio.Event()
+    slow.set()
+
+    async def keep(contacts: Contacts, found: Any) -> None:
+        await slow.wait()
+        await kept(contacts, found)
+
+    monkeypatch.setattr(Contacts, "keep", keep)
+    service = build(world.kit(most_waiting=100))
+    async with world.running(service) as client:
+        accepted: set[str] = set()
+
+        async def send(key: str) -> Response:
+            answer = await client.post("/intake/letters", json=LETTER, headers={"Idempotency-Key": key})
+            if answer.status_code == 202:
+                accepted.add(key)
+            return answer
+
+        await send("the-very-first")
+        await arrived(client, world)
+        slow.clear()
+        await asyncio.gather(*(send(f"one-of-many-{number}") for number in range(300)))
+
+        async def refused() -> Response | None:
+            answer = await send(f"too-late-{len(accepted)}")
+            return answer if answer.status_code == 503 else None
+
+        answer = await eventually(refused)
+        assert answer.json()["type"] == "/problems/busy"
+        assert 2 <= int(answer.headers["retry-after"]) <= 60
+        slow.set()
+
+        async def taken() -> bool:
+            return (await send("the-last-of-all")).status_code == 202
+
+        await eventually(taken)
+
+        async def all_there() -> bool:
+            return await service.letters.aggregates.count({"mailbox": "mayor", "stage": "unread"}) == len(accepted)
+
+        await eventually(all_there)

@@ -9,7 +9,8 @@ import pytest
 from lxml import html  # type: ignore[import-untyped]
 
 from deploy.engines import Engines
-from shared.messaging.kafka import KafkaError
+from services.intake.backlog import Backlog
+from shared.messaging.kafka import KafkaBroker, KafkaError
 from shared.security.receipts import parse_receipt
 from tests.citizen_pages import FILLED, PDF, PNG, Shown, Visitor
 from tests.citizen_town import Town, opened
@@ -186,10 +187,19 @@ async def test_r2_2_sent_twice_reloaded_or_gone_back_to_it_is_one_letter(town: T
     assert letter["subject"] == "小区门口路灯还是不亮"
 
 
-async def test_r2_2_while_kafka_is_away_nothing_is_lost_and_sending_again_makes_one_letter(town: Town) -> None:
+@pytest.mark.parametrize(
+    ("owner", "name", "how"),
+    [
+        pytest.param(KafkaBroker, "publish", {"side_effect": KafkaError("away")}, id="kafka-is-away"),
+        pytest.param(Backlog, "come_back_in", {"return_value": 7}, id="in-a-rush"),
+    ],
+)
+async def test_r2_2_while_no_letter_can_be_taken_nothing_is_lost_and_sending_again_makes_one_letter(
+    town: Town, owner: type, name: str, how: dict[str, Any]
+) -> None:
     citizen = town.visitor()
     check = await town.written(citizen)
-    with patch.object(type(town.service.broker), "publish", side_effect=KafkaError("away")):
+    with patch.object(owner, name, **how):
         away = await citizen.press(check, "send")
     assert (away.status, "retry-after" in away.answer.headers) == (503, True)
     assert "什么也没有丢" in away.text
