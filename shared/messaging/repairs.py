@@ -10,18 +10,31 @@
 4. *A quiet end.* A consumer that is stopped while a fetch of its waits to be tried again lets that task's cancellation out, as if whoever
    stops it were cancelled: a service then ended with an error, or, while starting, gave up for ever. Here it stays inside.
 
+When replicas come and go:
+
+5. *By its name.* A commit that a rebalance forestalled is no error: its messages come again, and are known by their ids. Here it is a
+   warning in the log.
+
 And when somebody sent a header whose name is no UTF-8:
 
-5. *Lenience.* See `lenient.py`.
+6. *Lenience.* See `lenient.py`.
 """
 
 import asyncio
+import logging
 import random
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.fetcher import Fetcher
-from aiokafka.errors import OutOfOrderSequenceNumber, UnknownProducerId
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalGenerationError,
+    OutOfOrderSequenceNumber,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+    UnknownProducerId,
+)
 from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.producer.sender import SendProduceReqHandler
 from aiokafka.producer.transaction_manager import NO_PRODUCER_EPOCH, NO_PRODUCER_ID, PidAndEpoch
@@ -30,6 +43,8 @@ from shared.messaging.lenient import read_any_header_name
 
 CALM_SECONDS = 0.4
 """About how long to wait before asking again who leads a partition."""
+
+_FORESTALLED = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
 
 _ask_who_leads = AIOKafkaClient._metadata_update  # noqa: SLF001
 _close = Fetcher.close
@@ -73,6 +88,12 @@ async def _close_quietly(fetcher: Any) -> None:
     await _close(fetcher)
 
 
+def _forestalled_is_a_warning(record: logging.LogRecord) -> bool:
+    if isinstance(record.args, tuple) and any(isinstance(value, _FORESTALLED) for value in record.args):
+        record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
+    return True
+
+
 def repair() -> None:
     """Put the repairs in place, for every client of this process; again: nothing changes."""
     read_any_header_name()
@@ -80,3 +101,4 @@ def repair() -> None:
     MessageBatch.expired = _never_expired
     Fetcher.close = _close_quietly
     SendProduceReqHandler._can_retry = _retry_or_start_anew  # noqa: SLF001
+    logging.getLogger("aiokafka.consumer.group_coordinator").addFilter(_forestalled_is_a_warning)

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import orjson
-from aiokafka.errors import CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError
 from pydantic import ValidationError
 
 from shared.observability.tracing import current_trace_id
@@ -39,9 +38,6 @@ _LONGEST_MESSAGE = 2_000
 _FRAMES = 12
 # These quote documents or message bodies at their chattier levels.
 _QUIET = ("aiokafka", "faststream", "pymongo", "motor", "httpx", "httpcore", "opentelemetry", "asyncio", "urllib3")
-
-# A commit that a rebalance forestalled: its messages come again and are known by their ids, but aiokafka calls it an error.
-_FORESTALLED = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
 
 _service: ContextVar[str] = ContextVar("service", default="")
 _letter_id: ContextVar[str] = ContextVar("letter_id", default="")
@@ -91,18 +87,11 @@ def configure_logging(service: str, level: str = "INFO", stream: TextIO | None =
     logging.captureWarnings(True)
     for quiet in _QUIET:
         logging.getLogger(quiet).setLevel(max(logging.WARNING, root.level))
-    logging.getLogger("aiokafka.consumer.group_coordinator").addFilter(_forestalled_is_a_warning)
     for server in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(server)
         logger.handlers.clear()
         logger.propagate = server != "uvicorn.access"
     logging.getLogger("uvicorn.access").disabled = True
-
-
-def _forestalled_is_a_warning(record: logging.LogRecord) -> bool:
-    if isinstance(record.args, tuple) and any(isinstance(value, _FORESTALLED) for value in record.args):
-        record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
-    return True
 
 
 class JsonFormatter(logging.Formatter):

@@ -48,7 +48,8 @@ async def measure(town: Town) -> list[Result]:
         cost["CPU ms per whole journey"] = per(used, town.cpu(), JOURNEYS)["all"]
         cost["journeys/s"] = round(JOURNEYS / found["seconds"], 1)
         cost["store bytes per journey"] = round((await _store_bytes(town) - held) / JOURNEYS)
-        cost["Kafka bytes per journey"] = round((_log_bytes(town) - logged) / JOURNEYS)
+        for topic, bytes_now in _log_bytes(town).items():
+            cost[f"{topic} bytes per journey"] = round((bytes_now - logged.get(topic, 0)) / JOURNEYS)
         costs[size] = cost
         await town.stop()
     return [_result(costs, name) for name in ("CPU ms per letter taken and stored", "CPU ms per whole journey")]
@@ -67,11 +68,13 @@ async def _store_bytes(town: Town) -> int:
     return sum(int(each.get("totalSize") or each["storageSize"] + each["indexSize"]) for each in found)
 
 
-def _log_bytes(town: Town) -> int:
-    """Return what this town's topics take on the broker's disk; 0 where the broker is not of this machine."""
-    folder = instance_folder(town.engines.name) / "kafka" / "data"
-    logs = (file for topic in folder.glob(f"{town.namespace}*") for file in topic.glob("*.log"))
-    return sum(_size(file) for file in logs)
+def _log_bytes(town: Town) -> dict[str, int]:
+    """Return what this town's topics take on the broker's disk, those of mailboxes together; nothing where it is not of this machine."""
+    found: dict[str, int] = {}
+    for folder in (instance_folder(town.engines.name) / "kafka" / "data").glob(f"{town.namespace}*"):
+        topic = folder.name.removeprefix(town.namespace).rpartition("-")[0].partition(".")[0]
+        found[topic] = found.get(topic, 0) + sum(map(_size, folder.glob("*.log")))
+    return {topic: size for topic, size in found.items() if size}
 
 
 def _size(file: Path) -> int:

@@ -21,6 +21,7 @@ from aiokafka.structs import OffsetAndMetadata
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pydantic import BaseModel, Field
 
+from shared.messaging.repairs import repair
 from shared.observability import logs, metrics, tracing
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -74,6 +75,7 @@ def test_a_record_is_one_json_line_with_service_letter_and_trace(lines):
     ],
 )
 async def test_a_commit_that_a_rebalance_forestalled_is_no_error(lines, error, level):
+    repair()
     with pytest.raises(error):
         await commit_answered_with(error)
     assert "OffsetCommit failed for group intake" in written(lines)["message"]
