@@ -20,6 +20,7 @@ from tests.checker.damages import ALSO, DAMAGES, Place
 from tests.checker.projections import Shadow
 from tests.conftest import World, eventually, new_world
 from tests.e2e.journey import Fate, Journey
+from tests.fuzz.gun import behind
 
 PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n" + bytes(range(256)) * 40
 AT = "2026-03-17T10:00:00+08:00"
@@ -39,7 +40,7 @@ class Played:
         return await check(folder, replace(self.town, patience=patience), self.shadow)
 
     async def quiet(self) -> None:
-        """Wait until every service has taken what was published."""
+        """Wait until every service, and the history, has taken what was published, and what it decided on that was sent."""
 
         async def taken() -> bool:
             seen: dict[tuple[str, str], int] = {}
@@ -51,7 +52,8 @@ class Played:
                 letters = self.place.store.collection(service, "rows" if service == "reporting" else "letters")
                 held = {d["_id"]: d["seen"] async for d in letters.find({}, {"seen": 1})}
                 assert all(held[letter].get(source) == seq for (letter, source), seq in seen.items()), service
-            return True
+                assert not await letters.count_documents({"unsent": {"$exists": True}}), service
+            return not await behind(self.place.world)
 
         await eventually(taken)
 
