@@ -17,7 +17,7 @@ from tests.bench.sustained import ARRIVED, everywhere
 from tests.bench.town import Town, tell
 
 SECONDS = float(os.environ.get("BENCH_SOAK_SECONDS", "7200"))
-RATE = float(os.environ.get("BENCH_SOAK_RATE", "257"))
+RATE = float(os.environ.get("BENCH_SOAK_RATE", "160"))
 SAMPLES = 120
 WARM_UP_SHARE = 0.25
 AIM_PERCENT_PER_HOUR = 1.0
