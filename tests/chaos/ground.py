@@ -155,6 +155,7 @@ async def standing(folder: Path) -> AsyncIterator[Ground]:
                 "KAFKA_BOOTSTRAP": f"127.0.0.1:{at_kafka}",
                 "MONGO_URL": f"mongodb://127.0.0.1:{at_store}/",
                 "CLOCK_FILE": str(clocks.file(name)),
+                "UPLOAD_LIMIT": "",  # all citizens have one address here
             }
         try:
             await fleet.up()
