@@ -198,6 +198,6 @@ async def page(letters: Aggregates[State], mailbox: str, name: ListName, after: 
 
 async def open_letters(letters: Aggregates[State]) -> dict[Stage, int]:
     """Count the letters at each stage that is not the last, whoever has them: a range of the index for each."""
-    ranges = ({"$gt": _list(stage.value, ""), "$lt": _list(stage.value, "~")} for stage in OPEN)
-    counts = await asyncio.gather(*(letters.count({HOLDER: stage}) for stage in ranges))
+    held = ({HOLDER: {"$gt": _list(stage.value, ""), "$lt": _list(stage.value, "~")}} for stage in OPEN)
+    counts = await asyncio.gather(*map(letters.count, held))
     return dict(zip(OPEN, counts, strict=True))

@@ -241,10 +241,10 @@ class Provider:
             for name in ("exp", "iat", "nbf"):
                 if name in claims and not is_time(claims[name]):
                     raise Refused(f"{name} is no number of seconds since 1970")
+            if now >= claims["exp"] + LEEWAY_SECONDS:
+                raise jwt.ExpiredSignatureError
         except (jwt.PyJWTError, ValueError, TypeError) as error:
             raise Refused(why_wrong(error, audience, self.issuer)) from None
-        if now >= claims["exp"] + LEEWAY_SECONDS:
-            raise Refused(why_wrong(jwt.ExpiredSignatureError(), audience, self.issuer))
         if max(claims["iat"], claims.get("nbf", 0)) > now + LEEWAY_SECONDS:
             raise Refused("it is not valid yet; compare the clocks of the provider and of this system")
         return claims

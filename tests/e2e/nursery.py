@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
+from deploy.engines.places import CHECKOUT
 from services import NAMES
 
-ROOT = Path(__file__).parents[2]
 _CONTEXT: ForkServerContext = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["services.__main__", "uvloop", *(f"services.{name}.app" for name in NAMES)])
 
@@ -62,7 +62,7 @@ class Forked:
 def _become(arguments: list[str], environment: dict[str, str], log: str) -> None:
     """Be `python -m …`: in a session of its own, without input, everything it says appended to a file."""
     os.setsid()
-    os.chdir(ROOT)
+    os.chdir(CHECKOUT)
     os.environ.clear()
     os.environ.update(environment)
     null, output = os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
