@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from time import monotonic, perf_counter, time
 from typing import Any
@@ -20,10 +20,20 @@ from shared.calendar.schedules import load_schedules
 from shared.calendar.working_days import WorkingCalendar
 from shared.contracts.errors import BadInput, RuleBroken, Stale
 from shared.directory import Directory, DirectoryError, LiveDirectory, UnknownEntry, load_directory
-from shared.messaging.broker import BatchHandler, make_broker, places_of, too_few_brokers
+from shared.messaging.broker import (
+    BatchHandler,
+    answers,
+    has_first,
+    make_broker,
+    owns,
+    places_of,
+    subscribe,
+    too_few_brokers,
+)
 from shared.messaging.changes import DirectoryChanges
 from shared.messaging.connection import said_of, why_refused
 from shared.messaging.kafka import KafkaBroker, KafkaError, UnknownTopicOrPartitionError
+from shared.messaging.letters import LETTERS
 from shared.messaging.outbox import Outbox
 from shared.messaging.parking import WAITING, Parking
 from shared.messaging.patience import Conflict
@@ -139,7 +149,11 @@ class Service:
     prepare: list[Job] = field(default_factory=list)
     """Run before work starts, e.g. to create indexes; repeated until it succeeds."""
     sweeps: dict[str, Job] = field(default_factory=dict)
-    """Name → what to do every `SWEEP_SECONDS`; narrow first, then re-check each item."""
+    """Name → what every replica does every `SWEEP_SECONDS`; narrow first, then re-check each item."""
+    sweeps_of_one: dict[str, Job] = field(default_factory=dict)
+    """Name → the same, where one replica does it for all."""
+    leads: Callable[[], bool] = lambda: False
+    """Whether this replica is the one: it has the first partition of `letters`. While that moves, two may be, or for seconds none."""
     measures: list[Job] = field(default_factory=list)
     """Set gauges, every ten seconds."""
     counts: list[Job] = field(default_factory=list)
@@ -166,6 +180,22 @@ class Service:
     """Partitions whose lag is shown: labels of the gauges."""
     _rests: dict[int, float] = field(default_factory=dict)
     """Place in `counts` → until when it rests, by the monotonic clock."""
+
+    def follow_letters(self, handle: BatchHandler | None = None) -> Any:
+        """Let `letters` of this service have all facts, or `handle`, which passes them on to it; return the subscriber."""
+        topic = self.kit.namespace + LETTERS
+        group = self.kit.group(self.name)
+        subscriber = subscribe(
+            self.broker,
+            handle or self.letters.handle,
+            group=group,
+            topics=[topic],
+            title=f"{self.name}：全部事实 letters",
+        )
+        self.letters.owned = partial(owns, subscriber, topic)
+        self.leads = self.outbox.sweeps = partial(has_first, subscriber, topic)
+        self.subscribers.append(subscriber)
+        return subscriber
 
     @classmethod
     def new(cls, name: str, kit: Kit) -> "Service":
@@ -204,9 +234,10 @@ class Service:
 
     async def _live(self) -> None:
         await self._until_started()
-        tasks = [
-            asyncio.create_task(self._repeat(n, j, self.kit.settings.sweep_seconds)) for n, j in self.sweeps.items()
-        ]
+        sweep_seconds = self.kit.settings.sweep_seconds
+        tasks = [asyncio.create_task(self._repeat(n, j, sweep_seconds)) for n, j in self.sweeps.items()]
+        for name, job in self.sweeps_of_one.items():
+            tasks.append(asyncio.create_task(self._repeat(name, job, sweep_seconds, self.leads)))
         measure_seconds = self.kit.settings.measure_seconds
         tasks.append(asyncio.create_task(self._repeat("measure", self._measure, measure_seconds)))
         tasks.append(asyncio.create_task(self._repeat("lag", self._measure_lag, measure_seconds)))
@@ -267,11 +298,12 @@ class Service:
             changes.live.reseed(load_directory(self.kit.settings.directory_file))
         await changes.start()
 
-    async def _repeat(self, name: str, job: Job, seconds: float) -> None:
+    async def _repeat(self, name: str, job: Job, seconds: float, when: Callable[[], bool] = lambda: True) -> None:
         while True:
             try:
-                await job()
-                metrics.task_done_timestamp_seconds.labels(self.name, name).set(time())
+                if when():
+                    await job()
+                    metrics.task_done_timestamp_seconds.labels(self.name, name).set(time())
             except StoreUnavailable:
                 await asyncio.sleep(min(5.0, seconds * 5))
             except Exception as error:
@@ -301,7 +333,7 @@ class Service:
         return None
 
     async def _kafka_alive(self) -> str | None:
-        if await self.broker.ping(timeout=3):
+        if await answers(self.broker):
             return await too_few_brokers(self.subscribers, self.kit.settings.copies)
         return await why_refused(self.kit.settings.kafka) or "the broker does not answer"
 

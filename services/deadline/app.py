@@ -33,9 +33,8 @@ def build(kit: Kit) -> Service:
     letters = Letters(
         handlers.domain(rules), aggregates, service.outbox, service.parking, kit.clock, namespace=kit.namespace
     )
-    subscriber = handlers.register(
-        service.broker, letters, group=kit.group(repository.SERVICE), namespace=kit.namespace
-    )
+    service.letters = letters
+    subscriber = service.follow_letters()
     schedule = Schedule(letters, rules, kit.calendar.fingerprint)
     sweep = Sweep(letters, Lookout(subscriber, kit.namespace + LETTERS, kit.clock), rules)
 
@@ -43,8 +42,6 @@ def build(kit: Kit) -> Service:
         await schedule.follow()
         await sweep()
 
-    service.letters = letters
-    service.subscribers.append(subscriber)
     service.prepare.append(aggregates.ensure)
     service.sweeps["clocks"] = clocks
     service.sweeps["succession"] = Succession(kit.changes, aggregates, repository.ranges, "reported", kit.clock)

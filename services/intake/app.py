@@ -8,7 +8,6 @@ sweeps ────────▶ marks of new letters · lines that a crash le
 
 import time
 from collections.abc import Callable
-from functools import partial
 
 from fastapi import APIRouter
 
@@ -99,9 +98,12 @@ def build(kit: Kit, seconds: Callable[[], float] = time.time) -> Service:
     reported = "state.classification.reported_mailbox"
     service.sweeps |= {
         "register": registrar.confirm,
+        "succession": Succession(kit.changes, aggregates, repository.ranges, reported, kit.clock),
+    }
+    service.sweeps_of_one |= {
+        "lines left": registrar.confirm_left_lines,
         "likeness": likeness.mark_new,
         "erasure": erasure.sweep,
-        "succession": Succession(kit.changes, aggregates, repository.ranges, reported, kit.clock),
     }
     service.counts.append(count_open)
     service.measures += [attachments.remove_orphans, attachments.scan_waiting]
@@ -122,16 +124,14 @@ def build(kit: Kit, seconds: Callable[[], float] = time.time) -> Service:
             kit.directory,
         ),
     ]
-    listen = partial(subscribe, service.broker)
-    arrivals = listen(
+    arrivals = subscribe(
+        service.broker,
         submissions.handle,
         group=kit.group("intake", "submissions"),
         topics=[kit.namespace + "submissions"],
         title="来信 submissions",
         max_records=SUBMISSIONS_AT_ONCE,
     )
-    service.subscribers += [
-        arrivals,
-        listen(letters.handle, group=kit.group("intake"), topics=[kit.namespace + "letters"], title="全部事实 letters"),
-    ]
+    service.subscribers.append(arrivals)
+    service.follow_letters()
     return service

@@ -240,14 +240,13 @@ class Registrar:
         return after
 
     async def confirm(self) -> None:
-        """Close the lines of letters that were registered since the last time, in one write, then those a crash left."""
+        """Close the lines of letters that this process registered since the last time, in one write."""
         done, self._done = self._done, []
         try:
             await self.register.confirm(done)
         except StoreUnavailable:
             self._done += done
             raise
-        await self.confirm_left_lines()
 
     async def confirm_left_lines(self, age: timedelta = UNCONFIRMED_AFTER) -> None:
         """Register letters whose line was written longer than `age` ago and never confirmed."""

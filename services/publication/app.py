@@ -6,7 +6,6 @@ staff ──HTTP──▶ api ───────┘             └──▶ 
 staff ──files─▶ cleaning ─▶ attachments ──▶ the public, once approved
 """
 
-from functools import partial
 from pathlib import Path
 
 from services.publication import (
@@ -24,7 +23,7 @@ from services.publication import (
 from services.publication.access import Access
 from services.publication.addresses import Addresses
 from services.publication.attachments import Files
-from services.publication.domain import ON, Status, follow
+from services.publication.domain import Status
 from services.publication.open_data import Licence
 from services.publication.past_notices import PastNotices
 from services.publication.redaction import redactor
@@ -33,7 +32,7 @@ from services.publication.repository import REPORTED, SERVICE, PublicSite, cases
 from services.publication.search import Search
 from services.runtime import Kit, Service
 from services.succession import Succession
-from shared.messaging.letters import Domain, Letters
+from shared.messaging.letters import Letters
 from shared.observability import metrics
 from shared.security.scanner import gate
 
@@ -45,7 +44,7 @@ def build(kit: Kit) -> Service:
     service = Service.new(SERVICE, kit)
     aggregates = cases(kit.store, kit.directory)
     letters = Letters(
-        Domain(SERVICE, ON, partial(follow, mayor=kit.directory.mayor.code)),
+        handlers.domain(kit.directory.mayor.code),
         aggregates,
         service.outbox,
         service.parking,
@@ -79,7 +78,7 @@ def build(kit: Kit) -> Service:
         "succession": Succession(kit.changes, aggregates, ranges, REPORTED, kit.clock),
     }
     service.closing.append(search.close)
-    handlers.listen(service, letters)
+    service.follow_letters()
     service.routers += [
         api.router(letters, access, files, remaining),
         routes_proposal.router(letters, access, redact),

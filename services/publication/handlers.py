@@ -1,20 +1,12 @@
-"""Messages in: publication takes `letters` and tells no mailbox anything."""
+"""Publication's messages: it reads every fact on `letters` and tells no mailbox anything."""
 
-from services.publication.domain import Case
-from services.runtime import Service
-from shared.messaging.broker import subscribe
-from shared.messaging.letters import Letters
+from functools import partial
+
+from services.publication.domain import ON, Case, follow
+from services.publication.repository import SERVICE
+from shared.messaging.letters import Domain
 
 
-def listen(service: Service, letters: Letters[Case]) -> None:
-    """Let the service's letters follow the topic `letters`."""
-    kit = service.kit
-    service.subscribers.append(
-        subscribe(
-            service.broker,
-            letters.handle,
-            group=kit.group(service.name),
-            topics=[f"{kit.namespace}letters"],
-            title="publication: facts about letters",
-        )
-    )
+def domain(mayor: str) -> Domain[Case]:
+    """Return the domain as `Letters` needs it; `mayor` is the code of the mayor's mailbox."""
+    return Domain(SERVICE, ON, partial(follow, mayor=mayor))

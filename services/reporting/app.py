@@ -28,7 +28,7 @@ from services.reporting.statistics_cells import Months
 from services.reporting.supervising import supervise
 from services.reporting.totals import Totals
 from services.runtime import Kit, Service
-from shared.messaging.broker import committed_of, ends_of, subscribe
+from shared.messaging.broker import committed_of, ends_of
 from shared.messaging.letters import Domain
 
 
@@ -71,16 +71,8 @@ def build(kit: Kit) -> Service:
     service.derived = ["rows", "cells", "totals"]
     service.rebuilt.append(recounting.sweep)
     service.prepare += [rows.aggregates.ensure, cells.ensure, issues.ensure, revisions.ensure]
-    service.subscribers.append(
-        subscribe(
-            service.broker,
-            rows.handle,
-            group=kit.group(NAME),
-            topics=[kit.namespace + "letters"],
-            title="reporting: facts about letters",
-        )
-    )
-    service.sweeps |= {"cells": recounting.sweep, "issues": issuing.sweep}
+    service.follow_letters()
+    service.sweeps_of_one |= {"cells": recounting.sweep, "issues": issuing.sweep}
     service.measures += [recounting.measure, issuing.measure, RunningWeek(reports, kit.clock).measure]
     months = Months(cells, kit.directory)
     service.routers += [

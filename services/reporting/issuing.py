@@ -102,14 +102,13 @@ class Issuing:
 
     async def sweep(self) -> None:
         """Issue what is due, the oldest period of each series first; what cannot be made yet is looked at again."""
-        made = 0
+        made, now = 0, self.clock.now()
         for run in runs_of(self.composing.reports.directory):
-            while made < AT_ONCE and await self._one(run):
+            while made < AT_ONCE and await self._one(run, now):
                 made += 1
 
-    async def _one(self, run: Run) -> bool:
+    async def _one(self, run: Run, now: datetime) -> bool:
         """Issue the next number of a series; return whether there may be another one to be made at once."""
-        now = self.clock.now()
         upcoming = self._next.get(run) or await self._look(run)
         if upcoming is None or now < due_at(upcoming[0], self.after):
             return False

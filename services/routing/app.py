@@ -84,11 +84,9 @@ def build(kit: Kit) -> Service:
     kit.press.has_fonts()
     listing = Listing(entries)
     service.routers.append(router(letters, listing, history, office, kit.directory, kit.press, kit.settings.letter_url))
+    service.follow_letters(following.handle)
     listen = partial(subscribe, service.broker)
     service.subscribers += [
-        listen(
-            following.handle, group=kit.group("routing"), topics=[kit.namespace + LETTERS], title="全部事实 letters"
-        ),
         listen(
             history.handle,
             group=kit.group("routing", PART),

@@ -5,23 +5,26 @@ What is set here and why (each default below was tried and lost or looped messag
 - `enable_idempotence`: FastStream's producer otherwise acknowledges after one replica.
 - `NACK_ON_ERROR` on every subscriber: other policies commit a batch that failed. A handler that raises sees the batch again.
 - a parser of our own: the built-in one decodes every header as UTF-8, so one malformed header would come back for ever.
-- `batch_timeout_ms`: after an empty poll FastStream sleeps that long again without listening, so it bounds the delay of a message.
+- `batch_timeout_ms` is how long a poll waits for a message; that nothing sleeps after an empty one is a repair (`repairs.py`).
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Any, TypeAlias
 
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
+from faststream.exceptions import IncorrectState
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
 from faststream.message import StreamMessage
 
 from shared.messaging.connection import Kafka, broker_options
+from shared.messaging.kafka import partition_of
 from shared.messaging.repairs import repair
 from shared.messaging.topics import Copies
 
@@ -60,7 +63,8 @@ class _Batch(KafkaAckableMessage):
 BatchHandler = Callable[[Sequence[Record]], Awaitable[None]]
 
 MAX_RECORDS = 500
-IDLE_POLL_MS = 25
+POLL_MS = 1_000
+"""A poll ends at once when something comes; every so often it looks whether the consumer is still well."""
 PACE_SECONDS = 0.08
 """A batch begins at the earliest so long after the one before, unless that one was full: larger batches cost far less per message,
 and a message that comes alone does not wait."""
@@ -69,6 +73,7 @@ SESSION_MS = 10_000
 METADATA_MAX_AGE_MS = 15_000
 """How often a client looks by itself what topics there are and who leads them."""
 MAX_MESSAGE_BYTES = 1_048_576
+PING_SECONDS = 3.0
 ANSWER_SECONDS = 2.0
 """A broker that takes longer to be connected to is away."""
 
@@ -120,7 +125,7 @@ def subscribe(
         pattern=pattern,
         batch=True,
         max_records=max_records,
-        batch_timeout_ms=IDLE_POLL_MS,
+        batch_timeout_ms=POLL_MS,
         group_id=group,
         auto_offset_reset="earliest",
         ack_policy=AckPolicy.NACK_ON_ERROR,
@@ -147,6 +152,33 @@ def subscribe(
             await asyncio.sleep(rest)
 
     return subscriber
+
+
+def owns(subscriber: Any, topic: str, key: str) -> bool:
+    """Return whether a subscriber of this process has the partition of a topic that a key's messages go to; before it starts: yes."""
+    partitions = _partitions(subscriber, topic)
+    return not partitions or partitions[partition_of(key, range(len(partitions)))] in subscriber.consumer.assignment()
+
+
+def has_first(subscriber: Any, topic: str) -> bool:
+    """Return whether a subscriber of this process has the first partition of a topic: one replica has; before it starts: no."""
+    return subscriber.consumer is not None and TopicPartition(topic, 0) in subscriber.consumer.assignment()
+
+
+async def answers(broker: KafkaBroker) -> bool:
+    """Return whether a broker answers within `PING_SECONDS`. FastStream's own question asks for all topics there are."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PING_SECONDS):
+            while True:
+                try:
+                    await broker.config.admin_client._get_cluster_metadata([])  # noqa: SLF001 - the public calls ask for more
+                except IncorrectState:
+                    return False
+                except (KafkaError, OSError):
+                    await asyncio.sleep(PING_SECONDS / 10)
+                else:
+                    return True
+    return False
 
 
 async def look_for_topics(subscriber: Any) -> None:
@@ -225,10 +257,13 @@ __all__ = [
     "BatchHandler",
     "Record",
     "TopicPartition",
+    "answers",
     "committed_of",
     "ends_of",
+    "has_first",
     "look_for_topics",
     "make_broker",
+    "owns",
     "places_of",
     "subscribe",
     "too_few_brokers",

@@ -110,9 +110,10 @@ class Follower:
         self._consumer = consumer
 
     async def _look_for_it(self, consumer: Any) -> None:
-        # the public call leaves topics out that nobody subscribed to
-        metadata = await consumer._client.fetch_all_metadata()  # noqa: SLF001
-        if not metadata.partitions_for_topic(self.topic):
+        # A consumer that no group assigns its partitions would ask for all topics there are, again and again.
+        if not await consumer._client.set_topics([self.topic]):  # noqa: SLF001 - the client has no public call for it
+            raise KafkaError("no broker answers")
+        if not consumer.partitions_for_topic(self.topic):
             raise UnknownTopicOrPartitionError(
                 f"the topic {self.topic} is missing, or this Kafka user may not read it: "
                 "python -m deploy.topics apply, python -m deploy.acls check"

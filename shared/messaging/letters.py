@@ -152,6 +152,8 @@ class Letters(Generic[State]):
     """Which mailboxes are told of steps. Asked once per batch; may read the store."""
     restore: Restore = _restore_nothing
     """During a rebuild: restores what else of the service follows from the facts, e.g. the register."""
+    owned: Callable[[str], bool] = lambda _letter_id: True
+    """Whether this process takes a letter's facts. Others move those of another replica: what is remembered of them is old."""
 
     def __post_init__(self) -> None:
         self.outbox.attach(self.aggregates)
@@ -182,7 +184,7 @@ class Letters(Generic[State]):
     async def _serve(self, commands: Sequence[Command[State]]) -> None:
         """Serve commands with one read and one write; those of one letter one after the other, each on what the last one left."""
         todo = list(commands)
-        again: set[str] = set()
+        again = {command.letter_id for command in todo if not self.owned(command.letter_id)}
         for _ in range(RACES):
             found, remembered = await self.aggregates.recall((command.letter_id for command in todo), again)
             works = {letter_id: _Work.on(stored) for letter_id, stored in found.items()}
@@ -227,7 +229,7 @@ class Letters(Generic[State]):
         """
         todo = list(dict.fromkeys(letter_ids))
         done: dict[str, Stored[State]] = {}
-        again: set[str] = set()
+        again = {letter_id for letter_id in todo if not self.owned(letter_id)}
         for _ in range(RACES):
             works, unsure = [], set()
             found, remembered = await self.aggregates.recall(todo, again)
@@ -364,17 +366,20 @@ class Letters(Generic[State]):
     async def _handle(self, messages: Sequence[Message], *, live: bool, also: Sequence[str] = ()) -> None:
         groups: dict[str, list[Message]] = defaultdict(list, {letter_id: [] for letter_id in also})
         outcomes: list[str] = []
+        again: set[str] = set()
         for message in messages:
             if live and self._sent(message):
                 outcomes.append("duplicate")
             else:
                 groups[message.letter_id].append(message)
+                if live and message.envelope is not None and message.envelope.source == self.domain.source:
+                    again.add(message.letter_id)  # another replica moved it
+                    self.outbox.met(message.envelope.id)
         stray = groups.pop("", [])
         kept = await self.parking.queues(groups)
         outcomes += ["parked"] * len(stray)
         queues: dict[str, Queue] = {}
         todo = list(groups)
-        again: set[str] = set()
         for _ in range(RACES):
             works, unsure = [], set()
             found, remembered = await self.aggregates.recall(todo, again)

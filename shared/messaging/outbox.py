@@ -1,13 +1,15 @@
 """Sends what aggregates have in their outboxes: after the write, in order, and again if a crash came between.
 
-A letter's outbox is always sent whole and in order, whoever sends it, so facts appear on the topic in the order of their `seq`; a fact
-may appear twice, and consumers skip the second. Outboxes are emptied in batches once the broker has acknowledged.
+A letter's outbox is always sent whole and in order, whoever sends it: a message is published once the broker has acknowledged the one
+before it of the same letter and topic, and where one fails, what follows it waits for the sweep. So facts appear on the topic in the
+order of their `seq`; a fact may appear twice, and consumers skip the second. Outboxes are emptied in batches once the broker has
+acknowledged.
 """
 
 import asyncio
 import logging
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -50,9 +52,40 @@ class _Parcel:
     """Ids of entries not yet acknowledged."""
     swept: bool = False
     """Whether the sweep found it: it has waited for `SWEEP_AFTER` at least."""
+    left: bool = False
+    """Whether it is done with: complete, or given up to the sweep."""
 
 
-_Lane: TypeAlias = "asyncio.Queue[tuple[Outgoing, _Parcel]]"
+_Place: TypeAlias = tuple[str, str]
+"""(topic, letter id): what is to be sent there goes one after the other."""
+
+
+@dataclass(slots=True)
+class _Lane:
+    """What waits to be sent: a line for each place, whose first is on its way or about to be."""
+
+    lines: dict[_Place, deque[tuple[Outgoing, _Parcel]]] = field(default_factory=dict)
+    next: "asyncio.Queue[_Place]" = field(default_factory=asyncio.Queue)
+    """Places whose first may be published."""
+
+    def put(self, entry: Outgoing, parcel: _Parcel) -> None:
+        """Let an entry wait at the end of its line."""
+        place = (entry.topic, parcel.letter_id)
+        line = self.lines.get(place)
+        if line is None:
+            self.lines[place] = deque([(entry, parcel)])
+            self.next.put_nowait(place)
+        else:
+            line.append((entry, parcel))
+
+    def advance(self, place: _Place) -> None:
+        """Take the first of a line off and let the one behind it go."""
+        line = self.lines[place]
+        line.popleft()
+        if line:
+            self.next.put_nowait(place)
+        else:
+            del self.lines[place]
 
 
 @dataclass
@@ -65,15 +98,15 @@ class Outbox:
     broker: KafkaBroker
     service: str
     namespace: str
-    _facts: _Lane = field(default_factory=asyncio.Queue)
-    _messages: _Lane = field(default_factory=asyncio.Queue)
+    sweeps: Callable[[], bool] = lambda: True
+    """Whether this process now sends what outboxes were left full; one of a service's replicas does it for all."""
+    _facts: _Lane = field(default_factory=_Lane)
+    _messages: _Lane = field(default_factory=_Lane)
     _acknowledged: LRUCache[str, None] = field(default_factory=lambda: LRUCache(maxsize=20_000))
     _cleared: dict[int, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     _collections: dict[int, Aggregates[Any]] = field(default_factory=dict)
     _accepted: LRUCache[str, float] = field(default_factory=lambda: LRUCache(maxsize=QUEUE_LIMIT * 2))
     """Letter id → when the front door had accepted it; real time, seconds since 1970."""
-    _flying: dict[str, "asyncio.Future[Any]"] = field(default_factory=dict)
-    """Entry id → the acknowledgement it waits for."""
     _in_hand: dict[str, int] = field(default_factory=dict)
     """Letter id → how many of its parcels are on their way."""
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -85,8 +118,12 @@ class Outbox:
         aggregates.sent = self.acknowledged
 
     def acknowledged(self, entry_id: str) -> bool:
-        """Whether this process sent the entry not long ago and the broker has it."""
+        """Whether the broker has the entry: this process sent it, or met it on its topic, not long ago."""
         return entry_id in self._acknowledged
+
+    def met(self, entry_id: str) -> None:
+        """Note that an entry, which another process of the service sent, is on its topic: it need not be sent again."""
+        self._acknowledged[entry_id] = None
 
     def accepted(self, letter_id: str, at: float) -> None:
         """Note when a letter was accepted (real time, seconds since 1970), to measure how long it takes to its mailbox."""
@@ -140,28 +177,27 @@ class Outbox:
         self._in_hand[letter_id] = self._in_hand.get(letter_id, 0) + 1
         for entry in fresh:
             lane = self._facts if entry.topic in RECORDS else self._messages
-            lane.put_nowait((entry, parcel))
+            lane.put(entry, parcel)
 
     async def _send_loop(self, lane: _Lane) -> None:
         while True:
-            entry, parcel = await lane.get()
+            place = await lane.next.get()
+            entry, parcel = lane.lines[place][0]
+            if entry.id in self._acknowledged:  # by an earlier parcel
+                self._arrived(lane, place)
+                continue
             try:
-                future = self._flying.get(entry.id)
-                if future is None and entry.id not in self._acknowledged:
-                    future = await self._publish(entry, parcel)
+                future = await self._publish(entry)
             except Exception as error:
-                self._leave(parcel)
                 log.warning(
                     "sending failed; the sweep sends again", extra={"letter_id": parcel.letter_id}, exc_info=error
                 )
+                self._failed(lane, place)
                 await asyncio.sleep(0.2)
             else:
-                if future is None:
-                    self._arrived(parcel, entry)
-                else:
-                    future.add_done_callback(partial(self._settled, parcel, entry))
+                future.add_done_callback(partial(self._settled, lane, place))
 
-    async def _publish(self, entry: Outgoing, parcel: _Parcel) -> "asyncio.Future[Any]":
+    async def _publish(self, entry: Outgoing) -> "asyncio.Future[Any]":
         future: asyncio.Future[Any] = await self.broker.publish(
             entry.value,
             topic=self.namespace + entry.topic,
@@ -169,18 +205,19 @@ class Outbox:
             headers=entry.headers,
             no_confirm=True,
         )
-        self._flying[entry.id] = future
-        future.add_done_callback(partial(self._landed, entry, parcel))
         return future
 
-    def _landed(self, entry: Outgoing, parcel: _Parcel, future: asyncio.Future[Any]) -> None:
-        del self._flying[entry.id]
-        if not future.cancelled() and future.exception() is None:
-            self._acknowledged[entry.id] = None
-            if entry.topic in RECORDS:
-                metrics.facts_published_total.labels(self.service, entry.headers["ce_type"]).inc()
-            elif entry.headers["ce_type"] == ARRIVED:
-                self._delivered(entry.key, parcel)
+    def _settled(self, lane: _Lane, place: _Place, future: "asyncio.Future[Any]") -> None:
+        if future.cancelled() or future.exception() is not None:
+            self._failed(lane, place)
+            return
+        entry, parcel = lane.lines[place][0]
+        self._acknowledged[entry.id] = None
+        if entry.topic in RECORDS:
+            metrics.facts_published_total.labels(self.service, entry.headers["ce_type"]).inc()
+        elif entry.headers["ce_type"] == ARRIVED:
+            self._delivered(entry.key, parcel)
+        self._arrived(lane, place)
 
     def _delivered(self, letter_id: str, parcel: _Parcel) -> None:
         """Measure how long a letter took to its mailbox. One that a crash left to the sweep has taken `SWEEP_AFTER` at least.
@@ -193,25 +230,30 @@ class Outbox:
         elif parcel.swept:
             metrics.delivery_seconds.labels(self.service).observe(SWEEP_AFTER.total_seconds())
 
-    def _settled(self, parcel: _Parcel, entry: Outgoing, future: "asyncio.Future[Any]") -> None:
-        if future.cancelled() or future.exception() is not None:
-            self._leave(parcel)
-        else:
-            self._arrived(parcel, entry)
-
-    def _arrived(self, parcel: _Parcel, entry: Outgoing) -> None:
+    def _arrived(self, lane: _Lane, place: _Place) -> None:
+        """Tick off the first of a line, which the broker has."""
+        entry, parcel = lane.lines[place][0]
+        lane.advance(place)
         parcel.waiting.discard(entry.id)
         if not parcel.waiting:
             self._leave(parcel)
             self._complete(parcel)
 
+    def _failed(self, lane: _Lane, place: _Place) -> None:
+        """Give up a whole line, lest what follows stands before what failed; it is in the store for the sweep."""
+        for _, parcel in lane.lines.pop(place):
+            self._leave(parcel)
+
     def _leave(self, parcel: _Parcel) -> None:
-        """Count a parcel out; what was not acknowledged stays in the store for the sweep."""
-        left = self._in_hand.get(parcel.letter_id, 0) - 1
-        if left > 0:
+        """Count a parcel out, once."""
+        if parcel.left:
+            return
+        parcel.left = True
+        left = self._in_hand[parcel.letter_id] - 1
+        if left:
             self._in_hand[parcel.letter_id] = left
         else:
-            self._in_hand.pop(parcel.letter_id, None)
+            del self._in_hand[parcel.letter_id]
 
     def _complete(self, parcel: _Parcel) -> None:
         self._cleared[id(parcel.aggregates)][parcel.letter_id] = parcel.version
@@ -240,7 +282,8 @@ class Outbox:
         while True:
             await asyncio.sleep(SWEEP_EVERY_SECONDS)
             try:
-                await self.sweep()
+                if self.sweeps():
+                    await self.sweep()
             except StoreUnavailable:
                 await asyncio.sleep(2)
             except Exception as error:

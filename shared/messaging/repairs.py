@@ -1,4 +1,4 @@
-"""Repairs of aiokafka 0.14, each for something that was seen to happen. Try them again when the pin moves. When a broker went away:
+"""Repairs of aiokafka 0.14 and FastStream 0.7, each for something that was seen. Try them again when a pin moves. When a broker went away:
 
 1. *Calm.* While a partition has no leader, consumers and producers ask for metadata again at once: thousands of times a second, each
    time with two lines in the log. Here they wait a moment, with jitter.
@@ -18,11 +18,19 @@ When replicas come and go:
 And when somebody sent a header whose name is no UTF-8:
 
 6. *Lenience.* See `lenient.py`.
+
+And when nothing comes:
+
+7. *Modesty.* A client that follows no topic, such as a producer that has sent nothing yet, asks for all topics there are, every 15 s.
+   Here it asks for none.
+8. *Listening.* After a poll that found nothing, FastStream sleeps as long as it had polled and does not listen: polls had to be short for
+   messages to be prompt, and every subscriber polled twenty times a second for nothing. Here it listens all the time.
 """
 
 import asyncio
 import logging
 import random
+from itertools import chain
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient
@@ -30,6 +38,7 @@ from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.errors import (
     CommitFailedError,
     IllegalGenerationError,
+    KafkaError,
     OutOfOrderSequenceNumber,
     RebalanceInProgressError,
     UnknownMemberIdError,
@@ -38,6 +47,8 @@ from aiokafka.errors import (
 from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.producer.sender import SendProduceReqHandler
 from aiokafka.producer.transaction_manager import NO_PRODUCER_EPOCH, NO_PRODUCER_ID, PidAndEpoch
+from aiokafka.protocol.metadata import MetadataRequest
+from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from shared.messaging.lenient import read_any_header_name
 
@@ -52,6 +63,8 @@ _can_retry = SendProduceReqHandler._can_retry  # noqa: SLF001
 
 
 async def _ask_calmly(client: Any, cluster: Any, topics: Any) -> bool:
+    if not topics and cluster is client.cluster and cluster.brokers() and not cluster._listeners:  # noqa: SLF001
+        return await _ask_for_brokers(client, cluster)
     answered: bool = await _ask_who_leads(client, cluster, topics)
     led = answered and all(
         len(cluster.available_partitions_for_topic(topic) or ()) == len(cluster.partitions_for_topic(topic) or ())
@@ -60,6 +73,15 @@ async def _ask_calmly(client: Any, cluster: Any, topics: Any) -> bool:
     if not led:
         await asyncio.sleep(CALM_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
     return answered
+
+
+async def _ask_for_brokers(client: Any, cluster: Any) -> bool:
+    try:
+        cluster.update_metadata(await client.send(client.get_random_node(), MetadataRequest([])))
+    except (KafkaError, TimeoutError):
+        await asyncio.sleep(CALM_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+        return False
+    return True
 
 
 def _never_expired(_batch: Any) -> bool:
@@ -88,6 +110,11 @@ async def _close_quietly(fetcher: Any) -> None:
     await _close(fetcher)
 
 
+async def _listen(subscriber: Any, consumer: Any) -> tuple[Any, ...]:
+    found = await consumer.getmany(timeout_ms=subscriber.batch_timeout_ms, max_records=subscriber.max_records)
+    return tuple(chain.from_iterable(found.values()))
+
+
 def _forestalled_is_a_warning(record: logging.LogRecord) -> bool:
     if isinstance(record.args, tuple) and any(isinstance(value, _FORESTALLED) for value in record.args):
         record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
@@ -101,4 +128,5 @@ def repair() -> None:
     MessageBatch.expired = _never_expired
     Fetcher.close = _close_quietly
     SendProduceReqHandler._can_retry = _retry_or_start_anew  # noqa: SLF001
+    BatchSubscriber.get_msg = _listen  # type: ignore[method-assign, assignment]
     logging.getLogger("aiokafka.consumer.group_coordinator").addFilter(_forestalled_is_a_warning)

@@ -1,4 +1,9 @@
-"""What more replicas cost: 1, 2 and 4 of each service on the same machine, which tells their CPU and not their speed."""
+"""What more replicas cost: 1, 2 and 4 of each service on the same machine, which tells their CPU and not their speed.
+
+Two questions. A city adds replicas as its letters grow: does a letter cost more while each replica has as much to do as before? And what
+does it cost to have more replicas than the letters need? Then each does less at once, and messages that come one by one cost more each
+than many together.
+"""
 
 import asyncio
 from typing import Any
@@ -10,37 +15,44 @@ from tests.bench.results import Result, check
 from tests.bench.town import Town, per, tell
 
 REPLICAS = (1, 2, 4)
-RATE, SECONDS, WARM_UP_SECONDS = 50.0, 20.0, 5.0
+RATE_EACH, RATE, SECONDS, WARM_UP_SECONDS = 12.5, 50.0, 20.0, 5.0
 JOURNEYS, WARM_UP_JOURNEYS = 200, 40
 AIM = 1.2
+SHARED = f"CPU ms per letter, {RATE_EACH:g} letters/s for each replica"
+SAME = f"CPU ms per letter, {RATE:g} letters/s in all"
+WHOLE = "CPU ms per whole journey, as many as go"
 
 
 async def measure(town: Town) -> list[Result]:
-    """For each number of replicas: letters at a fixed rate, then whole journeys; CPU of all processes per letter."""
+    """For each number of replicas: letters at rates, then whole journeys; CPU of all processes per letter."""
     costs: dict[int, dict[str, float]] = {}
-    serial = journey = 0
+    letters = journeys = 0
     for replicas in REPLICAS:
         tell(f"scale-out: {replicas} of each service")
         await town.start()
         more = [town.launch(f"{name}-{number}", "services", name) for name in NAMES for number in range(1, replicas)]
         await asyncio.gather(*(server.ready() for server in more))
-        warm = await delay.offer(town, WARM_UP_SECONDS, serial, RATE, "scale")
-        idle = await _idle(town)
+        letters = (await delay.offer(town, WARM_UP_SECONDS, letters, RATE, "scale"))["next"]
+        await town.settle()
+        cost = costs[replicas] = {"CPU ms per second of doing nothing": await _idle(town)}
+        for name, rate in ((SHARED, RATE_EACH * replicas), (SAME, RATE)):
+            cost[name], letters = await _letters(town, rate, letters)
+        await drive(town, WARM_UP_JOURNEYS, journeys)
         used = town.cpu()
-        report = await delay.offer(town, SECONDS, warm["next"], RATE, "scale")
-        check("answers other than 202", {**warm["others"], **report["others"]}, {})
-        serial = report["next"]
-        cost = {"CPU ms per letter taken and stored": per(used, town.cpu(), report["accepted"])["all"]}
-        await drive(town, WARM_UP_JOURNEYS, journey)
-        used = town.cpu()
-        found = await drive(town, JOURNEYS, journey + WARM_UP_JOURNEYS)
-        journey += WARM_UP_JOURNEYS + JOURNEYS
-        cost["CPU ms per whole journey"] = per(used, town.cpu(), JOURNEYS)["all"]
+        found = await drive(town, JOURNEYS, journeys + WARM_UP_JOURNEYS)
+        journeys += WARM_UP_JOURNEYS + JOURNEYS
+        cost[WHOLE] = per(used, town.cpu(), JOURNEYS)["all"]
         cost["journeys/s"] = round(JOURNEYS / found["seconds"], 1)
-        cost["CPU ms per second of doing nothing"] = idle
-        costs[replicas] = cost
         await town.stop()
-    return [_result(costs, name) for name in ("CPU ms per letter taken and stored", "CPU ms per whole journey")]
+    return [_result(costs, name) for name in (SHARED, SAME, WHOLE)]
+
+
+async def _letters(town: Town, rate: float, first: int) -> tuple[float, int]:
+    """Offer letters; return the CPU milliseconds of all processes per letter, and the number of the next letter."""
+    used = town.cpu()
+    report = await delay.offer(town, SECONDS, first, rate, "scale")
+    check("answers other than 202", report["others"], {})
+    return per(used, town.cpu(), report["accepted"])["all"], report["next"]
 
 
 async def _idle(town: Town, seconds: float = 10.0) -> float:

@@ -8,9 +8,10 @@ import pytest
 from services.routing.app import build
 from services.routing.models import State
 from services.runtime import Service
+from shared.contracts.envelope import event_id
 from shared.contracts.errors import Stale
-from shared.contracts.facts import Fact, LetterNoted, LetterReceived
-from shared.contracts.types import Classification, Nature
+from shared.contracts.facts import Fact, InstructionGiven, LetterNoted, LetterReceived
+from shared.contracts.types import Actor, Classification, Nature
 from shared.messaging.letters import Letters
 from tests.conftest import MONDAY, World
 
@@ -103,3 +104,50 @@ async def test_facts_that_another_replica_applied_are_no_gap(
 
     stored = await mine.aggregates.get("a")
     assert (stored.seen, await mine.parking.queues(["a"])) == ({"intake": 3}, {})
+
+
+async def test_a_letter_whose_facts_another_replica_takes_is_read_before_it_is_decided_on(
+    world: World, replicas: tuple[Letters[State], Letters[State]]
+) -> None:
+    mine, other = replicas
+    await world.publish(received("a"))
+    await mine.handle(await world.records("letters"), live=False)  # and remembers it
+    await world.publish(LetterNoted(letter_id="a", at=MONDAY))
+    await other.handle((await world.records("letters"))[-1:], live=False)
+    asked: list[bool] = []
+
+    def decide(state: State | None, _: datetime) -> list[Fact]:
+        assert state is not None
+        assert state.letter is not None
+        asked.append(state.letter.noted)
+        return []
+
+    mine.owned = lambda _: False
+    await mine.command("a", decide)
+    assert asked == [True], "it was decided on what was remembered"
+    await mine.command_many(["a"], lambda _, state, now: decide(state, now))
+    assert asked == [True, True], "it was decided on what was remembered"
+
+
+async def test_a_fact_that_another_replica_sent_and_this_one_met_on_the_topic_is_not_sent_again(
+    world: World, replicas: tuple[Letters[State], Letters[State]]
+) -> None:
+    mine, _ = replicas
+    await world.publish(received("a"))
+    await mine.handle(await world.records("letters"), live=False)
+    leader = Actor(subject="leader", mailbox="mayor")
+    await world.publish(
+        InstructionGiven(
+            letter_id="a",
+            at=MONDAY,
+            instruction_id="1",
+            mailbox="mayor",
+            leader=leader,
+            text="请速办。",
+            report_by=MONDAY,
+        )
+    )
+    sent = event_id("a", "routing", 1)
+    assert not mine.outbox.acknowledged(sent)
+    await mine.handle((await world.records("letters"))[-1:])
+    assert mine.outbox.acknowledged(sent)

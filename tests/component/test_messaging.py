@@ -14,7 +14,6 @@ from shared.contracts.catalogue import TYPE_OF
 from shared.contracts.envelope import event_id, pack
 from shared.contracts.facts import Fact, LetterRead, LetterReceived, LetterRegistered, ReadingOverdue
 from shared.contracts.types import Actor, Classification, Moment, Nature, Number, Value
-from shared.messaging.broker import subscribe
 from shared.messaging.letters import Domain, Letters
 from shared.messaging.parking import Why
 from shared.storage import Aggregates, Change, Stored
@@ -69,10 +68,7 @@ def bell_service(kit: Kit) -> Service:
     )
     service.letters = letters
     service.prepare.append(aggregates.ensure)
-    topic = kit.namespace + "letters"
-    service.subscribers.append(
-        subscribe(service.broker, letters.handle, group=kit.group("deadline"), topics=[topic], title="letters")
-    )
+    service.follow_letters()
     return service
 
 
@@ -409,3 +405,44 @@ async def test_two_replicas_share_the_work(world: World) -> None:
 
 def test_every_fact_has_a_type_of_its_own() -> None:
     assert len(set(TYPE_OF.values())) == len(TYPE_OF)
+
+
+async def test_one_replica_does_what_one_does_for_all_and_another_takes_over(world: World) -> None:
+    services = [bell_service(world.kit()) for _ in range(2)]
+    done: list[int] = []
+    for number, service in enumerate(services):
+
+        async def job(number: int = number) -> None:
+            done.append(number)
+
+        service.sweeps_of_one["of this test"] = job
+
+    async def shared() -> bool:
+        assigned = [service.subscribers[0].consumer.assignment() for service in services]
+        return all(assigned) and not frozenset.intersection(*assigned)
+
+    running = [world.running(service) for service in services]
+    for one in running:
+        await one.__aenter__()
+    stopped = None
+    try:
+        await eventually(shared, 60)
+        leaders = [number for number, service in enumerate(services) if service.leads()]
+        assert len(leaders) == 1
+        assert services[0].outbox.sweeps is services[0].leads
+        done.clear()
+
+        async def some() -> bool:
+            return len(done) > 3
+
+        await eventually(some)
+        assert set(done) == set(leaders)
+        stopped = leaders[0]
+        await running[stopped].__aexit__(None, None, None)
+        done.clear()
+        await eventually(some, 60)
+        assert set(done) == {1 - stopped}
+    finally:
+        for number, one in enumerate(running):
+            if number != stopped:
+                await one.__aexit__(None, None, None)

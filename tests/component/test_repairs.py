@@ -5,12 +5,14 @@ import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import NodeNotReadyError, OutOfOrderSequenceNumber
 
 from shared.messaging import repairs
+from shared.messaging.broker import MAX_RECORDS, POLL_MS, make_broker, subscribe
 from tests.conftest import World
 
 
@@ -109,3 +111,35 @@ async def test_a_consumer_that_is_stopped_while_its_broker_is_away_does_not_canc
     await asyncio.wait_for(tried.wait(), 10)
     await consumer.stop()
     assert not any(connection.connected() for connection in consumer._client._conns.values())
+
+
+async def test_a_client_that_follows_no_topic_asks_for_none(world: World, producer: Any) -> None:
+    topic = world.namespace + "mailbox.mayor"
+    assert await producer.client.force_metadata_update()
+    assert not producer.client.cluster.topics()
+    await producer.send_and_wait(topic, b"1")
+    assert await producer.client.force_metadata_update()
+    assert producer.client.cluster.topics() == {topic}
+
+
+async def test_after_a_poll_that_found_nothing_it_listens_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    repairs.repair()
+    broker = make_broker("127.0.0.1:9", "of-this-test")
+
+    async def handle(_: Any) -> None: ...
+
+    subscriber = subscribe(broker, handle, group="of-this-test", topics=["letters"], title="letters")
+
+    class Consumer:
+        """Finds nothing."""
+
+        async def getmany(self, *, timeout_ms: int, max_records: int) -> dict[Any, Any]:
+            """Return that."""
+            assert (timeout_ms, max_records) == (POLL_MS, MAX_RECORDS)
+            return {}
+
+    async def sleep(seconds: float) -> None:
+        raise AssertionError(f"it slept for {seconds} s")
+
+    monkeypatch.setattr(anyio, "sleep", sleep)
+    assert await subscriber.get_msg(Consumer()) == ()
