@@ -120,7 +120,7 @@ async def _erase(ops: Ops, kit: Kit, letter_id: str) -> None:
 
     service = build(kit)
     await kit.changes.read_once()
-    erasure: Any = service.sweeps["erasure"].__self__  # type: ignore[attr-defined]
+    erasure: Any = service.sweeps_of_one["erasure"].__self__  # type: ignore[attr-defined]
     now = kit.clock.now()
     stored = await service.letters.aggregates.get(letter_id)
     if ops.asked.text:

@@ -235,7 +235,7 @@ async def _catch_up(ops: Ops, manifest: Manifest, done: Restored) -> None:
 
 async def _forget_erased(service: Any) -> None:
     """Erase the contact data of letters whose erasure came after the store was read: it is no projection, so no fact takes it."""
-    likeness = service.sweeps["erasure"].__self__.likeness
+    likeness = service.sweeps_of_one["erasure"].__self__.likeness
     erased = {"$or": [{f"state.{name}": {"$type": "date"}} for name in ("erased_at", "contact_erased_at")]}
     with translated():
         found = service.letters.aggregates.collection.find(erased, {"_id": 1})

@@ -75,6 +75,16 @@ class FrontDoor:
             )
         return classification, [file for file in files if file is not None]
 
+    def let_in(self) -> None:
+        """Let a letter in: in a rush asked before its body is even read, and by `accept` again.
+
+        Raises:
+            Busy: so many letters wait that this one must come later.
+        """
+        later = SOON if self._waiting >= IN_FLIGHT else self.backlog.come_back_in()
+        if later is not None:
+            raise Busy(later)
+
     async def accept(self, submission: Submission, key: str) -> tuple[str, datetime]:
         """Accept a letter; return its receipt code and the time.
 
@@ -113,9 +123,7 @@ class FrontDoor:
         return receipt, now
 
     async def _append(self, accepted: SubmissionAccepted) -> None:
-        later = SOON if self._waiting >= IN_FLIGHT else self.backlog.come_back_in()
-        if later is not None:
-            raise Busy(later)
+        self.let_in()
         message = pack(
             accepted,
             topic="submissions",

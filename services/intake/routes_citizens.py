@@ -106,6 +106,7 @@ def public_router(
             )
         if floods.limits_portals:
             floods.portal(caller_address(request, trusted_proxies))
+        door.let_in()
         receipt, at = await door.accept(await read_model(request, Submission), idempotency_key)
         url = f"/intake/receipts/{receipt}"
         return FastJSON({"receipt": receipt, "status_url": url, "received_at": at}, 202, {"Location": url})

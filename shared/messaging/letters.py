@@ -374,7 +374,6 @@ class Letters(Generic[State]):
                 groups[message.letter_id].append(message)
                 if live and message.envelope is not None and message.envelope.source == self.domain.source:
                     again.add(message.letter_id)  # another replica moved it
-                    self.outbox.met(message.envelope.id)
         stray = groups.pop("", [])
         kept = await self.parking.queues(groups)
         outcomes += ["parked"] * len(stray)
@@ -386,6 +385,7 @@ class Letters(Generic[State]):
             for letter_id, stored in found.items():
                 before = kept.get(letter_id, Queue())
                 queue = queues[letter_id] = Queue(list(before.items), before.stored)
+                self._meet(stored, groups[letter_id])
                 work = self._apply_all(stored, groups[letter_id], queue, live=live)
                 # Facts that another replica applied meanwhile look like a gap to one who only remembers.
                 if letter_id in remembered and not {"waiting", "parked"}.isdisjoint(work.outcomes):
@@ -407,6 +407,14 @@ class Letters(Generic[State]):
         await self.parking.keep(queues, removed, record=live)
         for outcome in set(outcomes):
             metrics.messages_total.labels(self.domain.source, LETTERS, outcome).inc(outcomes.count(outcome))
+
+    def _meet(self, stored: Stored[State], messages: Sequence[Message]) -> None:
+        """Note what of a letter's outbox came on the topic: another replica has sent it."""
+        if stored.outbox:
+            came = {message.envelope.id: message.value for message in messages if message.envelope is not None}
+            for entry in stored.outbox:
+                if came.get(entry.id) == entry.value:
+                    self.outbox.met(entry.id)
 
     def _sent(self, message: Message) -> bool:
         """Whether this very process sent the fact: then it was applied before, and the letter need not even be read."""

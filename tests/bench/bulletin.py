@@ -130,13 +130,13 @@ def _seen(facts: Sequence[Fact]) -> dict[str, int]:
 
 
 def _recounting(service: Service) -> Recounting:
-    found = service.sweeps["cells"].__self__  # type: ignore[attr-defined]
+    found = service.sweeps_of_one["cells"].__self__  # type: ignore[attr-defined]
     assert isinstance(found, Recounting)
     return found
 
 
 def _issuing(service: Service) -> Issuing:
-    found = service.sweeps["issues"].__self__  # type: ignore[attr-defined]
+    found = service.sweeps_of_one["issues"].__self__  # type: ignore[attr-defined]
     assert isinstance(found, Issuing)
     return found
 

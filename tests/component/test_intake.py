@@ -491,6 +491,10 @@ async def test_r2_2_in_a_rush_that_cannot_be_worked_off_senders_are_asked_to_com
         answer = await eventually(refused)
         assert answer.json()["type"] == "/problems/busy"
         assert 2 <= int(answer.headers["retry-after"]) <= 60
+        unread = await client.post(
+            "/intake/letters", content=b"no letter", headers={"Idempotency-Key": "not-even-read"}
+        )
+        assert (unread.status_code, unread.json()["type"]) == (503, "/problems/busy")
         slow.set()
 
         async def taken() -> bool:

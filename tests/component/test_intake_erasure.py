@@ -50,7 +50,7 @@ async def discarded(client: AsyncClient, world: World, **changes: Any) -> str:
 
 
 def erasure(service: Service) -> Erasure:
-    return service.sweeps["erasure"].__self__  # type: ignore[attr-defined, no-any-return]
+    return service.sweeps_of_one["erasure"].__self__  # type: ignore[attr-defined, no-any-return]
 
 
 async def marked(service: Service, letter_id: str) -> None:

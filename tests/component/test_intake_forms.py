@@ -136,7 +136,7 @@ async def test_r2_2_an_upload_can_be_named_for_a_day_and_counts_once(world: Worl
         clerk = world.token("mayor-clerk", "mayor", "clerk")
         files = (await client.get(f"/intake/letters/{letter_id}", headers=clerk)).json()["attachments"]
         assert len(files) == 1
-        attachments = service.sweeps["erasure"].__self__.attachments  # type: ignore[attr-defined]
+        attachments = service.sweeps_of_one["erasure"].__self__.attachments  # type: ignore[attr-defined]
         known = attachments.verify(signed)
         assert known is not None
         old = attachments.sign(known, datetime.now(UTC) - timedelta(days=1, minutes=1))

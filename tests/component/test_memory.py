@@ -1,6 +1,7 @@
 """A service remembers letters; another replica that moved one meanwhile must never be overlooked."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -8,7 +9,6 @@ import pytest
 from services.routing.app import build
 from services.routing.models import State
 from services.runtime import Service
-from shared.contracts.envelope import event_id
 from shared.contracts.errors import Stale
 from shared.contracts.facts import Fact, InstructionGiven, LetterNoted, LetterReceived
 from shared.contracts.types import Actor, Classification, Nature
@@ -132,22 +132,19 @@ async def test_a_letter_whose_facts_another_replica_takes_is_read_before_it_is_d
 async def test_a_fact_that_another_replica_sent_and_this_one_met_on_the_topic_is_not_sent_again(
     world: World, replicas: tuple[Letters[State], Letters[State]]
 ) -> None:
-    mine, _ = replicas
+    mine, other = replicas
     await world.publish(received("a"))
-    await mine.handle(await world.records("letters"), live=False)
-    leader = Actor(subject="leader", mailbox="mayor")
-    await world.publish(
-        InstructionGiven(
-            letter_id="a",
-            at=MONDAY,
-            instruction_id="1",
-            mailbox="mayor",
-            leader=leader,
-            text="请速办。",
-            report_by=MONDAY,
-        )
-    )
-    sent = event_id("a", "routing", 1)
-    assert not mine.outbox.acknowledged(sent)
+    await other.handle(await world.records("letters"), live=False)
+
+    def decide(_: State | None, now: datetime) -> list[Fact]:
+        leader = Actor(subject="leader", mailbox="mayor")
+        about = {"letter_id": "a", "mailbox": "mayor", "leader": leader, "text": "请速办。", "report_by": MONDAY}
+        return [InstructionGiven(at=now, instruction_id="1", **about)]
+
+    (waiting,) = (await other.command("a", decide)).outbox or (await other.aggregates.get("a")).outbox
+    await world.send(replace(waiting, value=waiting.value.replace("速".encode(), "慢".encode())))
     await mine.handle((await world.records("letters"))[-1:])
-    assert mine.outbox.acknowledged(sent)
+    assert not mine.outbox.acknowledged(waiting.id), "that was another fact"
+    await world.send(waiting)
+    await mine.handle((await world.records("letters"))[-1:])
+    assert mine.outbox.acknowledged(waiting.id)

@@ -110,7 +110,7 @@ async def counted(service: Service, mailbox: str | None, period: Period) -> Figu
 
 def cells_of(service: Service) -> Cells:
     """The cells as the service's own loop recounts them, with everything that hears of it."""
-    recounting = service.sweeps["cells"].__self__  # type: ignore[attr-defined]
+    recounting = service.sweeps_of_one["cells"].__self__  # type: ignore[attr-defined]
     assert isinstance(recounting, Recounting)
     return recounting.cells
 
@@ -149,7 +149,7 @@ async def test_figures_equal_a_plain_recount_also_when_facts_come_twice_and_from
     facts = await world.records("letters")
     for first in range(0, len(facts), 500):
         await again.letters.handle(facts[first : first + 500], live=False)
-    await again.sweeps["cells"]()
+    await again.sweeps_of_one["cells"]()
     rows, cells = await stored(again)
     assert rows == before_rows
     assert cells == before_cells
@@ -194,7 +194,7 @@ async def test_two_replicas_share_the_work_with_the_same_figures(world: World) -
 async def test_a_mark_that_comes_while_a_cell_is_recounted_stays(world: World) -> None:
     letters = histories(14, 30, START)
     service = build(world.kit())
-    service.sweeps.clear()
+    service.sweeps_of_one.clear()
     rows, cells = service.letters, Cells(service.kit.store, service.kit.directory)
     async with world.running(service):
         await send(service, packed(letters))
@@ -214,7 +214,7 @@ async def test_a_mark_that_comes_while_a_cell_is_recounted_stays(world: World) -
 async def test_a_busy_cell_rests_three_times_as_long_as_its_recount_took(world: World) -> None:
     letters = histories(15, 30, START)
     service = build(world.kit())
-    service.sweeps.clear()
+    service.sweeps_of_one.clear()
     now, spent = 0.0, itertools.count(step=0.5)
     recounting = Recounting(
         service.letters, Cells(service.kit.store, service.kit.directory), lambda: now, lambda: next(spent)

@@ -91,7 +91,7 @@ async def test_r10_4_page_data_bulletin_and_gauges_show_the_same_numbers(world: 
         assert sum(part["count"] for part in now["natures"]) == now["received"]
         assert {part["code"] for part in now["dispositions"]} == {"direct", "assign", "forward", "submit_up", "noted"}
         assert next(p["count"] for p in now["dispositions"] if p["code"] == "assign") == handled["assigned"]
-        issuing = service.sweeps["issues"].__self__  # type: ignore[attr-defined]
+        issuing = service.sweeps_of_one["issues"].__self__  # type: ignore[attr-defined]
 
         async def none_missing() -> bool:
             await issuing.measure()
@@ -100,7 +100,7 @@ async def test_r10_4_page_data_bulletin_and_gauges_show_the_same_numbers(world: 
         await eventually(none_missing)
 
         # Nobody can make it: the alert's gauge counts from the hour at which it was due.
-        service.sweeps.clear()
+        service.sweeps_of_one.clear()
         issuing.counted.through = _never
         world.move_clock(at("2026-02-18T01:00"))
 

@@ -241,8 +241,8 @@ async def test_r11_2_a_number_is_made_only_once_every_fact_is_counted_and_a_cras
     monkeypatch.setattr(Cells, "mark", slow)
     monkeypatch.setattr(Issues, "issue", killed_before)
     monkeypatch.setattr(Revisions, "clear", killed_after)
-    service.sweeps["issues"] = lambda: watched(issuing)
-    issuing = service.sweeps["cells"].__self__.cells.hear[0]  # type: ignore[attr-defined]
+    service.sweeps_of_one["issues"] = lambda: watched(issuing)
+    issuing = service.sweeps_of_one["cells"].__self__.cells.hear[0]  # type: ignore[attr-defined]
     assert isinstance(issuing, Issuing)
     async with world.running(service) as client:
         counting.set()

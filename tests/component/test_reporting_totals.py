@@ -74,7 +74,7 @@ async def test_r10_4_long_periods_equal_a_plain_recount_before_and_after_late_fa
 
 async def test_r10_4_a_total_of_cells_that_are_recounted_meanwhile_is_not_kept(world: World) -> None:
     service = build(world.kit())
-    service.sweeps.pop("issues")
+    service.sweeps_of_one.pop("issues")
     async with world.running(service):
         await send(service, packed(histories(24, 20, START)))
         await caught_up(service)
@@ -107,7 +107,7 @@ async def test_r10_4_a_large_cell_is_counted_again_from_the_rows_that_moved_and_
     monkeypatch.setattr(repository, "REMEMBER_FROM", 0)
     letters = histories(25, 40, START)
     service = build(world.kit())
-    del service.sweeps["issues"]  # bulletins read rows, too
+    del service.sweeps_of_one["issues"]  # bulletins read rows, too
     read = 0
     load = service.letters.aggregates.load
 
