@@ -3,7 +3,8 @@
 import asyncio
 import signal
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from time import monotonic
 
@@ -145,20 +146,17 @@ class Faults:
     # ── engines ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _kill_engine(self, strike: Strike) -> None:
-        for process in self._processes(strike.target):
-            process.kill()
+        _each(self._processes(strike.target), psutil.Process.kill)
         await asyncio.sleep(strike.seconds)
         await self._start_engine(strike.target)
 
     async def _stop_engine(self, strike: Strike) -> None:
         stopped = self._processes(strike.target)
-        for process in stopped:
-            process.suspend()
+        _each(stopped, psutil.Process.suspend)
         try:
             await asyncio.sleep(strike.seconds)
         finally:
-            for process in stopped:
-                process.resume()
+            _each(stopped, psutil.Process.resume)
 
     def _processes(self, engine: str) -> list[psutil.Process]:
         """The processes of an engine: PostgreSQL has one for each connection, and some more."""
@@ -188,3 +186,10 @@ class Faults:
                     raise
             else:
                 return
+
+
+def _each(processes: Iterable[psutil.Process], do: Callable[[psutil.Process], None]) -> None:
+    """Do something to each process that is still there: those of connections end when they like."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            do(process)
