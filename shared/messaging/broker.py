@@ -74,6 +74,7 @@ METADATA_MAX_AGE_MS = 15_000
 """How often a client looks by itself what topics there are and who leads them."""
 MAX_MESSAGE_BYTES = 1_048_576
 PING_SECONDS = 3.0
+"""What does not answer for so long is away."""
 ANSWER_SECONDS = 2.0
 """A broker that takes longer to be connected to is away."""
 

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from shared.messaging.connection import Kafka, client_options
+from shared.messaging.kafka import partitions_of
 from shared.messaging.repairs import repair
 
 log = logging.getLogger(__name__)
@@ -110,10 +111,7 @@ class Follower:
         self._consumer = consumer
 
     async def _look_for_it(self, consumer: Any) -> None:
-        # A consumer that no group assigns its partitions would ask for all topics there are, again and again.
-        if not await consumer._client.set_topics([self.topic]):  # noqa: SLF001 - the client has no public call for it
-            raise KafkaError("no broker answers")
-        if not consumer.partitions_for_topic(self.topic):
+        if not await partitions_of(consumer, self.topic):
             raise UnknownTopicOrPartitionError(
                 f"the topic {self.topic} is missing, or this Kafka user may not read it: "
                 "python -m deploy.topics apply, python -m deploy.acls check"

@@ -23,6 +23,19 @@ def partition_of(key: str, partitions: Sequence[int]) -> int:
     return chosen
 
 
+async def partitions_of(consumer: Any, topic: str) -> set[int]:
+    """Return the partitions of a topic that a consumer reads without a group; none: there is no such topic, or it may not be read.
+
+    The client then follows this topic; a consumer that follows none would ask for all topics there are, again and again.
+
+    Raises:
+        KafkaError: no broker answers.
+    """
+    if not await consumer._client.set_topics([topic]):  # noqa: SLF001 - the client has no public call for it
+        raise KafkaError("no broker answers")
+    return consumer.partitions_for_topic(topic) or set()
+
+
 async def read_from_start(
     kafka: Kafka, topic: str, batch: int, begin: Mapping[int, int] | None = None
 ) -> AsyncIterator[tuple[Sequence[ConsumerRecord], int]]:
@@ -48,9 +61,8 @@ async def read_from_start(
     )
     await consumer.start()
     try:
-        # the public call leaves topics out that nobody subscribed to
-        metadata: Any = await consumer._client.fetch_all_metadata()  # noqa: SLF001
-        numbers = metadata.partitions_for_topic(topic) or () if begin is None else begin
+        everywhere = await partitions_of(consumer, topic)
+        numbers = everywhere if begin is None else begin
         partitions = [TopicPartition(topic, number) for number in numbers]
         consumer.assign(partitions)
         for number, offset in (begin or {}).items():
@@ -78,5 +90,6 @@ __all__ = [
     "TopicPartition",
     "UnknownTopicOrPartitionError",
     "partition_of",
+    "partitions_of",
     "read_from_start",
 ]

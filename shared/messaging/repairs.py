@@ -63,9 +63,11 @@ _can_retry = SendProduceReqHandler._can_retry  # noqa: SLF001
 
 
 async def _ask_calmly(client: Any, cluster: Any, topics: Any) -> bool:
+    answered: bool
     if not topics and cluster is client.cluster and cluster.brokers() and not cluster._listeners:  # noqa: SLF001
-        return await _ask_for_brokers(client, cluster)
-    answered: bool = await _ask_who_leads(client, cluster, topics)
+        answered = await _ask_for_brokers(client, cluster)
+    else:
+        answered = await _ask_who_leads(client, cluster, topics)
     led = answered and all(
         len(cluster.available_partitions_for_topic(topic) or ()) == len(cluster.partitions_for_topic(topic) or ())
         for topic in topics or ()
@@ -79,7 +81,6 @@ async def _ask_for_brokers(client: Any, cluster: Any) -> bool:
     try:
         cluster.update_metadata(await client.send(client.get_random_node(), MetadataRequest([])))
     except (KafkaError, TimeoutError):
-        await asyncio.sleep(CALM_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
         return False
     return True
 

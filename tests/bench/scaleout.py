@@ -32,7 +32,7 @@ async def measure(town: Town) -> list[Result]:
         await town.start()
         more = [town.launch(f"{name}-{number}", "services", name) for name in NAMES for number in range(1, replicas)]
         await asyncio.gather(*(server.ready() for server in more))
-        letters = (await delay.offer(town, WARM_UP_SECONDS, letters, RATE, "scale"))["next"]
+        _, letters = await _letters(town, RATE, letters, WARM_UP_SECONDS)
         await town.settle()
         cost = costs[replicas] = {"CPU ms per second of doing nothing": await _idle(town)}
         for name, rate in ((SHARED, RATE_EACH * replicas), (SAME, RATE)):
@@ -47,10 +47,10 @@ async def measure(town: Town) -> list[Result]:
     return [_result(costs, name) for name in (SHARED, SAME, WHOLE)]
 
 
-async def _letters(town: Town, rate: float, first: int) -> tuple[float, int]:
+async def _letters(town: Town, rate: float, first: int, seconds: float = SECONDS) -> tuple[float, int]:
     """Offer letters; return the CPU milliseconds of all processes per letter, and the number of the next letter."""
     used = town.cpu()
-    report = await delay.offer(town, SECONDS, first, rate, "scale")
+    report = await delay.offer(town, seconds, first, rate, "scale")
     check("answers other than 202", report["others"], {})
     return per(used, town.cpu(), report["accepted"])["all"], report["next"]
 

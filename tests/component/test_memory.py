@@ -35,6 +35,20 @@ def received(letter_id: str) -> LetterReceived:
     )
 
 
+async def left_behind(world: World, mine: Letters[State], other: Letters[State]) -> None:
+    """Let `mine` remember a letter that `other` has moved on since: it was noted."""
+    await world.publish(received("a"))
+    await mine.handle(await world.records("letters"), live=False)
+    await world.publish(LetterNoted(letter_id="a", at=MONDAY))
+    await other.handle((await world.records("letters"))[-1:], live=False)
+
+
+def noted(state: State | None) -> bool:
+    assert state is not None
+    assert state.letter is not None
+    return state.letter.noted
+
+
 @pytest.fixture
 async def replicas(world: World) -> AsyncIterator[tuple[Letters[State], Letters[State]]]:
     """Two that share a store; neither runs, so each knows only what it is given."""
@@ -52,16 +66,10 @@ async def test_a_refusal_is_made_on_the_letter_as_it_is_and_not_as_it_is_remembe
     world: World, replicas: tuple[Letters[State], Letters[State]]
 ) -> None:
     mine, other = replicas
-    await world.publish(received("a"))
-    records = await world.records("letters")
-    await mine.handle(records, live=False)  # and remembers it
-    await world.publish(LetterNoted(letter_id="a", at=MONDAY))
-    await other.handle((await world.records("letters"))[-1:], live=False)
+    await left_behind(world, mine, other)
 
     def decide(state: State | None, _: datetime) -> list[Fact]:
-        assert state is not None
-        assert state.letter is not None
-        raise Refused(state.letter.noted)
+        raise Refused(noted(state))
 
     with pytest.raises(Refused, match="True"):
         await mine.command("a", decide)
@@ -74,16 +82,11 @@ async def test_that_nothing_is_to_be_done_is_found_on_the_letter_as_it_is(
     world: World, replicas: tuple[Letters[State], Letters[State]]
 ) -> None:
     mine, other = replicas
-    await world.publish(received("a"))
-    await mine.handle(await world.records("letters"), live=False)
-    await world.publish(LetterNoted(letter_id="a", at=MONDAY))
-    await other.handle((await world.records("letters"))[-1:], live=False)
+    await left_behind(world, mine, other)
     seen: list[bool] = []
 
     def decide(_: str, state: State | None, now: datetime) -> list[Fact]:
-        assert state is not None
-        assert state.letter is not None
-        seen.append(state.letter.noted)
+        seen.append(noted(state))
         return []
 
     assert await mine.command_many(["a"], decide) == {}
@@ -110,16 +113,11 @@ async def test_a_letter_whose_facts_another_replica_takes_is_read_before_it_is_d
     world: World, replicas: tuple[Letters[State], Letters[State]]
 ) -> None:
     mine, other = replicas
-    await world.publish(received("a"))
-    await mine.handle(await world.records("letters"), live=False)  # and remembers it
-    await world.publish(LetterNoted(letter_id="a", at=MONDAY))
-    await other.handle((await world.records("letters"))[-1:], live=False)
+    await left_behind(world, mine, other)
     asked: list[bool] = []
 
     def decide(state: State | None, _: datetime) -> list[Fact]:
-        assert state is not None
-        assert state.letter is not None
-        asked.append(state.letter.noted)
+        asked.append(noted(state))
         return []
 
     mine.owned = lambda _: False
@@ -138,10 +136,20 @@ async def test_a_fact_that_another_replica_sent_and_this_one_met_on_the_topic_is
 
     def decide(_: State | None, now: datetime) -> list[Fact]:
         leader = Actor(subject="leader", mailbox="mayor")
-        about = {"letter_id": "a", "mailbox": "mayor", "leader": leader, "text": "请速办。", "report_by": MONDAY}
-        return [InstructionGiven(at=now, instruction_id="1", **about)]
+        return [
+            InstructionGiven(
+                letter_id="a",
+                at=now,
+                instruction_id="1",
+                mailbox="mayor",
+                leader=leader,
+                text="请速办。",
+                report_by=MONDAY,
+            )
+        ]
 
-    (waiting,) = (await other.command("a", decide)).outbox or (await other.aggregates.get("a")).outbox
+    await other.command("a", decide)
+    (waiting,) = (await other.aggregates.get("a")).outbox
     await world.send(replace(waiting, value=waiting.value.replace("速".encode(), "慢".encode())))
     await mine.handle((await world.records("letters"))[-1:])
     assert not mine.outbox.acknowledged(waiting.id), "that was another fact"

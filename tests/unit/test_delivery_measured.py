@@ -1,9 +1,7 @@
 """How long a letter takes to its mailbox is measured for every letter once, whatever happens on the way."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from time import time
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -13,46 +11,16 @@ from shared.messaging.outbox import SWEEP_AFTER, Outbox
 from shared.observability import metrics
 from shared.storage import Change, Stored
 from tests.conftest import eventually
+from tests.outboxes import Sender, sending
 
 SERVICE = "of this test"
 
 
-class Broker:
-    """Acknowledges at once."""
-
-    async def publish(self, *_: Any, **__: Any) -> "asyncio.Future[None]":
-        """Return an acknowledgement that is there already."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        done.set_result(None)
-        return done
-
-
-class Collection:
-    """Letters whose outboxes a crash left."""
-
-    left: list[Stored[Any]]
-
-    def __init__(self) -> None:
-        self.left = []
-
-    async def unsent(self, *_: Any) -> list[Stored[Any]]:
-        """Return them."""
-        return self.left
-
-    async def clear_outbox(self, _versions: Any) -> None:
-        """Forget nothing: there is nothing."""
-
-
 @pytest.fixture
-async def outbox() -> AsyncIterator[tuple[Outbox, Any]]:
-    """An outbox that sends."""
-    collection: Any = Collection()
-    broker: Any = Broker()
-    made = Outbox(broker, SERVICE, "")
-    made.attach(collection)
-    made.start()
-    yield made, collection
-    await made.stop()
+async def outbox() -> AsyncIterator[Sender]:
+    """An outbox that sends, its broker and its collection."""
+    async with sending(SERVICE) as made:
+        yield made
 
 
 def arrived(letter_id: str) -> Outgoing:
@@ -78,9 +46,9 @@ async def sent(outbox: Outbox, *entries: Outgoing) -> None:
 
 
 async def test_a_letter_is_measured_from_its_acceptance_and_not_again_when_it_moves_on(
-    outbox: tuple[Outbox, Any],
+    outbox: Sender,
 ) -> None:
-    sender, collection = outbox
+    sender, _, collection = outbox
     before, seconds = measured()
     first, moved = arrived("a"), arrived("a")
     sender.accepted("a", time() - 3)
@@ -94,8 +62,8 @@ async def test_a_letter_is_measured_from_its_acceptance_and_not_again_when_it_mo
     assert measured() == (count, total)
 
 
-async def test_a_letter_that_a_crash_left_to_the_sweep_counts_as_late(outbox: tuple[Outbox, Any]) -> None:
-    sender, collection = outbox
+async def test_a_letter_that_a_crash_left_to_the_sweep_counts_as_late(outbox: Sender) -> None:
+    sender, _, collection = outbox
     before, seconds = measured()
     left = arrived("b")
     collection.left = [Stored("b", 1, {"intake": 1}, None, (left,))]

@@ -1,6 +1,5 @@
 """Facts of one letter come onto their topic in their order, whichever publication fails; other letters do not wait for it."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,60 +9,14 @@ from shared.contracts.envelope import Outgoing
 from shared.messaging.outbox import Outbox
 from shared.storage import Change, Stored
 from tests.conftest import eventually
-
-
-class Broker:
-    """Acknowledges when it is told to, and refuses what it is told to."""
-
-    def __init__(self) -> None:
-        self.log: list[str] = []
-        """What was handed over and not refused at once, by its value."""
-        self.refuses_once: set[str] = set()
-        self.waiting: dict[str, asyncio.Future[None]] = {}
-        self.at_once = True
-
-    async def publish(self, value: bytes, **_: Any) -> "asyncio.Future[None]":
-        """Take a message."""
-        name = value.decode()
-        if name in self.refuses_once:
-            self.refuses_once.remove(name)
-            raise TimeoutError(name)
-        self.log.append(name)
-        future = self.waiting[name] = asyncio.get_running_loop().create_future()
-        if self.at_once:
-            future.set_result(None)
-        return future
-
-
-class Collection:
-    """Letters whose outboxes are not yet empty."""
-
-    def __init__(self) -> None:
-        self.left: list[Stored[Any]] = []
-        self.cleared: dict[str, int] = {}
-
-    async def unsent(self, *_: Any) -> list[Stored[Any]]:
-        """Return them."""
-        return self.left
-
-    async def clear_outbox(self, versions: Any) -> None:
-        """Note which are empty now."""
-        self.cleared.update(versions)
-
-
-Sender = tuple[Outbox, Any, Any]
+from tests.outboxes import Sender, sending
 
 
 @pytest.fixture
 async def sender() -> AsyncIterator[Sender]:
     """An outbox that sends, its broker and its collection."""
-    broker: Any = Broker()
-    collection: Any = Collection()
-    outbox = Outbox(broker, "of this test", "")
-    outbox.attach(collection)
-    outbox.start()
-    yield outbox, broker, collection
-    await outbox.stop(seconds=0.1)
+    async with sending("of this test") as made:
+        yield made
 
 
 def entry(letter_id: str, seq: int, topic: str = "letters") -> Outgoing:
