@@ -15,6 +15,7 @@ from motor.motor_asyncio import (
 )
 from pymongo import IndexModel, InsertOne, timeout
 from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random
 
 from shared.storage.generations import COLLECTION as GENERATIONS
 from shared.storage.generations import LIVE, Generation, generation_of
@@ -64,6 +65,9 @@ _UNAVAILABLE_CODES = frozenset(
 )
 
 
+NAMESPACE_NOT_FOUND = 26
+
+
 class StoreUnavailable(Exception):
     """The document store does not answer, or not in time. Whether a write took effect is unknown: retry it idempotently."""
 
@@ -93,6 +97,13 @@ def translated() -> Iterator[None]:
         if error.timeout:
             raise StoreUnavailable(f"the document store did not answer in time ({type(error).__name__})") from error
         raise
+
+
+def _is_lost(error: BaseException) -> bool:
+    """Whether DocumentDB has lost sight of a collection while it made it."""
+    return isinstance(error, StoreUnavailable) or (
+        isinstance(error, OperationFailure) and error.code == NAMESPACE_NOT_FOUND
+    )
 
 
 async def insert_missing(collection: Any, documents: Sequence[Mapping[str, Any]], *, ordered: bool = False) -> set[int]:
@@ -266,11 +277,23 @@ class Store:
             await self._database("ping")["ping"].find_one({"_id": 0})
 
     async def ensure(self, collection: Any, indexes: Sequence[Index]) -> None:
-        """Create a collection's indexes where they are missing."""
-        if indexes:
+        """Create a collection and its indexes where they are missing.
+
+        While other collections are created and thrown away, DocumentDB now and then loses sight of the one that it is just making: it is
+        asked again.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
+        if not indexes:
+            return
+        models = [index.model() for index in indexes]
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception(_is_lost), wait=wait_random(0.05, 0.5), stop=stop_after_attempt(10), reraise=True
+        ):
             await self.ping()  # or the long limit would also be that for finding the store
-            with translated(), timeout(LONG_SECONDS):
-                await collection.create_indexes([index.model() for index in indexes])
+            with attempt, translated(), timeout(LONG_SECONDS):
+                await collection.create_indexes(models)
 
     async def drop(self, service: str) -> None:
         """Throw a service's whole database away."""

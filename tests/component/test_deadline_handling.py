@@ -169,7 +169,8 @@ async def handed_out(world: World, service: Service, count: int) -> list[str]:
     await world.publish(received("unread", at("2026-12-31 18:30")))
 
     async def all_there() -> bool:
-        return await service.letters.aggregates.count({"holder0": {"$in": ["yuzhong", "mayor"]}}) == count + 1
+        count_of = service.letters.aggregates.count
+        return await count_of({"holder0": "yuzhong"}) == count and await count_of({"holder0": "mayor"}) == 1
 
     await eventually(all_there)
     return ids

@@ -1,9 +1,10 @@
 """Which errors of the store mean: not now, the same again later."""
 
 import pytest
-from pymongo.errors import BulkWriteError, DuplicateKeyError, WriteError
+from pymongo import IndexModel
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, WriteError
 
-from shared.storage import DuplicateKey, StoreUnavailable, translated
+from shared.storage import DuplicateKey, Index, Store, StoreUnavailable, translated
 
 DISK_FULL, OUT_OF_MEMORY = 4_293, 8_389
 """SQLSTATE 53100 and 53200, as DocumentDB passes them on: six bits for each sign, the first one lowest."""
@@ -22,3 +23,40 @@ def test_a_key_that_is_taken_and_a_document_that_is_too_large_are_other_errors()
         raise DuplicateKeyError("taken", 11_000)
     with pytest.raises(WriteError), translated():
         raise WriteError("the document is too large", 10_334)
+
+
+class Collection:
+    """A collection that is lost sight of some times while it is made."""
+
+    def __init__(self, *errors: OperationFailure) -> None:
+        self.errors = list(errors)
+        self.made: list[str] = []
+
+    async def create_indexes(self, models: list[IndexModel]) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+        self.made += [model.document["name"] for model in models]
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Store:
+    async def there(_: Store) -> None: ...
+
+    monkeypatch.setattr(Store, "ping", there)
+    return Store("mongodb://127.0.0.1:1/", "")
+
+
+async def test_a_collection_that_the_store_loses_sight_of_while_making_it_is_made_at_the_next_try(store: Store) -> None:
+    lost = OperationFailure("The specified collection 'rows' cannot be found.", 26)
+    not_made = OperationFailure("Unable to create the specified collection", 1)
+    collection = Collection(lost, not_made)
+    await store.ensure(collection, [Index([("order", 1)])])
+    assert collection.made == ["order_1"]
+
+
+async def test_an_index_that_contradicts_an_older_one_is_not_tried_again(store: Store) -> None:
+    other = OperationFailure("An existing index has the same name but other options", 86)
+    collection = Collection(other)
+    with pytest.raises(OperationFailure):
+        await store.ensure(collection, [Index([("order", 1)])])
+    assert collection.made == []
