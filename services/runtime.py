@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from time import monotonic, perf_counter, time
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import Response
@@ -69,6 +69,7 @@ GRACE_SECONDS = 5
 """For requests in hand at the end."""
 
 Job = Callable[[], Awaitable[None]]
+Part = TypeVar("Part")
 
 
 @dataclass
@@ -174,12 +175,25 @@ class Service:
     """What makes anew what hangs on letters, of those that moved while a projection is brought up to the record."""
     closing: list[Job] = field(default_factory=list)
     """Run at the end of stopping, to let go of what the process holds."""
+    parts: list[object] = field(default_factory=list)
+    """What of this service others work with, each by its class: see `part`."""
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _started: bool = False
     _shown: set[tuple[str, ...]] = field(default_factory=set)
     """Partitions whose lag is shown: labels of the gauges."""
     _rests: dict[int, float] = field(default_factory=dict)
     """Place in `counts` → until when it rests, by the monotonic clock."""
+
+    def part(self, kind: type[Part]) -> Part:
+        """Return the part of a class: the operator's command and tests do by hand what the service does by itself.
+
+        Raises:
+            LookupError: the service has none.
+        """
+        for part in self.parts:
+            if isinstance(part, kind):
+                return part
+        raise LookupError(f"{self.name} has no {kind.__name__} among its parts")
 
     def follow_letters(self, handle: BatchHandler | None = None) -> Any:
         """Let `letters` of this service have all facts, or `handle`, which passes them on to it; return the subscriber."""

@@ -117,10 +117,11 @@ async def _known(ops: Ops, letter_id: str) -> list[str]:
 
 async def _erase(ops: Ops, kit: Kit, letter_id: str) -> None:
     from services.intake.app import build  # noqa: PLC0415 - the whole service is needed by this verb alone
+    from services.intake.erasure import Erasure  # noqa: PLC0415
 
     service = build(kit)
     await kit.changes.read_once()
-    erasure: Any = service.sweeps_of_one["erasure"].__self__  # type: ignore[attr-defined]
+    erasure = service.part(Erasure)
     now = kit.clock.now()
     stored = await service.letters.aggregates.get(letter_id)
     if ops.asked.text:

@@ -17,7 +17,7 @@ from deploy.topics import DECLARED, declared
 from services import NAMES
 from services.__main__ import build
 from services.rebuild import catch_up
-from services.runtime import Kit
+from services.runtime import Kit, Service
 from services.settings import Settings
 from shared.messaging import topics as shared_topics
 from shared.messaging.kafka import TopicPartition
@@ -233,9 +233,11 @@ async def _catch_up(ops: Ops, manifest: Manifest, done: Restored) -> None:
         kit.store.close()
 
 
-async def _forget_erased(service: Any) -> None:
+async def _forget_erased(service: Service) -> None:
     """Erase the contact data of letters whose erasure came after the store was read: it is no projection, so no fact takes it."""
-    likeness = service.sweeps_of_one["erasure"].__self__.likeness
+    from services.intake.erasure import Erasure  # noqa: PLC0415 - intake is needed by this step alone
+
+    likeness = service.part(Erasure).likeness
     erased = {"$or": [{f"state.{name}": {"$type": "date"}} for name in ("erased_at", "contact_erased_at")]}
     with translated():
         found = service.letters.aggregates.collection.find(erased, {"_id": 1})

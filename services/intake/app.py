@@ -93,6 +93,7 @@ def build(kit: Kit, seconds: Callable[[], float] = time.time) -> Service:
 
     metrics.delivery_seconds.labels(repository.SERVICE)  # so that the first letter counts as an increase
     service.letters = letters
+    service.parts += [registrar, erasure]
     service.derived.append("register")
     service.prepare += [aggregates.ensure, register.ensure, attachments.ensure, contacts.ensure]
     reported = "state.classification.reported_mailbox"

@@ -68,6 +68,7 @@ def build(kit: Kit) -> Service:
     pages = kit.pages(Path(__file__).parent / "pages")
 
     service.letters = rows
+    service.parts += [recounting, issuing]
     service.derived = ["rows", "cells", "totals"]
     service.rebuilt.append(recounting.sweep)
     service.prepare += [rows.aggregates.ensure, cells.ensure, issues.ensure, revisions.ensure]

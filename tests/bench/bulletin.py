@@ -90,7 +90,7 @@ async def _fill(service: Service, number: int) -> None:
             ]
             with translated():
                 await aggregates.collection.insert_many(letters, ordered=False)
-    collection = _recounting(service).cells.collection
+    collection = service.part(Recounting).cells.collection
     documents = [
         {
             "_id": key,
@@ -129,26 +129,14 @@ def _seen(facts: Sequence[Fact]) -> dict[str, int]:
     return dict(Counter(fact.source for fact in facts))
 
 
-def _recounting(service: Service) -> Recounting:
-    found = service.sweeps_of_one["cells"].__self__  # type: ignore[attr-defined]
-    assert isinstance(found, Recounting)
-    return found
-
-
-def _issuing(service: Service) -> Issuing:
-    found = service.sweeps_of_one["issues"].__self__  # type: ignore[attr-defined]
-    assert isinstance(found, Issuing)
-    return found
-
-
 async def _recounted(service: Service) -> None:
     """Check that a cell is what a recount makes of it."""
-    cells = _recounting(service).cells
+    cells = service.part(Recounting).cells
     key = f"mayor|{(business_date(datetime.now(UTC)) - timedelta(days=40)).isoformat()}"
     was = await cells.collection.find_one({"_id": key})
     began = time.process_time()
     await cells.mark([key])
-    await _recounting(service).sweep()
+    await service.part(Recounting).sweep()
     now = await cells.collection.find_one({"_id": key})
     tell(f"bulletin: a cell of {now['tallies']:,} tallies recounted in {time.process_time() - began:.2f} s CPU")
     check("a recounted cell", now["counts"], was["counts"])
@@ -168,7 +156,7 @@ async def _composed(service: Service) -> list[Result]:
     ):
         period = before(series, period_of(series, today))
         taken = [await _compose(service, Run(series, mailbox), period) for _ in range(ROUNDS)]
-        view = await _issuing(service).preview(series, mailbox, period)
+        view = await service.part(Issuing).preview(series, mailbox, period)
         beside = {
             "first s, without totals": round(taken[0], 3),
             "p50 s": round(percentile(taken[1:], 0.5), 3),
@@ -185,9 +173,9 @@ async def _composed(service: Service) -> list[Result]:
 
 async def _compose(service: Service, run: Run, period: Period) -> float:
     """Compose a number as at the hour at which it is due; return the seconds."""
-    due = due_at(period, _issuing(service).after)
+    due = due_at(period, service.part(Issuing).after)
     began = time.perf_counter()
-    await _issuing(service).composing.compose(run, period, due)
+    await service.part(Issuing).composing.compose(run, period, due)
     return time.perf_counter() - began
 
 

@@ -14,6 +14,7 @@ from deploy.parked import decide, listed
 from services.intake import domain
 from services.intake.app import build
 from services.intake.contacts import Contacts
+from services.intake.handlers import Registrar
 from services.rebuild import rebuild
 from shared.contracts.errors import RuleBroken
 from shared.contracts.facts import HandoffSent, LetterDiscarded, LetterReceived, LetterReclassified, LetterRegistered
@@ -238,7 +239,7 @@ async def test_r3_6_a_crash_between_the_line_and_the_fact_is_made_good(world: Wo
     async with world.running(service) as client:
         await submit(client)
         letter_id = (await arrived(client, world))[0]
-        registrar = service.sweeps["register"].__self__  # type: ignore[attr-defined]
+        registrar = service.part(Registrar)
         by = Actor(subject="mayor-clerk", mailbox="mayor")
         line = await registrar.register.line("mayor", 2026, letter_id, by, service.kit.clock.now())
         assert line.number.ascii == "YFX-2026-1"

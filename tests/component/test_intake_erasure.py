@@ -49,13 +49,9 @@ async def discarded(client: AsyncClient, world: World, **changes: Any) -> str:
     return letter_id
 
 
-def erasure(service: Service) -> Erasure:
-    return service.sweeps_of_one["erasure"].__self__  # type: ignore[attr-defined, no-any-return]
-
-
 async def marked(service: Service, letter_id: str) -> None:
     """Wait until the letter is in the index of likeness."""
-    contacts = erasure(service).likeness.contacts
+    contacts = service.part(Erasure).likeness.contacts
     await eventually(lambda: contacts.marks_of([letter_id]))
 
 
@@ -113,10 +109,10 @@ async def test_r3_7_the_last_day_of_the_retention_is_kept_whole(world: World) ->
     async with world.running(service) as client:
         letter_id = await discarded(client, world)
         world.move_clock(LAST_MOMENT, rate=0)
-        await erasure(service).sweep()
+        await service.part(Erasure).sweep()
         assert (await service.letters.aggregates.get(letter_id)).state.body == TEXT
         world.move_clock(OVER, rate=0)
-        await erasure(service).sweep()
+        await service.part(Erasure).sweep()
         assert (await service.letters.aggregates.get(letter_id)).state.body == ""
 
 
@@ -134,7 +130,7 @@ async def test_r3_7_only_invalid_letters_are_erased(world: World) -> None:
         await eventually(lambda: erased_facts(world, gone))
         states = (await service.letters.aggregates.get_many(kept)).values()
         assert all(stored.state.body for stored in states)
-        assert len(await erasure(service).likeness.contacts.get_many(kept)) == 3
+        assert len(await service.part(Erasure).likeness.contacts.get_many(kept)) == 3
 
 
 async def test_r3_7_replicas_that_sweep_at_once_record_one_erasure(world: World) -> None:
@@ -142,7 +138,7 @@ async def test_r3_7_replicas_that_sweep_at_once_record_one_erasure(world: World)
     async with world.running(first) as client, world.running(second):
         ids = [await discarded(client, world) for _ in range(5)]
         world.move_clock(OVER)
-        await asyncio.gather(*(erasure(service).sweep() for service in (first, second) for _ in range(2)))
+        await asyncio.gather(*(service.part(Erasure).sweep() for service in (first, second) for _ in range(2)))
 
         async def published() -> bool:
             return all([await erased_facts(world, letter_id) for letter_id in ids])
@@ -157,7 +153,7 @@ async def test_r3_7_a_crash_in_the_middle_of_an_erasure_is_made_good(world: Worl
         letter_id = await discarded(client, world, attachments=[await file(client, b"x" * 1000)])
         world.move_clock(OVER)
         state = (await service.letters.aggregates.get(letter_id)).state
-        done = erasure(service)
+        done = service.part(Erasure)
         await done.attachments.release({letter_id: [state.attachments[0].id]})
         await done.likeness.forget([letter_id])  # and here the process died
         await done.sweep()

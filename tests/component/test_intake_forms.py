@@ -8,6 +8,7 @@ import pytest
 from httpx import AsyncClient
 
 from services.intake.app import build
+from services.intake.erasure import Erasure
 from tests.conftest import World
 from tests.intake_desk import LETTER, arrived, submit
 
@@ -136,7 +137,7 @@ async def test_r2_2_an_upload_can_be_named_for_a_day_and_counts_once(world: Worl
         clerk = world.token("mayor-clerk", "mayor", "clerk")
         files = (await client.get(f"/intake/letters/{letter_id}", headers=clerk)).json()["attachments"]
         assert len(files) == 1
-        attachments = service.sweeps_of_one["erasure"].__self__.attachments  # type: ignore[attr-defined]
+        attachments = service.part(Erasure).attachments
         known = attachments.verify(signed)
         assert known is not None
         old = attachments.sign(known, datetime.now(UTC) - timedelta(days=1, minutes=1))

@@ -110,9 +110,7 @@ async def counted(service: Service, mailbox: str | None, period: Period) -> Figu
 
 def cells_of(service: Service) -> Cells:
     """The cells as the service's own loop recounts them, with everything that hears of it."""
-    recounting = service.sweeps_of_one["cells"].__self__  # type: ignore[attr-defined]
-    assert isinstance(recounting, Recounting)
-    return recounting.cells
+    return service.part(Recounting).cells
 
 
 async def test_figures_equal_a_plain_recount_also_when_facts_come_twice_and_from_0_again(world: World) -> None:

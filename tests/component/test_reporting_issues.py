@@ -242,8 +242,7 @@ async def test_r11_2_a_number_is_made_only_once_every_fact_is_counted_and_a_cras
     monkeypatch.setattr(Issues, "issue", killed_before)
     monkeypatch.setattr(Revisions, "clear", killed_after)
     service.sweeps_of_one["issues"] = lambda: watched(issuing)
-    issuing = service.sweeps_of_one["cells"].__self__.cells.hear[0]  # type: ignore[attr-defined]
-    assert isinstance(issuing, Issuing)
+    issuing = service.part(Issuing)
     async with world.running(service) as client:
         counting.set()
         one = letter("one", at("2026-02-25T10:00"))
