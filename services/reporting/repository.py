@@ -205,19 +205,31 @@ class Cells:
                 yield tallies(apart(rows.load(document["state"]), self.units))
             return
         directory = getattr(self.units, "version", 0)  # it says in whose figures a report counts
-        moved = []
+        moved: list[str] = []
         async for document in _each(rows.collection.find(wanted, {"version": 1})):
             known = self._remembered.get((document["_id"], document["version"], directory))
-            if known is None:
-                moved.append(document["_id"])
-            else:
+            if known is not None:
                 yield known
-        for first in range(0, len(moved), ROWS_AT_ONCE):
-            query = {"_id": {"$in": moved[first : first + ROWS_AT_ONCE]}}
-            async for document in _each(rows.collection.find(query, {"version": 1, "state": 1})):
-                found = tuple(tallies(apart(rows.load(document["state"]), self.units)))
-                self._remembered[document["_id"], document["version"], directory] = found
-                yield found
+                continue
+            moved.append(document["_id"])
+            if len(moved) == ROWS_AT_ONCE:  # a cell may have any number of rows: no more are held at a time
+                async for found in self._read_anew(moved, rows, directory):
+                    yield found
+                moved.clear()
+        async for found in self._read_anew(moved, rows, directory):
+            yield found
+
+    async def _read_anew(
+        self, ids: Sequence[str], rows: Aggregates[Row], directory: int
+    ) -> AsyncIterator[Sequence[Tally]]:
+        """Read rows, and remember where they count and as what."""
+        if not ids:
+            return
+        query = {"_id": {"$in": list(ids)}}
+        async for document in _each(rows.collection.find(query, {"version": 1, "state": 1})):
+            found = tuple(tallies(apart(rows.load(document["state"]), self.units)))
+            self._remembered[document["_id"], document["version"], directory] = found
+            yield found
 
     async def sum(self, mailbox: str | None, period: Period) -> Counts:
         """Add up the cells of a mailbox (none: of all) in a period, day by day; see `Totals.sum` for long ones."""

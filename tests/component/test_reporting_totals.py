@@ -1,5 +1,6 @@
 """Totals of months and years on real engines: long periods equal a plain recount, also after late facts, and cost what they span."""
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -105,6 +106,15 @@ async def test_r10_4_a_large_cell_is_counted_again_from_the_rows_that_moved_and_
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(repository, "REMEMBER_FROM", 0)
+    monkeypatch.setattr(repository, "ROWS_AT_ONCE", 7)
+    held: list[int] = []
+    read_anew = Cells._read_anew
+
+    def noted(self: Cells, ids: Sequence[str], *others: Any) -> Any:
+        held.append(len(ids))
+        return read_anew(self, ids, *others)
+
+    monkeypatch.setattr(Cells, "_read_anew", noted)
     letters = histories(25, 40, START)
     service = build(world.kit())
     del service.sweeps_of_one["issues"]  # bulletins read rows, too
@@ -133,3 +143,4 @@ async def test_r10_4_a_large_cell_is_counted_again_from_the_rows_that_moved_and_
             await caught_up(service)
         assert {d["_id"]: d["counts"] async for d in cells.collection.find({}, {"counts": 1})} == was
         assert read == 0, "rows that have not moved were read again"
+    assert max(held) == 7, "a cell of any size is read by portions"
