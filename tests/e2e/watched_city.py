@@ -211,18 +211,23 @@ class WatchedCity:
         """It is started, and crashes twice more before it stays: so the number of restarts is told too."""
         run = self.fleet.of("publication")
         for _ in range(2):
+            last = await self._last_started(run.port)
             run.start()
-            await self.seen(run.port)
+            await self._seen(run.port, last)
             run.kill()
         await self.fleet.up([run])
 
-    async def seen(self, port: int) -> None:
-        """Wait until Prometheus has scraped a new process."""
-        began = time.time()
+    async def _last_started(self, port: int) -> float:
+        """When the last process there began that Prometheus has scraped, as that told it; 0: it has scraped none."""
+        query = f'max_over_time(process_start_time_seconds{{instance="127.0.0.1:{port}"}}[1h])'
+        found = await self.prometheus.ask(query)
+        return max((float(one["value"][1]) for one in found), default=0.0)
+
+    async def _seen(self, port: int, last: float) -> None:
+        """Wait until Prometheus has scraped a process that began after `last`."""
 
         async def scraped() -> bool:
-            started = f'process_start_time_seconds{{instance="127.0.0.1:{port}"}} > {began - 1:.0f}'
-            return bool(await self.prometheus.ask(started))
+            return await self._last_started(port) > last
 
         await eventually(scraped, 40)
 
