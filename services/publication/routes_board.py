@@ -14,6 +14,7 @@ from services.publication.repository import PublicSite
 from shared.calendar.working_days import WorkingCalendar
 from shared.directory import Directory
 from shared.security.tokens import Authenticated
+from shared.web.documented import or_page
 from shared.web.languages import Lang, language_of
 from shared.web.paging import Page, decode_cursor, encode_cursor
 from shared.web.templates import Pages
@@ -50,7 +51,12 @@ def router(site: PublicSite, directory: Directory, calendar: WorkingCalendar, cl
         """Show the letters that the mayor's mailbox urged, or whose reply it sent back, and that still have no reply."""
         return await answer(pages, board_now(), "", LASTS, as_json=True)
 
-    @routes.get("/board", response_class=HTMLResponse, summary="The notice board as a page (公示栏, R7.2, R7.4)")
+    @routes.get(
+        "/board",
+        response_model=Board,
+        responses=or_page(),
+        summary="The notice board as a page (公示栏, R7.2, R7.4)",
+    )
     async def board(
         accept: Accept = "",
         wanted: Format = "",

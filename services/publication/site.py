@@ -35,7 +35,7 @@ from services.publication.search import Search
 from services.publication.structured import in_script, question
 from shared.directory import Directory
 from shared.storage import StoreUnavailable
-from shared.web.documented import also
+from shared.web.documented import also, or_page
 from shared.web.etag import is_current
 from shared.web.languages import LANGUAGES, Lang, Language, language_of
 from shared.web.paging import decode_cursor, encode_cursor
@@ -204,7 +204,12 @@ def router(letters: Letters) -> APIRouter:
         content = await letters.found(asking, cursor, limit)
         return _json(content.model_dump_json(), tag)
 
-    @routes.get("/letters", response_class=HTMLResponse, summary="Published letters as a page, with search (R9.2)")
+    @routes.get(
+        "/letters",
+        response_model=LetterList,
+        responses=or_page(),
+        summary="Published letters as a page, with search (R9.2)",
+    )
     async def letters_page(
         request: Request,
         asking: Asking,
@@ -229,8 +234,8 @@ def router(letters: Letters) -> APIRouter:
 
     @routes.get(
         "/letters/{number}",
-        response_class=HTMLResponse,
-        responses=also(410),
+        response_model=LetterPage,
+        responses=or_page() | also(410),
         summary="One published letter as a page (R9.2)",
     )
     async def letter(

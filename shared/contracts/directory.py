@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from shared.contracts.types import Actor, Moment, Value
+from shared.contracts.types import Actor, Moment, Positive, Value
 
 Code = Annotated[str, Field(min_length=1, max_length=80)]
 
@@ -88,7 +88,7 @@ class DirectoryFact(Value):
     version: ClassVar[int] = 1
     source: ClassVar[str] = "routing"
 
-    directory_version: Annotated[int, Field(ge=1)]
+    directory_version: Positive
     """How many changes there have been, this one included."""
     mailbox: Code
     """Code of the mailbox that was added, changed or closed."""

@@ -22,10 +22,12 @@ from shared.contracts.types import (
     Medium,
     Moment,
     Number,
+    Positive,
     PublishedFile,
     TurnTo,
     Value,
     Way,
+    Whole,
     WithdrawalGround,
     WithholdingGround,
 )
@@ -205,7 +207,7 @@ class HandoffReturned(Fact):
     sender: str
     receiver: str
     reason: Remark
-    count: Annotated[int, Field(ge=1)]
+    count: Positive
     """How often this letter has been returned."""
     flagged: bool
     """True: returned a second time, or by a mailbox that had returned it before; the duty office sees it."""
@@ -283,7 +285,7 @@ class ReplySentBack(Fact):
     receiver: str
     reason: Remark
     requirements: Text
-    count: Annotated[int, Field(ge=1)]
+    count: Positive
     """第一次, 第二次 …"""
     working_days: Annotated[int, Field(ge=1, le=60)] | None = None
     """The new limit; none: the regulation's ten (R7.3)."""
@@ -367,7 +369,7 @@ class UrgingSent(Fact):
     handoff_id: str
     sender: str
     receiver: str
-    count: Annotated[int, Field(ge=1)]
+    count: Positive
     due_at: Moment
 
 
@@ -389,7 +391,7 @@ class ReplyDueSet(Fact):
     handoff_id: str
     receiver: str
     due_at: Moment
-    working_days: int
+    working_days: Whole
     provisional: bool = False
     """True where no State Council schedule is known yet for some day counted."""
 
@@ -401,7 +403,7 @@ class ReplyReminded(Fact):
     handoff_id: str
     receiver: str
     due_at: Moment
-    working_days_left: int
+    working_days_left: Whole
 
 
 class ReplyOverdue(Fact):
@@ -426,7 +428,7 @@ class ReplyDueChanged(Fact):
     detail: Remark = ""
     """In words: which extension or send-back, or which years' schedules."""
     provisional: bool = False
-    working_days: int | None = None
+    working_days: Whole | None = None
     """The working days that make `due_at`; none: it was granted (R6.4)."""
 
 
@@ -454,7 +456,7 @@ class UrgingDue(Fact):
     handoff_id: str
     sender: str
     receiver: str
-    count: Annotated[int, Field(ge=1)]
+    count: Positive
     due_at: Moment
 
 
@@ -491,7 +493,7 @@ class LetterPublished(Fact):
     attachments: tuple[PublishedFile, ...] = ()
     text_hash: str
     prepared_by: Actor
-    marks_left: Annotated[int, Field(ge=0)] = 0
+    marks_left: Whole = 0
     """Pieces that still look like personal data, which the approver saw and confirmed."""
 
 

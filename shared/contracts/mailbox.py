@@ -13,8 +13,10 @@ from shared.contracts.types import (
     FormalDocument,
     Moment,
     Number,
+    Positive,
     Value,
     Way,
+    Whole,
 )
 
 
@@ -64,7 +66,7 @@ class AssignmentArrived(LetterHandedOn):
 
     written_reply: bool
     way: Way = Way.ASSIGN
-    working_days: int | None = None
+    working_days: Whole | None = None
     """The limit set by the assigner; none: the regulation's (R6.1)."""
 
 
@@ -113,7 +115,7 @@ class ReturnArrived(MailboxMessage):
     number: Number
     receiver: str
     reason: str
-    count: int
+    count: Positive
     """How often this letter has been returned."""
     flagged: bool
     """True: it goes to and fro, and the duty office sees it."""
@@ -144,7 +146,7 @@ class SendBackArrived(MailboxMessage):
     sender: str
     reason: str
     requirements: str
-    count: int
+    count: Positive
     """第一次, 第二次 …"""
 
 
@@ -189,7 +191,7 @@ class ReminderArrived(MailboxMessage):
     source: ClassVar[str] = "routing"
     handoff_id: str
     due_at: Moment
-    working_days_left: int
+    working_days_left: Whole
 
 
 class UrgingArrived(MailboxMessage):
@@ -198,7 +200,7 @@ class UrgingArrived(MailboxMessage):
     source: ClassVar[str] = "routing"
     handoff_id: str
     number: Number
-    count: int
+    count: Positive
     due_at: Moment
 
 
@@ -262,7 +264,7 @@ class ActionDone(MailboxMessage):
     source: ClassVar[str] = "routing"
     action_id: str
     action: str
-    letter_version: int
+    letter_version: Positive
 
 
 class ActionRefused(MailboxMessage):

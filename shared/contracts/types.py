@@ -5,7 +5,7 @@ The English terms are the ones of the regulation's table «Who is who»; `label`
 
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -29,6 +29,13 @@ class Value(BaseModel):
     """An immutable part of a message or a state; unknown fields of a newer writer are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+MOST: Final = 2**53 - 1
+"""The largest whole number that every reader of JSON has exactly (RFC 7493, 2.2); the store has it too."""
+Whole = Annotated[int, Field(ge=0, le=MOST)]
+"""So many of something, maybe none."""
+Positive = Annotated[int, Field(ge=1, le=MOST)]
 
 
 class Labelled(StrEnum):
@@ -157,7 +164,7 @@ class Number(Value):
     """The prefix for links and file names, e.g. `YFX`."""
     year: Annotated[int, Field(ge=2000, le=9999)]
     """Calendar year of registration, Asia/Shanghai."""
-    serial: Annotated[int, Field(ge=1)]
+    serial: Positive
 
     @property
     def text(self) -> str:
@@ -176,7 +183,7 @@ class Attachment(Value):
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     name: Annotated[str, Field(min_length=1, max_length=200)]
     media_type: str
-    size: Annotated[int, Field(ge=1)]
+    size: Positive
     """Bytes."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -188,7 +195,7 @@ class PublishedFile(Value):
     name: Annotated[str, Field(min_length=1, max_length=40)]
     """Given by the system, such as `附件1.pdf`; never the citizen's."""
     media_type: str
-    size: Annotated[int, Field(ge=1)]
+    size: Positive
     """Bytes."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -198,13 +205,13 @@ class MarkCount(Value):
 
     kind: Annotated[str, Field(min_length=1, max_length=40)]
     """What it seemed to be, such as `phone`."""
-    proposed: Annotated[int, Field(ge=0)] = 0
+    proposed: Whole = 0
     """Marks that the system made."""
-    kept: Annotated[int, Field(ge=0)] = 0
+    kept: Whole = 0
     """Of these, left in the text: no personal data, or harmless here."""
-    changed: Annotated[int, Field(ge=0)] = 0
+    changed: Whole = 0
     """Of these, replaced by something else than was proposed."""
-    added: Annotated[int, Field(ge=0)] = 0
+    added: Whole = 0
     """Pieces that the preparer marked and the system did not."""
 
 

@@ -65,6 +65,11 @@ def file_of(*media_types: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"description": "文件 The file", "content": {kind: {"schema": schema} for kind in media_types}}}
 
 
+def or_page() -> dict[int | str, dict[str, Any]]:
+    """For ``responses=`` of an endpoint whose ``response_model`` is a page for whoever does not ask for JSON."""
+    return {200: {"content": {"text/html": {"schema": {"type": "string"}}}}}
+
+
 def also(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """For ``responses=`` of an endpoint: answers without content, and problems, that do not follow from what it takes, such as 410."""
     return {status: {"description": _MEANINGS[status]} for status in statuses}

@@ -25,6 +25,11 @@ class FieldError:
     rule: str | None = None
     """The rule of the regulation that asks for it, e.g. "R2.2"."""
 
+    def __post_init__(self) -> None:
+        """Replace what no UTF-8 has by a question mark: the name of a field that somebody invented may hold half a surrogate pair."""
+        for name in ("field", "message", "message_en"):
+            object.__setattr__(self, name, getattr(self, name).encode(errors="replace").decode())
+
     def body(self) -> dict[str, str]:
         """The member of a problem's ``errors``."""
         body = {"field": self.field, "message": self.message}

@@ -3,11 +3,14 @@
 import importlib.util
 import re
 from collections.abc import Iterator
+from inspect import signature
 from pathlib import Path
 
 import pytest
+from fastapi.routing import APIRoute
 from prometheus_client.metrics import MetricWrapperBase
 
+from deploy.access import document
 from services import NAMES
 from services.__main__ import build
 from services.runtime import Kit, Service
@@ -99,6 +102,16 @@ async def test_each_service_has_a_page_with_all_its_endpoints_and_no_others(serv
     text = (ROOT / "docs" / "services" / f"{service.name}.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"`(?:GET|POST|PUT|PATCH|DELETE) (/[^`?]*)`", text))
     assert documented == _paths(service)
+
+
+def test_what_is_a_page_or_json_by_the_header_accept_is_documented_as_both() -> None:
+    service = build("publication", Kit(Settings()))
+    routes = [route for router in service.routers for route in router.routes if isinstance(route, APIRoute)]
+    chosen = [route.path for route in routes if "accept" in signature(route.endpoint).parameters]
+    assert len(chosen) == 3
+    api = document()["paths"]
+    kinds = {path: set(api[path]["get"]["responses"]["200"]["content"]) for path in chosen}
+    assert kinds == {path: {"application/json", "text/html"} for path in chosen}
 
 
 async def test_each_service_s_page_says_what_it_publishes_follows_and_tells(service: Service) -> None:

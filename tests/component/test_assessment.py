@@ -1,5 +1,6 @@
 """The assessment on real engines (R11.4): scores from cells and spot checks, down to the letters, what-if, and what is issued."""
 
+import json
 from io import BytesIO
 from typing import Any
 
@@ -119,6 +120,14 @@ async def test_r11_4_a_score_opens_into_its_letters_and_an_issued_one_never_chan
         assert wrong.status_code == 422
         assert wrong.json()["errors"][0]["field"] == "/groups/districts"
         assert "make it 100" in wrong.text
+        odd = json.dumps({**variant, "groups": [{"id": "\ud800"}]})
+        answer = await client.post(
+            f"/reporting/assessments/{PERIOD}/what-if",
+            content=odd,
+            headers={**duty, "Content-Type": "application/json"},
+        )
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["field"] == "/groups/?/id"
         variant["indicators"] = [one for one in variant["indicators"] if one["id"] in {"in-time", "urged"}]
         variant["indicators"][1]["weight"] = 30
         then = (await client.post(f"/reporting/assessments/{PERIOD}/what-if", json=variant, headers=duty)).json()

@@ -1,6 +1,7 @@
 """How every service answers over HTTP: problems, limits, headers, versions, pages."""
 
 import asyncio
+import json
 import logging
 import re
 from contextlib import asynccontextmanager
@@ -23,7 +24,7 @@ from shared.web.app import FastJSON, create_app
 from shared.web.body import json_body, read_model
 from shared.web.edge import Edge
 from shared.web.etag import StaleVersion, etag_of, expected_version, is_current
-from shared.web.problems import Problem, ServiceUnavailable
+from shared.web.problems import FieldError, Problem, ServiceUnavailable, problem_response
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -503,3 +504,11 @@ async def test_a_request_that_a_leaving_process_breaks_off_is_told_to_come_back(
     assert sent[0]["status"] == 503
     assert (b"retry-after", b"2") in sent[0]["headers"]
     assert "may or may not have been done" in sent[1]["body"].decode()
+
+
+def test_a_field_that_nobody_could_write_in_utf_8_can_be_named_in_an_answer() -> None:
+    found = FieldError("/groups/\ud800", "没有\udfff组", "there is no \ud800")
+    answer = problem_response(Problem(422, "填写内容有误", errors=[found]))
+    assert json.loads(bytes(answer.body))["errors"] == [
+        {"field": "/groups/?", "message": "没有?组", "message_en": "there is no ?"}
+    ]
