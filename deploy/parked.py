@@ -24,11 +24,14 @@ def parking(settings: Settings, store: Store, service: str) -> Parking:
     return Parking(store, make_broker(settings.kafka, "xinxiang-parked"), service, settings.namespace)
 
 
-async def listed(settings: Settings, store: Store, services: tuple[str, ...]) -> list[tuple[str, Message]]:
-    """Return (service, message) of all that wait."""
+async def listed(
+    settings: Settings, store: Store, services: tuple[str, ...], limit: int = 0, *, content: bool = True
+) -> list[tuple[str, Message]]:
+    """Return (service, message) of what waits; at most `limit` of each service, 0: all. See `Parking.listed`."""
     found = []
     for service in services:
-        found += [(service, message) for message in await parking(settings, store, service).listed()]
+        waiting = await parking(settings, store, service).listed(limit, content=content)
+        found += [(service, message) for message in waiting]
     return found
 
 

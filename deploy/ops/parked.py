@@ -12,6 +12,8 @@ from deploy.parked import NotParked, decide, listed, parking
 from services import NAMES
 from shared.messaging.parking import Message, Why
 
+MOST = 1_000
+"""Messages of each service that `list` shows to people; programs get all."""
 REASONS = {
     Why.FAILED: "待人处理 failed",
     Why.GAP: "缺前一条 gap",
@@ -99,10 +101,14 @@ async def _decide(ops: Ops, what: str, origin: str, holders: dict[str, Message])
 
 
 async def _list(ops: Ops, services: tuple[str, ...]) -> int:
-    found = await listed(ops.settings, ops.store, services)
+    most = 0 if ops.json else MOST
+    found = await listed(ops.settings, ops.store, services, most, content=False)
     rows = [(s, m.origin, REASONS[m.why] if m.why else "", m.letter_id, m.error) for s, m in found]
-    failed = sum(m.why is Why.FAILED for _, m in found)
-    said = f"{failed} 条待人处理，共 {len(found)} 条等候 / {failed} parked, {len(found)} waiting in all"
+    totals = [await parking(ops.settings, ops.store, service).totals() for service in services]
+    failed, waiting = (sum(numbers) for numbers in zip(*totals, strict=True))
+    said = f"{failed} 条待人处理，共 {waiting} 条等候 / {failed} parked, {waiting} waiting in all"
+    if waiting > len(found):
+        said += f"；每个服务只列出前 {MOST} 条 / only the first {MOST} of each service are listed"
     lines = table(("服务", "来处 origin", "缘由 why", "来信 letter", "错误 error"), rows) if rows else []
     ops.give([{"service": s, **_told(m, content=False)} for s, m in found], [*lines, said])
     return WRONG if found else WELL

@@ -212,10 +212,14 @@ class Parking:
             cursor = self.collection.find(query, {"letter_id": 1}).sort([("letter_id", 1)]).limit(limit)
             return list(dict.fromkeys([document["letter_id"] async for document in cursor]))
 
-    async def listed(self, limit: int = 1000) -> list[Message]:
-        """Return what waits, failed ones and what is behind them, in order."""
+    async def listed(self, limit: int = 0, *, content: bool = True) -> list[Message]:
+        """Return what waits, failed ones and what is behind them, in order; at most `limit`, 0: all.
+
+        Without `content` their values are left empty: each may have a megabyte.
+        """
+        fields = None if content else {"value": 0}
         with translated():
-            cursor = self.collection.find({}).sort([("letter_id", 1), ("topic", 1), ("offset", 1)]).limit(limit)
+            cursor = self.collection.find({}, fields).sort([("letter_id", 1), ("topic", 1), ("offset", 1)]).limit(limit)
             return [_message(document) async for document in cursor]
 
     async def get(self, origin: str) -> Message | None:
@@ -281,6 +285,12 @@ class Parking:
         """Forget what waits of one topic: it is read again from there."""
         with translated():
             await self.collection.delete_many({"topic": topic})
+
+    async def totals(self) -> tuple[int, int]:
+        """Return how many messages failed, and how many wait in all."""
+        with translated():
+            failed = await self.collection.count_documents({"why": Why.FAILED.value})
+            return failed, await self.collection.count_documents({})
 
     async def counts(self) -> tuple[int, int]:
         """Return how many messages failed, and how many letters wait for them or for a gap."""
@@ -362,7 +372,7 @@ def _message(document: Mapping[str, Any]) -> Message:
         offset=document["offset"],
         key=document["key"],
         headers=tuple((name, bytes(value)) for name, value in headers),
-        value=bytes(document["value"]),
+        value=bytes(document.get("value", b"")),
         why=Why(document["why"]) if document["why"] else None,
         error=document["error"],
         stack=document["stack"],

@@ -75,26 +75,30 @@ async def test_an_operator_sees_what_is_wrong_and_what_to_do(
         assert (nobody.status, "no letter has the number" in nobody.err) == (1, True)
 
         # A message that nobody understands is parked: seen, repaired or dropped only with a reason, and on the record.
-        await world.produce(
-            "letters",
-            letter_id,
-            b"{}",
-            {
+        for seq in (9, 10):
+            envelope = {
                 "ce_specversion": "1.0",
-                "ce_id": "1",
+                "ce_id": f"{seq}",
                 "ce_type": "xinxiang.LetterRead.v1",
                 "ce_source": "/services/intake",
                 "ce_subject": letter_id,
-                "ce_seq": "9",
-            },
-        )
+                "ce_seq": f"{seq}",
+            }
+            await world.produce("letters", letter_id, b"{}", envelope)
 
         async def waits() -> Any:
             found = await ops(world, "parked", "list", "--json")
-            return found.answer if len(found.answer) >= 5 else None
+            return found.answer if len(found.answer) == 10 else None
 
         waiting = await eventually(waits, 120)
-        assert {one["why"] for one in waiting} == {"gap"}
+        assert {one["why"] for one in waiting if one["origin"] == waiting[0]["origin"]} == {"gap"}
+        assert "10 waiting in all" in (shown := await ops(world, "parked", "list")).out
+        assert "only the first" not in shown.out
+        monkeypatch.setattr("deploy.ops.parked.MOST", 1)
+        shown = await ops(world, "parked", "list")
+        assert "10 waiting in all" in shown.out
+        assert "only the first 1 of each service" in shown.out
+        assert shown.out.count(letter_id) == 5
         health = await ops(world, "health", *SERVICES, "--json")
         assert (health.status, lines(health.answer)["搁置 parked"]["advice"]) == (1, "python -m deploy.ops parked list")
         assert (await ops(world, "letter", letter_id, "--json")).status == 1

@@ -7,6 +7,9 @@ from deploy.demo.city import Away, City, Refused
 from tests.conftest import eventually
 from tests.e2e.journey import Fate, Tale
 
+PAUSE_SECONDS = 0.01
+"""Between two letters: while the store is away for half a minute fewer than `MOST_WAITING` come together, beyond which they are refused."""
+
 
 class Stream:
     """A citizen who posts letters one after the other and keeps the receipts of those that were accepted."""
@@ -26,6 +29,7 @@ class Stream:
             while self._going and tale.subject not in self.accepted:
                 try:
                     self.accepted[tale.subject] = (await self.city.submit(tale.body, tale.key))["receipt"]
+                    await asyncio.sleep(PAUSE_SECONDS)
                 except Away:
                     await asyncio.sleep(0.05)
                 except Refused as refused:
