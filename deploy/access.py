@@ -22,6 +22,7 @@ from services.settings import Settings
 from shared.contracts import catalogue
 from shared.security.rights import Relation, Right
 from shared.security.tokens import Role
+from shared.web.documented import document_problems
 
 PAGE = CHECKOUT / "docs" / "access.md"
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -57,6 +58,7 @@ def document() -> dict[str, Any]:
     for name in NAMES:
         for router in build(name, kit).routers:
             app.include_router(router)
+    document_problems(app)
     return app.openapi()
 
 

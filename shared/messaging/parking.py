@@ -289,15 +289,16 @@ class Parking:
     async def totals(self) -> tuple[int, int]:
         """Return how many messages failed, and how many wait in all."""
         with translated():
-            failed = await self.collection.count_documents({"why": Why.FAILED.value})
-            return failed, await self.collection.count_documents({})
+            return await self._failed(), await self.collection.count_documents({})
 
     async def counts(self) -> tuple[int, int]:
         """Return how many messages failed, and how many letters wait for them or for a gap."""
         with translated():
-            failed = await self.collection.count_documents({"why": Why.FAILED.value})
-            letters = await self.collection.distinct("letter_id")
-        return failed, len(letters)
+            return await self._failed(), len(await self.collection.distinct("letter_id"))
+
+    async def _failed(self) -> int:
+        failed: int = await self.collection.count_documents({"why": Why.FAILED.value})
+        return failed
 
 
 def record_of(message: Message, service: str, at: datetime) -> bytes:

@@ -15,7 +15,7 @@ from motor.motor_asyncio import (
 )
 from pymongo import IndexModel, InsertOne, timeout
 from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from shared.storage.generations import COLLECTION as GENERATIONS
 from shared.storage.generations import LIVE, Generation, generation_of
@@ -43,6 +43,7 @@ _UNAVAILABLE_CODES = frozenset(
         1,  # InternalError: FerretDB's only answer while its PostgreSQL is killed, stopping, starting or unreachable
         6,  # HostUnreachable
         7,  # HostNotFound
+        26,  # NamespaceNotFound: DocumentDB loses sight of a collection that it is just making, while others are thrown away
         50,  # MaxTimeMSExpired: it took longer than TIME_LIMIT_FACTOR allows
         89,  # NetworkTimeout
         91,  # ShutdownInProgress
@@ -63,9 +64,6 @@ _UNAVAILABLE_CODES = frozenset(
         _sqlstate("57P03"),  # PostgreSQL is starting or stopping
     }
 )
-
-
-NAMESPACE_NOT_FOUND = 26
 
 
 class StoreUnavailable(Exception):
@@ -97,13 +95,6 @@ def translated() -> Iterator[None]:
         if error.timeout:
             raise StoreUnavailable(f"the document store did not answer in time ({type(error).__name__})") from error
         raise
-
-
-def _is_lost(error: BaseException) -> bool:
-    """Whether DocumentDB has lost sight of a collection while it made it."""
-    return isinstance(error, StoreUnavailable) or (
-        isinstance(error, OperationFailure) and error.code == NAMESPACE_NOT_FOUND
-    )
 
 
 async def insert_missing(collection: Any, documents: Sequence[Mapping[str, Any]], *, ordered: bool = False) -> set[int]:
@@ -289,7 +280,10 @@ class Store:
             return
         models = [index.model() for index in indexes]
         async for attempt in AsyncRetrying(
-            retry=retry_if_exception(_is_lost), wait=wait_random(0.05, 0.5), stop=stop_after_attempt(10), reraise=True
+            retry=retry_if_exception_type(StoreUnavailable),
+            wait=wait_random(0.05, 0.5),
+            stop=stop_after_attempt(10),
+            reraise=True,
         ):
             await self.ping()  # or the long limit would also be that for finding the store
             with attempt, translated(), timeout(LONG_SECONDS):

@@ -176,11 +176,10 @@ async def _shown_unapproved(place: Place) -> AsyncIterator[None]:
         "shown": True,
         "public_place": other["public_place"] + "x",
         "public_number": shown["number"],
+        # Whoever changes what is public moves its place, by which the index of the site follows; so does this, there and back.
+        "public_moved": public_place(datetime.now(UTC), place.late),
     }
-    # Whoever changes what is public moves its place, by which the index of the site follows; so does this, there and back.
-    await letters.replace_one(
-        {"_id": place.late}, {**after, "public_moved": public_place(datetime.now(UTC), place.late)}
-    )
+    await letters.replace_one({"_id": place.late}, after)
     try:
         yield
     finally:
