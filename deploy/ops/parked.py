@@ -25,8 +25,8 @@ REASONS = {
 def add(found: Any) -> None:
     """Add the verb."""
     about = (
-        "list: exit status 1 where anything waits. Only what is `failed` or `newer` can be replayed or dropped; what is "
-        "behind it follows by itself."
+        f"list: exit status 1 where anything waits; it shows the first {MOST} of each service, with --json all. Only what is "
+        "`failed` or `newer` can be replayed or dropped; what is behind it follows by itself."
     )
     parser = verb(found, "parked", "messages that services could not handle: list, show, replay, drop", about, run)
     parser.add_argument("what", choices=["list", "show", "replay", "drop"])
