@@ -1,9 +1,10 @@
 """Citizens who post letters without end, and what became of those that were accepted."""
 
 import asyncio
+from functools import partial
 from itertools import count
 
-from deploy.demo.city import Away, City, Refused
+from deploy.demo.city import Away, City, Refused, settled
 from tests.conftest import eventually
 from tests.e2e.journey import Fate, Tale
 
@@ -44,10 +45,14 @@ class Stream:
 
 
 async def arrived_once(city: City, accepted: dict[str, str]) -> None:
-    """Every accepted letter is in the mailbox, once, and its receipt is known."""
+    """Every accepted letter is in the mailbox, once, and its receipt is known.
+
+    Who asks may be put off with 503 while the services work off what came together.
+    """
 
     async def all_there() -> bool:
-        subjects = [row["subject"] for row in await city.letters("mayor")]
+        rows = await settled(partial(city.letters, "mayor"), 60, while_={503})
+        subjects = [row["subject"] for row in rows]
         assert len(subjects) == len(set(subjects))
         missing = accepted.keys() - set(subjects)
         assert not missing, f"{len(missing)} of {len(accepted)} letters are missing"
@@ -55,4 +60,5 @@ async def arrived_once(city: City, accepted: dict[str, str]) -> None:
 
     await eventually(all_there, 60)
     for subject, receipt in list(accepted.items())[::10]:
-        assert (await city.standing(receipt))["subject"] == subject
+        standing = await settled(partial(city.standing, receipt), 60, while_={503})
+        assert standing["subject"] == subject
