@@ -1,5 +1,6 @@
 """One client of a MongoDB-compatible store, its databases, and the two errors that services know."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 
 from shared.storage.generations import COLLECTION as GENERATIONS
 from shared.storage.generations import LIVE, Generation, generation_of
+
+log = logging.getLogger(__name__)
 
 Collection = AsyncIOMotorCollection
 Database = AsyncIOMotorDatabase
@@ -76,25 +79,37 @@ class DuplicateKey(Exception):
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn the driver's errors into `StoreUnavailable` and `DuplicateKey`; other errors pass as they are."""
+    """Turn the driver's errors into `StoreUnavailable` and `DuplicateKey`; other errors pass as they are.
+
+    Each `StoreUnavailable` is a line in the log: who asked is told only that the store cannot be reached, an operator wants to know why.
+    """
     try:
         yield
     except DuplicateKeyError as error:
         raise DuplicateKey(str(error.details)) from error
     except BulkWriteError as error:
-        if any(write.get("code") in _UNAVAILABLE_CODES for write in error.details.get("writeErrors", ())):
+        codes = [write.get("code") for write in error.details.get("writeErrors", ())]
+        if code := next(filter(_UNAVAILABLE_CODES.__contains__, codes), None):
+            _log(error, code)
             raise StoreUnavailable("the document store refused part of a batch") from error
         raise
     except ConnectionFailure as error:
+        _log(error)
         raise StoreUnavailable(f"the document store does not answer ({type(error).__name__})") from error
     except OperationFailure as error:
         if error.code in _UNAVAILABLE_CODES:
+            _log(error, error.code)
             raise StoreUnavailable(f"the document store cannot work now (code {error.code})") from error
         raise
     except PyMongoError as error:
         if error.timeout:
+            _log(error)
             raise StoreUnavailable(f"the document store did not answer in time ({type(error).__name__})") from error
         raise
+
+
+def _log(error: PyMongoError, code: int | None = None) -> None:
+    log.warning("the document store failed an operation", extra={"error_type": type(error).__name__, "code": code})
 
 
 async def insert_missing(collection: Any, documents: Sequence[Mapping[str, Any]], *, ordered: bool = False) -> set[int]:

@@ -2,7 +2,15 @@
 
 import pytest
 from pymongo import IndexModel
-from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, WriteError
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    DuplicateKeyError,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WriteError,
+)
 
 from shared.storage import DuplicateKey, Index, Store, StoreUnavailable, translated
 
@@ -23,6 +31,42 @@ def test_a_key_that_is_taken_and_a_document_that_is_too_large_are_other_errors()
         raise DuplicateKeyError("taken", 11_000)
     with pytest.raises(WriteError), translated():
         raise WriteError("the document is too large", 10_334)
+
+
+class Late(PyMongoError):
+    """An error of the driver that says only that time ran out."""
+
+    @property
+    def timeout(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (AutoReconnect("connection closed"), None),
+        (ServerSelectionTimeoutError("no server was found"), None),
+        (Late("time ran out"), None),
+        (OperationFailure("it took too long", 50), 50),
+        (BulkWriteError({"writeErrors": [{"code": 11_000}, {"code": DISK_FULL}]}), DISK_FULL),
+    ],
+)
+def test_why_the_store_failed_an_operation_is_one_line_in_the_log(
+    error: PyMongoError, code: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(StoreUnavailable), translated():
+        raise error
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert (vars(record)["error_type"], vars(record)["code"]) == (type(error).__name__, code)
+
+
+def test_an_error_that_does_not_mean_that_the_store_is_away_is_no_line_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with pytest.raises(DuplicateKey), translated():
+        raise DuplicateKeyError("taken", 11_000)
+    assert not caplog.records
 
 
 class Collection:
