@@ -105,8 +105,11 @@ async def apply(
             await _take_away(authority, found, passwords)
             await authority.give(found.missing)
             found.without_file = {user for user in users & known if not (passwords / user).exists()} - set(rotate)
-            changed = sorted(found.new_users | set(rotate))
-            await authority.set_passwords({u: _password(passwords / u, anew=u in rotate) for u in changed})
+            first = {user: _password(passwords / user) for user in sorted(found.new_users - set(rotate))}
+            others = {user: _new_password(passwords / f"{user}.new") for user in sorted(set(rotate))}
+            await authority.set_passwords(first | others)
+            for user in others:  # not before the broker has it: until then the old password is the one that works
+                (passwords / f"{user}.new").replace(passwords / user)
         return found
     finally:
         await admin.close()
@@ -136,15 +139,15 @@ def _touches(right: Right, declared: Collection[Right], namespace: str) -> bool:
     )
 
 
-def _password(file: Path, *, anew: bool) -> str:
-    if file.exists() and not anew:
-        return file.read_text(encoding="utf-8").strip()
+def _password(file: Path) -> str:
+    return file.read_text(encoding="utf-8").strip() if file.exists() else _new_password(file)
+
+
+def _new_password(file: Path) -> str:
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = file.with_name(file.name + ".new")
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as made:
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as made:
         made.write(password + "\n")
-    new.replace(file)
     return password
 
 

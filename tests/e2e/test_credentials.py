@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Mapping
 
 import httpx
 import pytest
@@ -26,7 +27,7 @@ from tests.city_hall import ENTRY
 from tests.conftest import eventually
 from tests.e2e.fleet import Run, free_ports
 from tests.e2e.guarded import Guarded, GuardedWorld, admin, consumer, producer
-from tests.e2e.journey import Journey
+from tests.e2e.journey import Fate, Journey, Tale
 
 FAMILIES = ("letters", "directory", "submissions", "mailbox.education", "mailbox.mayor", "actions.education")
 PARKED = tuple(f"letters.parked.{name}" for name in NAMES)
@@ -179,6 +180,46 @@ async def test_a_unit_that_is_added_gets_its_user_and_a_closed_one_loses_it_at_o
             await eventually(cut_off)
         assert "KAFKA_PASSWORD" in await why_refused(kafka)
     assert not await acls.apply(world.settings, None)
+
+
+async def test_a_password_that_is_changed_takes_the_old_one_s_place_and_letters_go_on(guarded: Guarded) -> None:
+    world, routing = guarded.world, guarded.fleet.of("routing")
+    whose = ("routing", "unit.education")
+    before = {who: world.as_user(who) for who in whose}
+    await acls.apply(world.settings, world.passwords, rotate=[user_of(world.namespace, who) for who in whose])
+
+    async def taken() -> bool:
+        new = [await why_refused(world.as_user(who)) for who in whose]
+        old = [await why_refused(before[who]) for who in whose]
+        return not any(new) and all("KAFKA_PASSWORD" in said for said in old)
+
+    await eventually(taken)
+    assert stat.S_IMODE((world.passwords / user_of(world.namespace, "routing")).stat().st_mode) == 0o600
+    await routing.leave()
+    routing.start()
+    await eventually(routing.is_ready, 60)
+    async with guarded.fleet.city() as city:
+        journey, tale = Journey(world, [city], count=0), Tale(903, Fate.ANSWERED, "education")
+        await journey.submit(tale)
+        await journey.screen(tale)
+        await journey.hand_out(tale)
+
+
+async def test_a_password_that_the_broker_does_not_take_stands_in_no_file(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, user = guarded.world, user_of(guarded.world.namespace, "unit.water")
+    before = world.as_user("unit.water")
+
+    async def refuse(_: Authority, passwords: Mapping[str, str]) -> None:
+        assert set(passwords) == {user}
+        raise Refused("not now")
+
+    monkeypatch.setattr(Authority, "set_passwords", refuse)
+    with pytest.raises(Refused):
+        await acls.apply(world.settings, world.passwords, rotate=[user])
+    assert world.as_user("unit.water") == before
+    assert not await why_refused(before)
 
 
 async def test_a_wrong_password_is_refused_and_told_without_the_password(guarded: Guarded) -> None:

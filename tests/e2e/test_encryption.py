@@ -1,5 +1,5 @@
 """Every hop is encrypted, by settings alone: people to services, services to Kafka and store, the store's front to PostgreSQL, traces to
-their collector, units to Kafka. Who does not trust the authority, or speaks in the clear, is refused.
+their collector, Prometheus to services, units to Kafka. Who does not trust the authority, or speaks in the clear, is refused.
 
 That letters go their whole way like this is shown in `test_credentials.py`, on the same engines.
 """
@@ -33,6 +33,7 @@ from tests.conftest import eventually
 from tests.e2e.fleet import Run, free_ports
 from tests.e2e.guarded import Guarded, new_certificate
 from tests.e2e.journey import Fate, Journey, Tale
+from tests.prometheus import Prometheus
 from tests.served import served
 
 ROOT = Path(__file__).parents[2]
@@ -64,6 +65,28 @@ async def test_the_one_address_before_the_services_passes_on_https_to_https(guar
         letter = await client.get("/write")
         assert letter.status_code == 200
         assert "http://127.0.0.1" not in letter.text
+
+
+async def test_prometheus_scrapes_over_https_where_the_target_says_so(guarded: Guarded, tmp_path: Path) -> None:
+    """The authority is in `SSL_CERT_FILE`, which Prometheus reads as any program of Go does."""
+    assert os.environ["SSL_CERT_FILE"] == str(guarded.certificate.ca_file)
+    places = {name: [f"127.0.0.1:{guarded.fleet.of(name).port}"] for name in NAMES}
+    prometheus = Prometheus(tmp_path)
+    prometheus.point(
+        "services.yaml",
+        [{"targets": at, "labels": {"service": name, "__scheme__": "https"}} for name, at in places.items()]
+        + [{"targets": places["intake"], "labels": {"service": "in the clear"}}],
+    )
+    try:
+        await prometheus.start()
+
+        async def scraped() -> bool:
+            up = {one["metric"]["service"]: one["value"][1] for one in await prometheus.ask('up{job="xinxiang"}')}
+            return up == dict.fromkeys(NAMES, "1") | {"in the clear": "0"}
+
+        await eventually(scraped)
+    finally:
+        await prometheus.stop()
 
 
 async def test_kafka_says_to_each_wrong_client_what_is_wrong_with_it(guarded: Guarded) -> None:
