@@ -187,14 +187,18 @@ class Journeys:
 
 
 async def driven(order: dict[str, Any]) -> dict[str, Any]:
-    """Make `number` journeys, `in_flight` at a time; return how long it took."""
+    """Make `number` journeys, `in_flight` at a time, and begin at most `rate` a second if there is one; return how long it took."""
     producer = AIOKafkaProducer(bootstrap_servers=order["bootstrap"], acks="all", linger_ms=5)
     await producer.start()
     journeys = Journeys(order, producer)
     serials = iter(range(order["first"], order["first"] + order["number"]))
 
+    rate = order["rate"]
+
     async def worker() -> None:
         for serial in serials:
+            if rate is not None:
+                await asyncio.sleep(began + (serial - order["first"]) / rate - time.perf_counter())
             await journeys.journey(serial)
 
     try:

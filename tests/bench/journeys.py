@@ -68,8 +68,8 @@ async def _consumed(town: Town, number: int) -> None:
     await until(consumed)
 
 
-async def drive(town: Town, number: int, first: int) -> dict[str, Any]:
-    """Make journeys; return the driver's report."""
+async def drive(town: Town, number: int, first: int, rate: float | None = None) -> dict[str, Any]:
+    """Make journeys, as many as go or `rate` a second; return the driver's report."""
     units = [
         mailbox
         for mailbox in town.directory.children("mayor")
@@ -86,6 +86,7 @@ async def drive(town: Town, number: int, first: int) -> dict[str, Any]:
         "first": first,
         "number": number,
         "in_flight": IN_FLIGHT,
+        "rate": rate,
         "ports": {name: town.port(name) for name in ("intake", "routing", "publication")},
         "tokens": tokens,
         "units": [unit.code for unit in units],

@@ -16,15 +16,16 @@ from tests.bench.town import Town, per, tell
 
 REPLICAS = (1, 2, 4)
 RATE_EACH, RATE, SECONDS, WARM_UP_SECONDS = 12.5, 50.0, 20.0, 5.0
-JOURNEYS, WARM_UP_JOURNEYS = 200, 40
+JOURNEYS, WARM_UP_JOURNEYS, JOURNEY_RATE_EACH = 200, 40, 2.0
 AIM = 1.2
 SHARED = f"CPU ms per letter, {RATE_EACH:g} letters/s for each replica"
 SAME = f"CPU ms per letter, {RATE:g} letters/s in all"
+WHOLE_SHARED = f"CPU ms per whole journey, {JOURNEY_RATE_EACH:g}/s for each replica"
 WHOLE = "CPU ms per whole journey, as many as go"
 
 
 async def measure(town: Town) -> list[Result]:
-    """For each number of replicas: letters at rates, then whole journeys; CPU of all processes per letter."""
+    """For each number of replicas: letters at rates, then whole journeys at a rate and as many as go; CPU of all processes per letter."""
     costs: dict[int, dict[str, float]] = {}
     letters = journeys = 0
     for replicas in REPLICAS:
@@ -38,13 +39,16 @@ async def measure(town: Town) -> list[Result]:
         for name, rate in ((SHARED, RATE_EACH * replicas), (SAME, RATE)):
             cost[name], letters = await _letters(town, rate, letters)
         await drive(town, WARM_UP_JOURNEYS, journeys)
-        used = town.cpu()
-        found = await drive(town, JOURNEYS, journeys + WARM_UP_JOURNEYS)
-        journeys += WARM_UP_JOURNEYS + JOURNEYS
-        cost[WHOLE] = per(used, town.cpu(), JOURNEYS)["all"]
+        journeys += WARM_UP_JOURNEYS
+        rate = JOURNEY_RATE_EACH * replicas
+        for name, number, pace in ((WHOLE_SHARED, round(SECONDS * rate), rate), (WHOLE, JOURNEYS, None)):
+            used = town.cpu()
+            found = await drive(town, number, journeys, pace)
+            cost[name] = per(used, town.cpu(), number)["all"]
+            journeys += number
         cost["journeys/s"] = round(JOURNEYS / found["seconds"], 1)
         await town.stop()
-    return [_result(costs, name) for name in (SHARED, SAME, WHOLE)]
+    return [_result(costs, name) for name in (SHARED, SAME, WHOLE_SHARED, WHOLE)]
 
 
 async def _letters(town: Town, rate: float, first: int, seconds: float = SECONDS) -> tuple[float, int]:
