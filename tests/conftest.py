@@ -17,6 +17,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from deploy import topics
+from deploy.demo.city import Refused
 from deploy.engines import Engines, Urls
 from services import NAMES
 from services.runtime import Kit, Service, application
@@ -39,7 +40,10 @@ logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 async def eventually(probe: Callable[[], Awaitable[Any]], seconds: float = 20) -> Any:
-    """Return what `probe` returns as soon as it is true; fail with its last answer or error after `seconds`."""
+    """Return what `probe` returns as soon as it is true; fail with its last answer or error after `seconds`.
+
+    Whoever asks a service and is put off (503: nothing was done, come again) comes again.
+    """
     last: Any = None
     try:
         async with asyncio.timeout(seconds):
@@ -48,6 +52,10 @@ async def eventually(probe: Callable[[], Awaitable[Any]], seconds: float = 20) -
                     last = await probe()
                 except AssertionError as error:
                     last = error
+                except Refused as refused:
+                    if refused.status != 503:
+                        raise
+                    last = refused
                 else:
                     if last:
                         return last

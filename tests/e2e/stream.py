@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 from itertools import count
 
-from deploy.demo.city import Away, City, Refused, settled
+from deploy.demo.city import Away, City, Refused
 from tests.conftest import eventually
 from tests.e2e.journey import Fate, Tale
 
@@ -45,14 +45,10 @@ class Stream:
 
 
 async def arrived_once(city: City, accepted: dict[str, str]) -> None:
-    """Every accepted letter is in the mailbox, once, and its receipt is known.
-
-    Who asks may be put off with 503 while the services work off what came together.
-    """
+    """Every accepted letter is in the mailbox, once, and its receipt is known."""
 
     async def all_there() -> bool:
-        rows = await settled(partial(city.letters, "mayor"), 60, while_={503})
-        subjects = [row["subject"] for row in rows]
+        subjects = [row["subject"] for row in await city.letters("mayor")]
         assert len(subjects) == len(set(subjects))
         missing = accepted.keys() - set(subjects)
         assert not missing, f"{len(missing)} of {len(accepted)} letters are missing"
@@ -60,5 +56,5 @@ async def arrived_once(city: City, accepted: dict[str, str]) -> None:
 
     await eventually(all_there, 60)
     for subject, receipt in list(accepted.items())[::10]:
-        standing = await settled(partial(city.standing, receipt), 60, while_={503})
+        standing = await eventually(partial(city.standing, receipt))
         assert standing["subject"] == subject
