@@ -352,10 +352,8 @@ class Service:
         return await why_refused(self.kit.settings.kafka) or "the broker does not answer"
 
     async def _reason(self, error: Exception) -> str:
-        if isinstance(error, UnknownTopicOrPartitionError):
+        if isinstance(error, UnknownTopicOrPartitionError | StoreUnavailable):
             return str(error)
-        if isinstance(error, StoreUnavailable):
-            return type(error).__name__
         kafka = self.kit.settings.kafka
         return await why_refused(kafka) or said_of(error, kafka) or type(error).__name__
 

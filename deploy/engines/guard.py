@@ -1,4 +1,4 @@
-"""Engines that ask who is there: Kafka with SASL/SCRAM and ACLs that deny by default; with a certificate, all engines with TLS.
+"""Engines that ask who is there: Kafka (SASL/SCRAM, ACLs that deny by default) and the store; with a certificate, all by TLS.
 
 For tests of credentials and of encryption; a first example of a broker's settings for operators, too.
 """
@@ -11,6 +11,8 @@ from pwd import struct_passwd
 
 ADMIN = "admin"
 """The one user who may everything: it makes the others and their rights."""
+STORE_USER = "xinxiang"
+"""Who the services are at the store. FerretDB knows no rights: whoever is let in may everything."""
 _BROKER = "broker"
 _MECHANISM = "SCRAM-SHA-512"
 
@@ -32,7 +34,9 @@ class Guard:
     """What one instance asks of its clients."""
 
     password: str = field(repr=False)
-    """Of `ADMIN`, and of the broker's own connections."""
+    """Of `ADMIN`, and of the engines' own connections (URL-safe)."""
+    store_password: str = field(repr=False)
+    """Of `STORE_USER` (URL-safe)."""
     certificate: Certificate | None = None
 
     @property
@@ -101,6 +105,22 @@ class Guard:
             "ssl_min_protocol_version": "TLSv1.2",
         }
 
+    def password_file(self, folder: Path, user: struct_passwd | None) -> Path:
+        """A file with PostgreSQL's password, for `initdb` and its user only; delete it afterwards."""
+        file = folder / "password"
+        file.touch(mode=0o600)
+        file.write_text(self.password)
+        if user:
+            os.chown(file, user.pw_uid, user.pw_gid)
+        return file
+
+    def store_user(self) -> str:
+        """The SQL that makes `STORE_USER`, or gives it its password."""
+        return (
+            f"do $$ begin create role {STORE_USER} login; exception when duplicate_object then null; end $$; "
+            f"alter role {STORE_USER} password '{self.store_password}'"
+        )
+
     def postgres_query(self) -> str:
         """What FerretDB's address of PostgreSQL ends with, so that it speaks TLS and trusts nobody else."""
         return f"&sslmode=verify-full&sslrootcert={self.certificate.ca_file}" if self.certificate else ""
@@ -116,9 +136,10 @@ class Guard:
             f"--listen-tls-key-file={self.certificate.key_file}",
         ]
 
-    def mongo_query(self) -> str:
-        """What `MONGO_URL` ends with."""
-        return f"?tls=true&tlsCAFile={self.certificate.ca_file}" if self.certificate else ""
+    def mongo_url(self, port: int) -> str:
+        """Where services find the store, and as whom."""
+        query = f"?tls=true&tlsCAFile={self.certificate.ca_file}" if self.certificate else ""
+        return f"mongodb://{STORE_USER}:{self.store_password}@127.0.0.1:{port}/{query}"
 
 
 def _one_line(file: Path) -> str:

@@ -76,11 +76,13 @@ class Engines:
         remembered = self._remembered_ports()
         if self.ours and not remembered:
             raise EngineError(f"the engines of {self.name!r} were never started: python -m deploy.engines up")
-        query = self.guard.mongo_query() if self.guard else ""
         return Urls(
             self._given_kafka or f"127.0.0.1:{remembered['kafka']}",
-            self._given_mongo or f"mongodb://127.0.0.1:{remembered['ferretdb']}/{query}",
+            self._given_mongo or self._mongo_url(remembered["ferretdb"]),
         )
+
+    def _mongo_url(self, port: int) -> str:
+        return self.guard.mongo_url(port) if self.guard else f"mongodb://127.0.0.1:{port}/"
 
     def up(self) -> Urls:
         """Start what does not run yet, fetching it first where needed; what was started is stopped again on failure."""

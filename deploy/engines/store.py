@@ -1,6 +1,6 @@
 """The document store: PostgreSQL with the DocumentDB extension, and FerretDB, which speaks MongoDB's protocol before it.
 
-Both listen on 127.0.0.1 only and ask for no password: for development machines and tests.
+Both listen on 127.0.0.1 only and, without a `Guard`, ask for no password: for development machines and tests.
 """
 
 import os
@@ -101,8 +101,12 @@ class Postgres:
         new.mkdir(mode=0o700)
         if self._user:
             os.chown(new, self._user.pw_uid, self._user.pw_gid)
-        command = [self._program("initdb"), "-D", new, "-U", "postgres", "-A", "trust", "--encoding=UTF8", "--locale=C"]
-        done = self._run([str(part) for part in command], cwd=new)
+        asked = ["-A", "trust"]
+        if self._guard:
+            asked = ["-A", "scram-sha-256", f"--pwfile={self._guard.password_file(new.parent, self._user)}"]
+        program = str(self._program("initdb"))
+        done = self._run([program, "-D", str(new), "-U", "postgres", "--encoding=UTF8", "--locale=C", *asked], new)
+        (new.parent / "password").unlink(missing_ok=True)
         if done.returncode:
             raise EngineError(f"PostgreSQL could not prepare {self._data}:\n{(done.stdout + done.stderr)[-2000:]}")
         if self._guard and self._guard.certificate:
@@ -112,12 +116,14 @@ class Postgres:
 
     def _has_extensions(self) -> bool:
         """Create the extensions where they are missing; False while the server does not take connections yet."""
+        statements = f"set client_min_messages=warning; {EXTENSIONS}; {self._guard.store_user() if self._guard else ''}"
         done = self._run(
             [
                 *(str(self._program("psql")), "-X", "-q", "-h", "127.0.0.1", "-p", str(self._port), "-U", "postgres"),
-                *("-d", "postgres", "-v", "ON_ERROR_STOP=1", "-c", f"set client_min_messages=warning; {EXTENSIONS}"),
+                *("-d", "postgres", "-v", "ON_ERROR_STOP=1", "-f", "-"),
             ],
-            cwd=self._data,
+            self._data,
+            statements,
         )
         if done.returncode in {1, 3}:  # 2 means: no connection
             raise EngineError(f"PostgreSQL could not create its extensions:\n{done.stderr[-2000:]}")
@@ -134,10 +140,12 @@ class Postgres:
         if os.fsencode(self._data) not in command and b"postgres" not in command:
             lock.unlink()
 
-    def _run(self, command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    def _run(self, command: list[str], cwd: Path, told: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a program of PostgreSQL's; passwords go over its standard input or environment, which nobody else sees."""
         return subprocess.run(
             command,
             cwd=cwd,
+            input=told,
             env=self._environment(),
             capture_output=True,
             text=True,
@@ -151,7 +159,9 @@ class Postgres:
         return self._tree / f"usr/lib/postgresql/{POSTGRESQL_MAJOR}/bin" / name
 
     def _environment(self) -> dict[str, str]:
-        return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "GMT", "PGCONNECT_TIMEOUT": "5"}
+        """For its programs, and for the server: DocumentDB and pg_cron connect to their own PostgreSQL, too."""
+        password = {"PGPASSWORD": self._guard.password} if self._guard else {}
+        return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "GMT", "PGCONNECT_TIMEOUT": "5", **password}
 
     def _server_environment(self) -> dict[str, str]:
         """With the library path that the server's extensions need; the host's own programs (`sh`) must not get it."""
@@ -181,15 +191,17 @@ class FerretDB:
         """Start the server and return when it and PostgreSQL behind it answer."""
         self._state.mkdir(parents=True, exist_ok=True)
         query = self._guard.postgres_query() if self._guard else ""
-        listen = [f"--listen-addr=127.0.0.1:{self._ports.ferretdb}"]
+        database = f"postgres://postgres@127.0.0.1:{self._ports.postgres}/postgres?pool_min_conns=4{query}"
+        asks_nobody = ["--no-auth", f"--listen-addr=127.0.0.1:{self._ports.ferretdb}"]
         command = [
-            *(str(self._program), "--no-auth", "--telemetry=disable", "--debug-addr=-", "--log-level=WARN"),
-            f"--postgresql-url=postgres://postgres@127.0.0.1:{self._ports.postgres}/postgres?pool_min_conns=4{query}",
-            *(self._guard.ferretdb_arguments(self._ports.ferretdb) if self._guard else listen),
+            *(str(self._program), "--telemetry=disable", "--debug-addr=-", "--log-level=WARN"),
+            f"--postgresql-url={database}",
+            *(self._guard.ferretdb_arguments(self._ports.ferretdb) if self._guard else asks_nobody),
             f"--state-dir={self._state}",
         ]
+        password = {"PGPASSWORD": self._guard.password} if self._guard else {}
         # Go's collector runs half as often, for some 20 MB.
-        self.process.start(command, cwd=self._state, env={"GOGC": "300", **self._environ})
+        self.process.start(command, cwd=self._state, env={"GOGC": "300", **self._environ, **password})
         tls = self._guard.tls() if self._guard else None
         self.process.wait_ready(lambda: answers(self._ports.ferretdb, tls), START_SECONDS)
 

@@ -67,10 +67,19 @@ _UNAVAILABLE_CODES = frozenset(
         _sqlstate("57P03"),  # PostgreSQL is starting or stopping
     }
 )
+_REFUSED_CODES = frozenset(
+    {
+        13,  # Unauthorized: no user was given, or it may not do this
+        18,  # AuthenticationFailed: no such user, or a wrong password
+    }
+)
 
 
 class StoreUnavailable(Exception):
-    """The document store does not answer, or not in time. Whether a write took effect is unknown: retry it idempotently."""
+    """The document store does not answer, or not in time, or does not let us in.
+
+    Whether a write took effect is unknown: retry it idempotently.
+    """
 
 
 class DuplicateKey(Exception):
@@ -100,6 +109,9 @@ def translated() -> Iterator[None]:
         if error.code in _UNAVAILABLE_CODES:
             _log(error, error.code)
             raise StoreUnavailable(f"the document store cannot work now (code {error.code})") from error
+        if error.code in _REFUSED_CODES:
+            _log(error, error.code)
+            raise StoreUnavailable("the document store refuses us: look at user and password in MONGO_URL") from error
         raise
     except PyMongoError as error:
         if error.timeout:

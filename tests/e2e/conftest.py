@@ -86,7 +86,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 def guarded_engines(certificate: Certificate) -> Iterator[Engines]:
     """Engines of their own that speak TLS only, and a broker that lets nobody do anything but its super user."""
     given = {name: value for name, value in os.environ.items() if name not in {"KAFKA_BOOTSTRAP", "MONGO_URL"}}
-    guard = Guard(secrets.token_urlsafe(24), certificate)
+    guard = Guard(secrets.token_urlsafe(24), secrets.token_urlsafe(24), certificate)
     own = Engines(os.environ.get("GUARDED_ENGINES", "guarded") + WORKER, given, guard=guard)
     own.reset()  # it has the passwords of an earlier run, if any
     own.up()

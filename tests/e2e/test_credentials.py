@@ -1,4 +1,6 @@
-"""Everybody at Kafka can do what is theirs, and nothing else: the broker denies by default, over SASL/SCRAM and TLS."""
+"""Everybody at Kafka can do what is theirs, and nothing else: the broker denies by default, over SASL/SCRAM and TLS. The store asks who
+is there, too.
+"""
 
 import asyncio
 import re
@@ -23,6 +25,7 @@ from deploy.acl_rights import declared, user_of
 from services import NAMES
 from shared.contracts.envelope import attributes
 from shared.messaging.connection import why_refused
+from shared.storage import Store, StoreUnavailable
 from tests.city_hall import ENTRY
 from tests.conftest import eventually
 from tests.e2e.fleet import Run, free_ports
@@ -52,6 +55,7 @@ GROUPS = {
     "routing": {"routing", "routing-history", "routing-actions"},
     "unit.education": {"unit.education", "unit.education.archive"},
 }
+WRONG = "not-the-password-of-anybody"
 SOME_GROUPS = ("intake", "routing-history", "deadline", "unit.education", "unit.water", "unit.education-basic", "else")
 
 
@@ -222,13 +226,30 @@ async def test_a_password_that_the_broker_does_not_take_stands_in_no_file(
     assert not await why_refused(before)
 
 
-async def test_a_wrong_password_is_refused_and_told_without_the_password(guarded: Guarded) -> None:
+async def test_the_store_lets_nobody_in_but_its_user(guarded: Guarded) -> None:
+    url = guarded.world.settings.mongo_url
+    scheme, user, password, rest = re.split("//|:(?!//)|@", url, maxsplit=3)
+    for who in ("", f"somebody:{password}@", f"{user}:{WRONG}@"):
+        store = Store(f"{scheme}//{who}{rest}", guarded.world.namespace)
+        with pytest.raises(StoreUnavailable, match="MONGO_URL"):
+            await store.ping()
+        store.close()
+    store = Store(url, guarded.world.namespace)
+    await store.ping()
+    store.close()
+
+
+@pytest.mark.parametrize("setting", ["KAFKA_PASSWORD", "MONGO_URL"])
+async def test_a_wrong_password_is_refused_and_told_without_the_password(guarded: Guarded, setting: str) -> None:
     world = guarded.world
     run = guarded.fleet.of("reporting")
     other = Run("reporting", free_ports(1)[0], run.log.with_name("wrong.log"), dict(run.environment), scheme="https")
-    wrong = world.passwords.parent / "wrong-password"
-    wrong.write_text("not-the-password-of-anybody\n")
-    other.environment["KAFKA_PASSWORD_FILE"] = str(wrong)
+    if setting == "MONGO_URL":
+        other.environment[setting] = re.sub(r":[^:@]*@", f":{WRONG}@", run.environment[setting])
+    else:
+        wrong = world.passwords.parent / "wrong-password"
+        wrong.write_text(f"{WRONG}\n")
+        other.environment["KAFKA_PASSWORD_FILE"] = str(wrong)
     other.start()
     try:
 
@@ -238,15 +259,15 @@ async def test_a_wrong_password_is_refused_and_told_without_the_password(guarded
                 said = (await other.get("/health/ready")).text
             except httpx.TransportError:
                 return False
-            assert "KAFKA_PASSWORD" in said, said
-            assert user_of(world.namespace, "reporting") in said
+            assert setting in said, said
             return True
 
         await eventually(told, 60)
         assert (await other.get("/health/live")).status_code == 200
-        log = other.log.read_text()
-        assert "KAFKA_PASSWORD" in log
-        assert "not-the-password" not in log + (await other.get("/health/ready")).text
+        said, log = (await other.get("/health/ready")).text, other.log.read_text()
+        assert (user_of(world.namespace, "reporting") in said) == (setting == "KAFKA_PASSWORD")
+        assert setting in log
+        assert WRONG not in log + said
     finally:
         other.kill()
 

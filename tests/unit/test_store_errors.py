@@ -26,6 +26,12 @@ def test_a_store_without_room_cannot_work_now_whether_one_write_or_a_batch_meets
         raise BulkWriteError({"writeErrors": [{"index": 0, "code": code, "errmsg": "no room"}]})
 
 
+@pytest.mark.parametrize("code", [13, 18])
+def test_a_store_that_does_not_let_us_in_is_told_with_the_setting_to_look_at(code: int) -> None:
+    with pytest.raises(StoreUnavailable, match="MONGO_URL"), translated():
+        raise OperationFailure("Authentication failed.", code)
+
+
 def test_a_key_that_is_taken_and_a_document_that_is_too_large_are_other_errors() -> None:
     with pytest.raises(DuplicateKey), translated():
         raise DuplicateKeyError("taken", 11_000)
@@ -48,6 +54,7 @@ class Late(PyMongoError):
         (ServerSelectionTimeoutError("no server was found"), None),
         (Late("time ran out"), None),
         (OperationFailure("it took too long", 50), 50),
+        (OperationFailure("Authentication failed.", 18), 18),
         (BulkWriteError({"writeErrors": [{"code": 11_000}, {"code": DISK_FULL}]}), DISK_FULL),
     ],
 )
