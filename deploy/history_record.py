@@ -15,9 +15,9 @@ from services.routing.history import PART
 from services.routing.repository import SERVICE
 from services.routing.steps import record_of
 from services.settings import Settings
+from shared.contracts.facts import LETTERS
 from shared.messaging.connection import client_options
 from shared.messaging.kafka import partition_of, read_from_start
-from shared.messaging.letters import LETTERS
 from shared.messaging.parking import read
 
 BATCH = 2_000

@@ -19,6 +19,7 @@ from shared.calendar.clock import Clock
 from shared.calendar.schedules import load_schedules
 from shared.calendar.working_days import WorkingCalendar
 from shared.contracts.errors import BadInput, RuleBroken, Stale
+from shared.contracts.facts import LETTERS
 from shared.directory import Directory, DirectoryError, LiveDirectory, UnknownEntry, load_directory
 from shared.messaging.broker import (
     BatchHandler,
@@ -33,7 +34,6 @@ from shared.messaging.broker import (
 from shared.messaging.changes import DirectoryChanges
 from shared.messaging.connection import said_of, why_refused
 from shared.messaging.kafka import KafkaBroker, KafkaError, UnknownTopicOrPartitionError
-from shared.messaging.letters import LETTERS
 from shared.messaging.outbox import Outbox
 from shared.messaging.parking import WAITING, Parking
 from shared.messaging.patience import Conflict

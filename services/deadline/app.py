@@ -20,8 +20,9 @@ from services.deadline.sweep import Sweep
 from services.deadline.working_time import rules_of
 from services.runtime import Kit, Service
 from services.succession import Succession
+from shared.contracts.facts import LETTERS
 from shared.directory import Directory
-from shared.messaging.letters import LETTERS, Letters
+from shared.messaging.letters import Letters
 from shared.observability import metrics
 
 

@@ -5,7 +5,7 @@ from functools import partial
 from services.deadline.domain import Rules, follow
 from services.deadline.repository import SERVICE
 from services.deadline.state import ON, Clocks
-from shared.messaging.letters import Domain
+from shared.messaging.work import Domain
 
 
 def domain(rules: Rules) -> Domain[Clocks]:

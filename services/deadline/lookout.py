@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.messaging.kafka import KafkaError, TopicPartition, partition_of
-from shared.messaging.letters import Clock
+from shared.messaging.work import Clock
 
 log = logging.getLogger(__name__)
 

@@ -34,7 +34,8 @@ from services.intake.routes_write import WritePages, write_router
 from services.runtime import Kit, Service
 from services.succession import Succession
 from shared.messaging.broker import places_of, subscribe
-from shared.messaging.letters import Domain, Letters
+from shared.messaging.letters import Letters
+from shared.messaging.work import Domain
 from shared.observability import metrics
 from shared.security.forms import Forms
 from shared.security.guessing import GuessPenalty

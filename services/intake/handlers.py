@@ -26,10 +26,11 @@ from shared.contracts.types import Actor, AnswerBy, Contact, Medium
 from shared.directory import Directory, UnknownMailbox
 from shared.messaging.broker import Record
 from shared.messaging.changes import DirectoryChanges
-from shared.messaging.letters import Letters, Step, Telling
+from shared.messaging.letters import Letters
 from shared.messaging.parking import Message, Parking, explain, read, strays
 from shared.messaging.patience import patiently
 from shared.messaging.salvage import salvage
+from shared.messaging.work import Step, Telling
 from shared.observability import metrics
 from shared.storage import Stored, StoreUnavailable
 

@@ -4,7 +4,7 @@ from functools import partial
 
 from services.publication.domain import ON, Case, follow
 from services.publication.repository import SERVICE
-from shared.messaging.letters import Domain
+from shared.messaging.work import Domain
 
 
 def domain(mayor: str) -> Domain[Case]:

@@ -29,7 +29,7 @@ from services.reporting.supervising import supervise
 from services.reporting.totals import Totals
 from services.runtime import Kit, Service
 from shared.messaging.broker import committed_of, ends_of
-from shared.messaging.letters import Domain
+from shared.messaging.work import Domain
 
 
 def build(kit: Kit) -> Service:

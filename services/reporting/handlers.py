@@ -13,8 +13,9 @@ from services.reporting.repository import Cells, Dirty
 from shared.contracts.catalogue import TYPE_OF
 from shared.contracts.envelope import BadEnvelope, attributes
 from shared.messaging.broker import Record
-from shared.messaging.letters import Letters, Step, Telling
+from shared.messaging.letters import Letters
 from shared.messaging.patience import patiently
+from shared.messaging.work import Step, Telling
 from shared.observability import metrics
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from services.reporting.reports import Reports
 from services.reporting.summing import SINGLE
 from services.reporting.views import HANDLING
 from shared.calendar.zone import business_date
-from shared.messaging.letters import Clock
+from shared.messaging.work import Clock
 from shared.observability import metrics
 
 

@@ -28,9 +28,11 @@ from services.routing.state import ON
 from services.routing.telling import Teller
 from services.runtime import Kit, Service
 from services.succession import Succession
+from shared.contracts.facts import LETTERS
 from shared.messaging.broker import look_for_topics, subscribe
-from shared.messaging.letters import LETTERS, Domain, Letters
+from shared.messaging.letters import Letters
 from shared.messaging.topics import TopicsRefused, make_mailbox_topics
+from shared.messaging.work import Domain
 from shared.observability import metrics
 
 log = logging.getLogger(__name__)

@@ -50,7 +50,7 @@ from shared.contracts.mailbox import (
 )
 from shared.contracts.reports import untold
 from shared.contracts.types import Medium, Number, Way
-from shared.messaging.letters import Step, Telling
+from shared.messaging.work import Step, Telling
 
 Message = TypeVar("Message", bound=MailboxMessage)
 

@@ -32,6 +32,9 @@ from shared.contracts.types import (
     WithholdingGround,
 )
 
+LETTERS = "letters"
+"""The topic of all facts."""
+
 Text = Annotated[str, Field(max_length=20_000)]
 Remark = Annotated[str, Field(max_length=2_000)]
 

@@ -24,7 +24,7 @@ from services.runtime import Kit, Service
 from services.settings import load_settings
 from shared.contracts.facts import Fact, LetterRead, LetterRegistered, ReplySubmitted, SlipPrepared
 from shared.contracts.types import Contact
-from shared.messaging.letters import Step
+from shared.messaging.work import Step
 from shared.storage import Change, Stored, insert_missing
 from tests.bench.stories import one_story
 from tests.bench.town import Town

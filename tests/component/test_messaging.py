@@ -14,8 +14,9 @@ from shared.contracts.catalogue import TYPE_OF
 from shared.contracts.envelope import event_id, pack
 from shared.contracts.facts import Fact, LetterRead, LetterReceived, LetterRegistered, ReadingOverdue
 from shared.contracts.types import Actor, Classification, Moment, Nature, Number, Value
-from shared.messaging.letters import Domain, Letters
+from shared.messaging.letters import Letters
 from shared.messaging.parking import Why
+from shared.messaging.work import Domain
 from shared.storage import Aggregates, Change, Stored
 from tests.conftest import MONDAY, World, eventually
 

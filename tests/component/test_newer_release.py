@@ -10,8 +10,9 @@ from services.__main__ import build
 from services.runtime import Service
 from shared.contracts import catalogue
 from shared.contracts.facts import Fact, LetterNoted, LetterRead
-from shared.messaging.letters import Domain, Letters
+from shared.messaging.letters import Letters
 from shared.messaging.parking import Why
+from shared.messaging.work import Domain
 from shared.storage import NewerDocument, StoreUnavailable
 from tests.component.test_messaging import ON, Bell, bell_service, packed, read, received, registered
 from tests.conftest import MONDAY, World
@@ -196,7 +197,8 @@ async def test_the_cells_of_a_row_that_was_taken_up_after_the_upgrade_are_counte
     await cells.update_many({}, {"$unset": {"dirty": ""}})  # as if all had been recounted
 
     known()
-    rows.domain = replace(rows.domain, on={**rows.domain.on, LetterReadV2: rows.domain.on[LetterRead]})
+    newer = replace(rows.domain, on={**rows.domain.on, LetterReadV2: rows.domain.on[LetterRead]})
+    rows = replace(rows, domain=newer)
 
     async def dies(*_: Any) -> None:
         raise StoreUnavailable("the process ends between the row and the marks")

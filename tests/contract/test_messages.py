@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from services import NAMES
+from shared.calendar.clock import Clock
 from shared.contracts import catalogue
 from shared.contracts.actions import Action
 from shared.contracts.catalogue import (
@@ -24,8 +25,8 @@ from shared.contracts.catalogue import (
 from shared.contracts.envelope import attributes
 from shared.contracts.facts import Fact, LetterNoted
 from shared.contracts.types import Contact, Value
-from shared.messaging.letters import Domain, Letters
-from shared.messaging.outbox import Outbox
+from shared.messaging.arrivals import Arrivals
+from shared.messaging.work import Domain
 
 GOLDEN = Path(__file__).with_name("golden")
 MODELS = [model for models in CATALOGUE.values() for model in models]
@@ -183,16 +184,6 @@ def test_an_old_message_is_lifted_to_the_newest_version(two_versions: str) -> No
 
 
 def test_a_service_that_follows_the_newest_version_also_takes_the_old_ones(two_versions: str) -> None:
-    class NoAggregates:
-        sent = None
-
     domain: Domain[Any] = Domain("reporting", {LetterNotedV2: lambda _state, fact: fact})
-    letters: Any = Letters(
-        domain,
-        NoAggregates(),  # type: ignore[arg-type]
-        Outbox(None, "reporting", ""),  # type: ignore[arg-type]
-        None,  # type: ignore[arg-type]
-        None,  # type: ignore[arg-type]
-    )
-    fact = letters._fact(attributes(golden(LetterNoted)["headers"]), two_versions)
+    fact = Arrivals(domain, Clock()).fact(attributes(golden(LetterNoted)["headers"]), two_versions.encode())
     assert isinstance(fact, LetterNotedV2)

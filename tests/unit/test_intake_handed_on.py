@@ -23,7 +23,7 @@ from shared.contracts.facts import (
 from shared.contracts.mailbox import ContactDisclosed
 from shared.contracts.types import Actor, AnswerBy, Channel, Contact, Medium, Way
 from shared.directory import load_directory
-from shared.messaging.letters import Step
+from shared.messaging.work import Step
 from tests.routing_story import DUE, ID, NOW, NUMBER, received
 
 DIRECTORY = load_directory(Path(__file__).parents[1] / "data" / "directory.yaml")
