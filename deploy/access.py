@@ -16,8 +16,8 @@ from fastapi import FastAPI
 from deploy.engines.places import CHECKOUT
 from services import NAMES
 from services.__main__ import build
+from services.kit import Kit
 from services.routing.rights import ACTIONS
-from services.runtime import Kit
 from services.settings import Settings
 from shared.contracts import catalogue
 from shared.security.rights import Relation, Right

@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError
 
 from deploy.acl_admin import Authority, Refused
 from deploy.acl_rights import DECLARED, Right, commands, prefix, rights
-from services.runtime import Kit
+from services.kit import Kit
 from services.settings import Settings, WrongSettings, load_settings
 from shared.directory import DirectoryError
 from shared.messaging.connection import client_options, said_of, why_refused

@@ -29,7 +29,7 @@ from deploy.messages_page import page
 from deploy.topics import DAY_MS, DECLARED
 from services import NAMES
 from services.__main__ import build
-from services.runtime import Kit
+from services.kit import Kit
 from services.settings import Settings
 from shared.contracts import actions, directory, facts, mailbox, submissions, types
 from shared.contracts.catalogue import CATALOGUE, name_of, type_name

@@ -17,7 +17,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from services import NAMES
-from services.runtime import Kit
+from services.kit import Kit
 from services.settings import Settings, load_settings
 from shared.messaging import topics as shared_topics
 from shared.messaging.connection import Kafka, client_options

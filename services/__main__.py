@@ -11,7 +11,9 @@ import sys
 import uvicorn
 
 from services import NAMES
-from services.runtime import GRACE_SECONDS, Kit, Service, application
+from services.application import application
+from services.kit import Kit
+from services.runtime import GRACE_SECONDS, Service
 from services.settings import WrongSettings, load_settings
 from services.wires import server_tls
 from shared.directory import DirectoryError

@@ -13,7 +13,8 @@ from typing import Any
 
 from services import NAMES
 from services.__main__ import build
-from services.runtime import Kit, Service
+from services.kit import Kit
+from services.runtime import Service
 from services.settings import load_settings
 from shared.contracts.facts import Fact
 from shared.messaging.kafka import KafkaError, read_from_start

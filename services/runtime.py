@@ -2,25 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property, partial
-from pathlib import Path
+from functools import partial
 from time import monotonic, perf_counter, time
 from typing import Any, TypeVar
 
-from fastapi import APIRouter, FastAPI, Request
-from starlette.responses import Response
+from fastapi import APIRouter
 
-from services.identity import sign_in_of, verifier_of
-from services.settings import Settings
-from shared.calendar.clock import Clock
-from shared.calendar.schedules import load_schedules
-from shared.calendar.working_days import WorkingCalendar
-from shared.contracts.errors import BadInput, RuleBroken, Stale
+from services.kit import Kit
 from shared.contracts.facts import LETTERS
-from shared.directory import Directory, DirectoryError, LiveDirectory, UnknownEntry, load_directory
+from shared.directory import DirectoryError, load_directory
 from shared.messaging.broker import (
     BatchHandler,
     answers,
@@ -31,27 +24,15 @@ from shared.messaging.broker import (
     subscribe,
     too_few_brokers,
 )
-from shared.messaging.changes import DirectoryChanges
 from shared.messaging.connection import said_of, why_refused
 from shared.messaging.kafka import KafkaBroker, KafkaError, UnknownTopicOrPartitionError
 from shared.messaging.outbox import Outbox
 from shared.messaging.parking import WAITING, Parking
-from shared.messaging.patience import Conflict
 from shared.observability import metrics
 from shared.observability.logs import service_context
-from shared.printing.press import Press
 from shared.security.claims import RolesError
-from shared.security.routes_sign_in import on_sign_in_first, unset
-from shared.security.routes_sign_in import router as sign_in_router
-from shared.security.sign_in import SignIn, SignInFirst
-from shared.security.sign_in_settings import SignInSettings
-from shared.security.tokens import TokenSettings
-from shared.storage import NewerDocument, Store, StoreUnavailable
+from shared.storage import StoreUnavailable
 from shared.storage.generations import LOOK_EVERY_SECONDS
-from shared.web.app import create_app
-from shared.web.etag import StaleVersion
-from shared.web.problems import FieldError, Problem, ServiceUnavailable, problem_response
-from shared.web.templates import Pages
 
 log = logging.getLogger(__name__)
 
@@ -70,70 +51,6 @@ GRACE_SECONDS = 5
 
 Job = Callable[[], Awaitable[None]]
 Part = TypeVar("Part")
-
-
-@dataclass
-class Kit:
-    """What all services of a process share."""
-
-    settings: Settings
-
-    @cached_property
-    def clock(self) -> Clock:
-        """The one clock (architecture rule 11)."""
-        return Clock(self.settings.clock_file)
-
-    @cached_property
-    def store(self) -> Store:
-        """The document store."""
-        return Store(self.settings.mongo_url, self.settings.namespace)
-
-    @cached_property
-    def changes(self) -> DirectoryChanges:
-        """The directory's changes while running (R1.1)."""
-        file = self.settings.directory_file
-        live = LiveDirectory(load_directory(file), str(file))
-        return DirectoryChanges(self.settings.kafka, self.namespace, live)
-
-    @property
-    def directory(self) -> Directory:
-        """The directory of mailboxes (R1.1): one object whose content follows the changes once they are read."""
-        return self.changes.directory
-
-    @cached_property
-    def calendar(self) -> WorkingCalendar:
-        """Working days (R6.1)."""
-        folder = self.settings.schedules_folder
-        opening, closing = self.settings.hours()
-        return WorkingCalendar(load_schedules(folder) if folder else (), opening=opening, closing=closing)
-
-    @cached_property
-    def press(self) -> Press:
-        """What makes PDFs (R4.6)."""
-        return Press(self.settings.fonts_folder)
-
-    def pages(self, folder: Path | None = None) -> Pages:
-        """Return what makes a service's pages of the templates in `folder`, or of the shared ones alone."""
-        return Pages(folder, now=self.clock.now, rate=lambda: self.clock.rate, city=lambda: city_of(self.directory))
-
-    @cached_property
-    def sign_in(self) -> SignIn | None:
-        """Who signed in at the city's identity provider; None: there is none."""
-        return sign_in_of(SignInSettings(), self.settings, self.directory)
-
-    @cached_property
-    def form_secrets(self) -> tuple[bytes, ...]:
-        """What forms are signed with, the first, and known by, all: `SESSION_SECRETS`, which change, then the receipts' secret."""
-        return (*SignInSettings().secrets(), self.settings.secret())
-
-    @property
-    def namespace(self) -> str:
-        """Prefix of topics, groups and databases."""
-        return self.settings.namespace
-
-    def group(self, service: str, part: str = "") -> str:
-        """Return the consumer group of a service, or of one of its subscribers."""
-        return f"{self.namespace}{service}{'-' + part if part else ''}"
 
 
 @dataclass
@@ -407,101 +324,3 @@ class Service:
         with suppress(Exception):
             await self.broker.stop()
         await asyncio.gather(*(job() for job in self.closing), return_exceptions=True)
-
-
-def city_of(directory: Directory) -> str:
-    """Return the city's name: what its mayor's mailbox is called, without the words for the mailbox (重庆市市长信箱 → 重庆市)."""
-    mayor = directory.mayor
-    return mayor.name.removesuffix(mayor.short_name or "") or mayor.name
-
-
-def application(services: Sequence[Service], kit: Kit) -> FastAPI:
-    """Make the web application of one service, or of several behind one origin."""
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        for service in services:
-            service.start()
-        try:
-            yield
-        finally:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(STOP_SECONDS):
-                    await asyncio.gather(*(service.stop() for service in services))
-            for changes in {id(service.kit): service.kit.changes for service in services}.values():
-                await changes.stop()
-            kit.store.close()
-
-    async def readiness() -> Mapping[str, str | None]:
-        return {
-            f"{service.name}: {part}" if len(services) > 1 else part: reason
-            for service in services
-            for part, reason in service.waits_for.items()
-        }
-
-    pages, sign_in = kit.pages(), kit.sign_in
-    ways_in = unset() if sign_in is None else sign_in_router(sign_in, pages, kit.settings.site_url)
-    app = create_app(
-        "信箱 " + (services[0].name if len(services) == 1 else "Xinxiang"),
-        [*(router for service in services for router in service.routers), ways_in],
-        lifespan=lifespan,
-        services=[service.name for service in services],
-        readiness=readiness,
-        body_limits={path: limit for service in services for path, limit in service.body_limits.items()},
-        cors_origins=kit.settings.cors_origins,
-        pages=pages,
-        https=kit.settings.hsts,
-        behind_proxy=kit.settings.trusted_proxies > 0,
-    )
-    app.state.verifier = verifier_of(TokenSettings(), kit.settings, sign_in)
-    app.state.sign_in = sign_in
-    app.add_exception_handler(SignInFirst, on_sign_in_first)
-    app.add_exception_handler(RuleBroken, _on_rule_broken)
-    app.add_exception_handler(UnknownEntry, _on_unknown_entry)
-    app.add_exception_handler(Stale, _on_stale)
-    app.add_exception_handler(StoreUnavailable, _on_store_away)
-    app.add_exception_handler(NewerDocument, _on_newer)
-    app.add_exception_handler(Conflict, _on_conflict)
-    return app
-
-
-async def _on_rule_broken(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RuleBroken)
-    title = {403: "没有权限 / Not allowed", 404: "未找到 / Not found", 422: "填写内容有误 / Some fields are wrong"}
-    errors = [FieldError(error.field, str(error), str(error), error.rule)] if isinstance(error, BadInput) else []
-    return problem_response(
-        Problem(
-            error.status,
-            title.get(error.status, "不符合规定 / Not allowed by the regulation"),
-            str(error),
-            slug="rule-broken",
-            rule=error.rule,
-            errors=errors,
-        )
-    )
-
-
-async def _on_unknown_entry(_: Request, error: Exception) -> Response:
-    assert isinstance(error, UnknownEntry)
-    return problem_response(
-        Problem(404, "未找到 / Not found", error.message, slug="unknown-entry", rule=error.rule or None)
-    )
-
-
-async def _on_stale(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Stale)
-    return problem_response(StaleVersion(error.current))
-
-
-async def _on_store_away(_request: Request, _error: Exception) -> Response:
-    return problem_response(ServiceUnavailable("the document store"))
-
-
-async def _on_newer(_request: Request, _error: Exception) -> Response:
-    return problem_response(
-        ServiceUnavailable("a process of the newer release, which this service is being upgraded to,", 1)
-    )
-
-
-async def _on_conflict(_request: Request, _error: Exception) -> Response:
-    return problem_response(ServiceUnavailable("the letter (too many changes at once)", 1))

@@ -20,7 +20,9 @@ from deploy import topics
 from deploy.demo.city import Refused
 from deploy.engines import Engines, Urls
 from services import NAMES
-from services.runtime import Kit, Service, application
+from services.application import application
+from services.kit import Kit
+from services.runtime import Service
 from services.settings import Settings
 from shared.calendar.clock import write_clock_file
 from shared.contracts.catalogue import parse

@@ -16,7 +16,8 @@ import httpx
 from deploy.ops.__main__ import serve
 from services import NAMES
 from services.__main__ import build
-from services.runtime import Service, application
+from services.application import application
+from services.runtime import Service
 from services.settings import Settings
 from tests.conftest import World, eventually
 from tests.intake_desk import LETTER

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request
 
+from services.application import _on_rule_broken
 from services.reporting import routes_bulletins, routes_statistics
 from services.reporting.issue_view import IssueView
 from services.reporting.periods import Period
 from services.reporting.statistics import Month, Statistics
-from services.runtime import _on_rule_broken
 from shared.calendar.clock import FixedClock
 from shared.calendar.zone import SHANGHAI
 from shared.contracts.errors import NotFound, RuleBroken

@@ -13,7 +13,7 @@ import yaml
 
 from deploy.ops.console import WELL, Ops, Refused, deciding, table, verb
 from services.__main__ import PORTS
-from services.runtime import Kit
+from services.kit import Kit
 from shared.contracts.types import Actor
 from shared.directory import DirectoryError, UnknownEntry
 from shared.directory import changes as rules

@@ -21,7 +21,7 @@ from deploy.ops.letter import COLLECTION, found_letter
 from deploy.ops.scan import Found, Markers, scan
 from services import NAMES
 from services.intake.domain import erase_on_request
-from services.runtime import Kit
+from services.kit import Kit
 from shared.contracts.errors import RuleBroken
 from shared.contracts.types import Actor
 from shared.storage import translated

@@ -22,8 +22,9 @@ from deploy.ops.console import WELL, Ops, Refused, deciding, verb
 from deploy.ops.letter import COLLECTION
 from services import NAMES
 from services.__main__ import build
+from services.kit import Kit
 from services.rebuild import decide_what_is_left, read_on
-from services.runtime import Kit, Service
+from services.runtime import Service
 from shared.messaging.kafka import TopicPartition
 from shared.messaging.parking import WAITING
 from shared.storage import ReplaceOne, translated

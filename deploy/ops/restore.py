@@ -16,8 +16,9 @@ from deploy.ops.vault import Manifest, Segment, damage, fingerprint, opened
 from deploy.topics import DECLARED, declared
 from services import NAMES
 from services.__main__ import build
+from services.kit import Kit
 from services.rebuild import catch_up
-from services.runtime import Kit, Service
+from services.runtime import Service
 from services.settings import Settings
 from shared.messaging import topics as shared_topics
 from shared.messaging.kafka import TopicPartition

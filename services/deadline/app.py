@@ -18,7 +18,8 @@ from services.deadline.schedule import Schedule
 from services.deadline.state import Clocks, Kind
 from services.deadline.sweep import Sweep
 from services.deadline.working_time import rules_of
-from services.runtime import Kit, Service
+from services.kit import Kit
+from services.runtime import Service
 from services.succession import Succession
 from shared.contracts.facts import LETTERS
 from shared.directory import Directory

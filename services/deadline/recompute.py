@@ -10,7 +10,7 @@ import sys
 from services.deadline.app import build
 from services.deadline.schedule import Schedule
 from services.deadline.working_time import rules_of
-from services.runtime import Kit
+from services.kit import Kit
 from services.settings import WrongSettings, load_settings
 from shared.calendar.schedules import ScheduleError
 from shared.observability.logs import configure_logging

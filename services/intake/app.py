@@ -31,7 +31,8 @@ from services.intake.repository import Register
 from services.intake.routes_citizens import public_router
 from services.intake.routes_follow import FollowPages, follow_router
 from services.intake.routes_write import WritePages, write_router
-from services.runtime import Kit, Service
+from services.kit import Kit
+from services.runtime import Service
 from services.succession import Succession
 from shared.messaging.broker import places_of, subscribe
 from shared.messaging.letters import Letters

@@ -8,6 +8,7 @@ staff ──files─▶ cleaning ─▶ attachments ──▶ the public, once a
 
 from pathlib import Path
 
+from services.kit import Kit
 from services.publication import (
     api,
     handlers,
@@ -30,7 +31,7 @@ from services.publication.redaction import redactor
 from services.publication.remaining import Remaining
 from services.publication.repository import REPORTED, SERVICE, PublicSite, cases, ranges
 from services.publication.search import Search
-from services.runtime import Kit, Service
+from services.runtime import Service
 from services.succession import Succession
 from shared.messaging.letters import Letters
 from shared.observability import metrics

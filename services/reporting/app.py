@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fastapi import Request
 
+from services.kit import Kit
 from services.reporting import api, routes_bulletins, routes_statistics
 from services.reporting.composing import Composing
 from services.reporting.distribution import load_distribution
@@ -27,7 +28,7 @@ from services.reporting.statistics import Statistics
 from services.reporting.statistics_cells import Months
 from services.reporting.supervising import supervise
 from services.reporting.totals import Totals
-from services.runtime import Kit, Service
+from services.runtime import Service
 from shared.messaging.broker import committed_of, ends_of
 from shared.messaging.work import Domain
 

@@ -14,6 +14,7 @@ import asyncio
 import logging
 from functools import partial
 
+from services.kit import Kit
 from services.routing import handlers, placing, repository
 from services.routing.api import router
 from services.routing.domain import follow
@@ -26,7 +27,7 @@ from services.routing.office import Office
 from services.routing.office import entries as kept_directory
 from services.routing.state import ON
 from services.routing.telling import Teller
-from services.runtime import Kit, Service
+from services.runtime import Service
 from services.succession import Succession
 from shared.contracts.facts import LETTERS
 from shared.messaging.broker import look_for_topics, subscribe

@@ -9,7 +9,8 @@ from deploy.acl_rights import Operation, Resource, Right, commands, declared, ri
 from deploy.topics import declared as topics
 from services import NAMES
 from services.__main__ import build
-from services.runtime import Kit, Service
+from services.kit import Kit
+from services.runtime import Service
 from services.settings import Settings
 from shared.contracts.catalogue import FACTS, MAILBOX
 

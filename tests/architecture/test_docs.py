@@ -13,7 +13,8 @@ from prometheus_client.metrics import MetricWrapperBase
 from deploy.access import document
 from services import NAMES
 from services.__main__ import build
-from services.runtime import Kit, Service
+from services.kit import Kit
+from services.runtime import Service
 from services.settings import Settings
 from shared.contracts.catalogue import FACTS, MAILBOX
 from shared.observability import metrics

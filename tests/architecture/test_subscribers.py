@@ -8,7 +8,8 @@ from faststream import AckPolicy
 
 from services import NAMES
 from services.__main__ import build
-from services.runtime import Kit, Service
+from services.kit import Kit
+from services.runtime import Service
 from services.settings import Settings
 from shared.contracts.catalogue import FACTS, TYPE_OF
 from shared.messaging import broker as messaging

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import orjson
 
+from services.kit import Kit
 from services.reporting.app import build
 from services.reporting.domain import ON, Row
 from services.reporting.figures import Counts, count, tallies
@@ -26,7 +27,7 @@ from services.reporting.issues import Run, before, due_at, period_of
 from services.reporting.issuing import Issuing
 from services.reporting.periods import Period, week_id, week_of
 from services.reporting.repository import dump_counts
-from services.runtime import Kit, Service
+from services.runtime import Service
 from shared.calendar.zone import business_date
 from shared.contracts.envelope import Outgoing
 from shared.contracts.facts import Fact, LetterReceived

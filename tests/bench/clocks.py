@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from services.deadline import repository
 from services.deadline.state import ON, Clock, Clocks, Kind
 from services.deadline.working_time import rules_of
-from services.runtime import Kit
+from services.kit import Kit
 from shared.calendar.clock import write_clock_file
 from shared.contracts.envelope import Outgoing
 from shared.contracts.facts import ReplySubmitted

@@ -14,8 +14,8 @@ from urllib.parse import quote
 
 import orjson
 
+from services.kit import Kit
 from services.publication.app import build
-from services.runtime import Kit
 from shared.contracts.types import Nature
 from tests.bench.client import Connection, request
 from tests.bench.mail import samples

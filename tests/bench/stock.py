@@ -20,7 +20,8 @@ import uvloop
 from services import NAMES
 from services.__main__ import build
 from services.intake.contacts import Contacts
-from services.runtime import Kit, Service
+from services.kit import Kit
+from services.runtime import Service
 from services.settings import load_settings
 from shared.contracts.facts import Fact, LetterRead, LetterRegistered, ReplySubmitted, SlipPrepared
 from shared.contracts.types import Contact

@@ -10,7 +10,8 @@ from typing import Any, Final, Self
 
 from services import NAMES
 from services.__main__ import build
-from services.runtime import Kit, Service
+from services.kit import Kit
+from services.runtime import Service
 from shared.messaging.kafka import read_from_start
 from shared.storage import Store
 from tests.checker.layout import BATCH, Layout

@@ -12,7 +12,7 @@ from deploy.demo.city import City, one_address
 from deploy.engines import Engines
 from services import NAMES
 from services.__main__ import build
-from services.runtime import application
+from services.application import application
 from shared.storage import Store
 from tests.chaos.ledger import Acknowledged, Approved, Ledger, Numbered, sha256
 from tests.checker import INVARIANTS, Report, Town, Violation, check

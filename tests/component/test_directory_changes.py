@@ -7,9 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
+from services.application import application
 from services.routing.app import build as routing
 from services.routing.office import entries
-from services.runtime import Service, application
+from services.runtime import Service
 from shared.contracts.actions import ApproveReply, CollectLetter, SubmitReply
 from shared.contracts.directory import MailboxAdded, MailboxChanged
 from shared.contracts.envelope import pack

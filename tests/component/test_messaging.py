@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from deploy.parked import NotParked, decide, listed
+from services.kit import Kit
 from services.rebuild import rebuild
-from services.runtime import Kit, Service
+from services.runtime import Service
 from shared.contracts.catalogue import TYPE_OF
 from shared.contracts.envelope import event_id, pack
 from shared.contracts.facts import Fact, LetterRead, LetterReceived, LetterRegistered, ReadingOverdue

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import uvicorn
 
+from services.application import application
 from services.intake.app import build as build_intake
 from services.routing.app import build as build_routing
-from services.runtime import Service, application
+from services.runtime import Service
 from shared.contracts.facts import Fact, LetterReceived, LetterRegistered
 from shared.contracts.mailbox import ActionDone, ActionRefused
 from shared.contracts.types import Actor, Number

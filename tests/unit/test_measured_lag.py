@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from services import runtime
-from services.runtime import Kit, Service
+from services.kit import Kit
+from services.runtime import Service
 from services.settings import Settings
 from shared.observability import metrics
 
