@@ -55,7 +55,13 @@ def lacks() -> list[Lack]:
 
 
 def make() -> None:
-    """Make the environment anew; raises EngineError with the installer's last lines. The stamp is written last."""
+    """Make the environment anew; the stamp is written last.
+
+    Raises:
+        EngineError: `.venv` is a link to somebody else's, which would be emptied; or the installer failed: its last lines.
+    """
+    if VENV.is_symlink():
+        raise EngineError(f"{VENV} is a link to {VENV.readlink()}: make that one where it belongs, or remove the link")
     STAMP.unlink(missing_ok=True)
     with step("making .venv from requirements-dev.lock", tell):
         _run([sys.executable, "-m", "venv", "--clear", str(VENV)])

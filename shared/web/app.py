@@ -19,6 +19,7 @@ from shared.observability.metrics import metrics_page
 from shared.web.documented import document_problems
 from shared.web.edge import Edge
 from shared.web.problems import install_problem_handlers
+from shared.web.reference import VIEWER, reference_page
 from shared.web.templates import Pages
 
 BODY_LIMIT = 128 * 1024
@@ -61,8 +62,8 @@ def create_app(
         title=title,
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,
         redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
         middleware=[
             Middleware(
                 Edge,
@@ -94,6 +95,8 @@ def create_app(
         app.router.routes.extend(router.routes)
     app.include_router(_own_routes(readiness))
     app.mount("/static", _Static(directory=Path(__file__).parent / "static"), name="static")
+    app.add_route("/docs", reference_page(title), include_in_schema=False)
+    app.mount("/docs/viewer", _Static(directory=VIEWER), name="viewer")
     document_problems(app)
     return app
 

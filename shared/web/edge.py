@@ -105,7 +105,7 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = _with_safety(message.get("headers", ()), path, secure)
+                message["headers"] = _with_safety(message.get("headers", ()), secure)
             await send(message)
 
         with service_context(service), tracing.span("http", traceparent, "server") as span:
@@ -180,7 +180,7 @@ def _problem_of(error: Exception) -> Problem:
     return unexpected(error)
 
 
-def _with_safety(headers: Any, path: str, secure: bool) -> list[tuple[bytes, bytes]]:
+def _with_safety(headers: Any, secure: bool) -> list[tuple[bytes, bytes]]:
     safe = [*headers, *_ALWAYS]
     if secure:
         safe.append(_STRICT_TRANSPORT)
@@ -188,7 +188,7 @@ def _with_safety(headers: Any, path: str, secure: bool) -> list[tuple[bytes, byt
     for name, value in headers:
         if name == b"cache-control":
             cached = True
-        elif name == b"content-type" and value.startswith(b"text/html") and path != "/docs":
+        elif name == b"content-type" and value.startswith(b"text/html"):
             safe += _OF_SECURE_PAGES if secure else _OF_PAGES
     if not cached:
         safe.append(_NO_STORE)

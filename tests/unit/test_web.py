@@ -374,7 +374,16 @@ async def test_the_openapi_document_says_that_errors_are_problems(client):
     assert references <= set(document["components"]["schemas"])
     assert "HTTPValidationError" not in document["components"]["schemas"]
     assert document["paths"]["/intake/me"]["get"]["security"]
-    assert "content-security-policy" not in (await client.get("/docs")).headers
+
+
+async def test_the_page_of_the_interface_takes_nothing_from_elsewhere(client):
+    page = await client.get("/docs")
+    assert "script-src 'self'" in page.headers["content-security-policy"]
+    files = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(files) == 4
+    for file in files:
+        assert (await client.get(file)).status_code == 200, file
+    assert not re.search(r"<script>|<style>|//", page.text.removeprefix("<!DOCTYPE html>"))
 
 
 async def test_a_stale_edit_is_refused_with_the_current_version(client):
