@@ -296,7 +296,8 @@ def nearly(draw: Any, right: Any) -> Any:
             continue
         holder, name = where
         if draw(st.booleans()):
-            holder[name] = draw(st.sampled_from(oddities.VALUES))
+            # A copy: what is changed inside of it next must not be the value that is drawn another time.
+            holder[name] = deepcopy(draw(st.sampled_from(oddities.VALUES)))
         elif isinstance(holder, dict):
             holder.pop(name, None)
     return body
