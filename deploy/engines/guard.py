@@ -93,11 +93,7 @@ class Guard:
         if not self.certificate:
             return {}
         for name, file in (("server.crt", self.certificate.file), ("server.key", self.certificate.key_file)):
-            (folder / name).unlink(missing_ok=True)
-            (folder / name).touch(mode=0o600)
-            (folder / name).write_bytes(file.read_bytes())
-            if user:
-                os.chown(folder / name, user.pw_uid, user.pw_gid)
+            _write_for(user, folder / name, file.read_bytes())
         return {
             "ssl": "on",
             "ssl_cert_file": str(folder / "server.crt"),
@@ -108,11 +104,12 @@ class Guard:
     def password_file(self, folder: Path, user: struct_passwd | None) -> Path:
         """A file with PostgreSQL's password, for `initdb` and its user only; delete it afterwards."""
         file = folder / "password"
-        file.touch(mode=0o600)
-        file.write_text(self.password)
-        if user:
-            os.chown(file, user.pw_uid, user.pw_gid)
+        _write_for(user, file, self.password.encode())
         return file
+
+    def postgres_login(self) -> dict[str, str]:
+        """The environment of whoever connects to PostgreSQL."""
+        return {"PGPASSWORD": self.password}
 
     def store_user(self) -> str:
         """The SQL that makes `STORE_USER`, or gives it its password."""
@@ -140,6 +137,15 @@ class Guard:
         """Where services find the store, and as whom."""
         query = f"?tls=true&tlsCAFile={self.certificate.ca_file}" if self.certificate else ""
         return f"mongodb://{STORE_USER}:{self.store_password}@127.0.0.1:{port}/{query}"
+
+
+def _write_for(user: struct_passwd | None, file: Path, content: bytes) -> None:
+    """Write a file anew that only this user, else only we, can read."""
+    file.unlink(missing_ok=True)
+    file.touch(mode=0o600)
+    file.write_bytes(content)
+    if user:
+        os.chown(file, user.pw_uid, user.pw_gid)
 
 
 def _one_line(file: Path) -> str:

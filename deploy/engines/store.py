@@ -160,8 +160,8 @@ class Postgres:
 
     def _environment(self) -> dict[str, str]:
         """For its programs, and for the server: DocumentDB and pg_cron connect to their own PostgreSQL, too."""
-        password = {"PGPASSWORD": self._guard.password} if self._guard else {}
-        return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "GMT", "PGCONNECT_TIMEOUT": "5", **password}
+        login = self._guard.postgres_login() if self._guard else {}
+        return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "GMT", "PGCONNECT_TIMEOUT": "5", **login}
 
     def _server_environment(self) -> dict[str, str]:
         """With the library path that the server's extensions need; the host's own programs (`sh`) must not get it."""
@@ -199,9 +199,9 @@ class FerretDB:
             *(self._guard.ferretdb_arguments(self._ports.ferretdb) if self._guard else asks_nobody),
             f"--state-dir={self._state}",
         ]
-        password = {"PGPASSWORD": self._guard.password} if self._guard else {}
+        login = self._guard.postgres_login() if self._guard else {}
         # Go's collector runs half as often, for some 20 MB.
-        self.process.start(command, cwd=self._state, env={"GOGC": "300", **self._environ, **password})
+        self.process.start(command, cwd=self._state, env={"GOGC": "300", **self._environ, **login})
         tls = self._guard.tls() if self._guard else None
         self.process.wait_ready(lambda: answers(self._ports.ferretdb, tls), START_SECONDS)
 

@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from services.settings import Settings
+from shared.contracts.facts import LETTERS
 from shared.messaging.connection import client_options
 
 
@@ -105,7 +106,7 @@ class Lag:
 
 
 # What each group reads. A group that has not committed anything yet is in no list of the broker's, and yet it is behind.
-LETTERS, SUBMISSIONS, ACTIONS = "letters", "submissions", "actions."
+SUBMISSIONS, ACTIONS = "submissions", "actions."
 GROUPS: Mapping[str, str] = {
     "intake": LETTERS,
     "intake-submissions": SUBMISSIONS,

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any
 
-from deploy.ops.cluster import GROUPS, LETTERS, admin, bounds, committed, consumer, producer, read_range, topics_of
+from deploy.ops.cluster import GROUPS, admin, bounds, committed, consumer, producer, read_range, topics_of
 from deploy.ops.console import WELL, Ops, Refused, deciding, verb
 from deploy.ops.letter import COLLECTION
 from services import NAMES
@@ -25,6 +25,7 @@ from services.__main__ import build
 from services.kit import Kit
 from services.rebuild import decide_what_is_left, read_on
 from services.runtime import Service
+from shared.contracts.facts import LETTERS
 from shared.messaging.kafka import TopicPartition
 from shared.messaging.parking import WAITING
 from shared.storage import ReplaceOne, translated

@@ -99,29 +99,26 @@ def translated() -> Iterator[None]:
     except BulkWriteError as error:
         codes = [write.get("code") for write in error.details.get("writeErrors", ())]
         if code := next(filter(_UNAVAILABLE_CODES.__contains__, codes), None):
-            _log(error, code)
-            raise StoreUnavailable("the document store refused part of a batch") from error
+            raise _unavailable("the document store refused part of a batch", error, code) from error
         raise
     except ConnectionFailure as error:
-        _log(error)
-        raise StoreUnavailable(f"the document store does not answer ({type(error).__name__})") from error
+        raise _unavailable(f"the document store does not answer ({type(error).__name__})", error) from error
     except OperationFailure as error:
         if error.code in _UNAVAILABLE_CODES:
-            _log(error, error.code)
-            raise StoreUnavailable(f"the document store cannot work now (code {error.code})") from error
+            raise _unavailable(f"the document store cannot work now (code {error.code})", error, error.code) from error
         if error.code in _REFUSED_CODES:
-            _log(error, error.code)
-            raise StoreUnavailable("the document store refuses us: look at user and password in MONGO_URL") from error
+            said = "the document store refuses us: look at user and password in MONGO_URL"
+            raise _unavailable(said, error, error.code) from error
         raise
     except PyMongoError as error:
         if error.timeout:
-            _log(error)
-            raise StoreUnavailable(f"the document store did not answer in time ({type(error).__name__})") from error
+            raise _unavailable(f"the document store did not answer in time ({type(error).__name__})", error) from error
         raise
 
 
-def _log(error: PyMongoError, code: int | None = None) -> None:
+def _unavailable(said: str, error: PyMongoError, code: int | None = None) -> StoreUnavailable:
     log.warning("the document store failed an operation", extra={"error_type": type(error).__name__, "code": code})
+    return StoreUnavailable(said)
 
 
 async def insert_missing(collection: Any, documents: Sequence[Mapping[str, Any]], *, ordered: bool = False) -> set[int]:
