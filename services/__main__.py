@@ -1,12 +1,14 @@
 """`python -m services <intake|routing|deadline|publication|reporting|all>`: run one service, or all of them in one process."""
 
 import argparse
+import ctypes
 import gc
 import importlib
 import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 
 import uvicorn
 
@@ -25,12 +27,20 @@ from shared.web.serving import server_options
 log = logging.getLogger(__name__)
 
 PORTS = {name: 8101 + position for position, name in enumerate(NAMES)} | {"all": 8100}
+_M_ARENA_MAX = -8
+"""Of glibc: see mallopt(3)."""
 
 
 def build(name: str, kit: Kit) -> Service:
     """Build one service by its name; only its own modules are imported."""
     service: Service = importlib.import_module(f"services.{name}.app").build(kit)
     return service
+
+
+def _share_heaps() -> None:
+    """Let all threads share two heaps: glibc gives each thread of the store's driver its own otherwise, which keeps what it once needed."""
+    with suppress(AttributeError):  # other C libraries have no `mallopt`, nor a heap for each thread
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 def _spare_the_collector() -> None:
@@ -45,6 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m services", description=__doc__)
     parser.add_argument("service", choices=[*NAMES, "all"])
     chosen = parser.parse_args(arguments).service
+    _share_heaps()
     try:
         settings = load_settings(serving=True)
         configure_logging(chosen, settings.log_level)

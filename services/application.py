@@ -64,7 +64,7 @@ def application(services: Sequence[Service], kit: Kit) -> FastAPI:
     app.state.verifier = verifier_of(TokenSettings(), kit.settings, sign_in)
     app.state.sign_in = sign_in
     app.add_exception_handler(SignInFirst, on_sign_in_first)
-    app.add_exception_handler(RuleBroken, _on_rule_broken)
+    app.add_exception_handler(RuleBroken, on_rule_broken)
     app.add_exception_handler(UnknownEntry, _on_unknown_entry)
     app.add_exception_handler(Stale, _on_stale)
     app.add_exception_handler(StoreUnavailable, _on_store_away)
@@ -73,7 +73,8 @@ def application(services: Sequence[Service], kit: Kit) -> FastAPI:
     return app
 
 
-async def _on_rule_broken(_: Request, error: Exception) -> Response:
+async def on_rule_broken(_: Request, error: Exception) -> Response:
+    """Answer with the rule that a request breaks, and its status (403, 404, 409 or 422)."""
     assert isinstance(error, RuleBroken)
     title = {403: "没有权限 / Not allowed", 404: "未找到 / Not found", 422: "填写内容有误 / Some fields are wrong"}
     errors = [FieldError(error.field, str(error), str(error), error.rule)] if isinstance(error, BadInput) else []

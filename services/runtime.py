@@ -149,6 +149,7 @@ class Service:
 
     def start(self) -> None:
         """Begin to work as soon as the engines are there; returns at once."""
+        metrics.build_info.labels(self.name, self.kit.settings.release).set(1)
         metrics.ready.labels(self.name).set_function(lambda: float(not self.waits_for))
         with service_context(self.name):
             self._tasks = [

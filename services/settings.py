@@ -106,6 +106,8 @@ class Settings(BaseSettings):
     """PORT: the port to listen on; by default 8101 to 8105 in the order of the letter's way, 8100 for `all`."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """LOG_LEVEL: DEBUG, INFO, WARNING or ERROR."""
+    release: Annotated[str, Field(pattern=r"^[\w.+-]{1,64}$")] = "checkout"
+    """RELEASE: the release's name, which metrics and `deploy.ops health` show; an image knows its own."""
     sweep_seconds: Annotated[float, Field(ge=0.02, le=60)] = 1.0
     """SWEEP_SECONDS: real seconds between two looks at what is due."""
     measure_seconds: Annotated[float, Field(ge=0.1, le=60)] = 10.0

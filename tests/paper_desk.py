@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request
 
-from services.application import _on_rule_broken
+from services.application import on_rule_broken
 from services.reporting import routes_bulletins, routes_statistics
 from services.reporting.issue_view import IssueView
 from services.reporting.periods import Period
@@ -84,5 +84,5 @@ def desk(
         routes_statistics.router(statistics(months() if known is None else known), clock, pages),
     ]
     app = create_app("paper", routers, lifespan=alive, services=["reporting"], readiness=ready)
-    app.add_exception_handler(RuleBroken, _on_rule_broken)
+    app.add_exception_handler(RuleBroken, on_rule_broken)
     return app

@@ -210,8 +210,12 @@ def service(name: str) -> Dashboard:
                 f'process_resident_memory_bytes{{job="xinxiang",{mine}}}',
                 "{{instance}}",
                 unit="bytes",
-                width=12,
             ),
-            one("打开的文件 Open files", f'process_open_fds{{job="xinxiang",{mine}}}', "{{instance}}", width=12),
+            one("打开的文件 Open files", f'process_open_fds{{job="xinxiang",{mine}}}', "{{instance}}"),
+            one(
+                "版本（实例数）Releases, by replicas",
+                f"count by (release) (xinxiang_build_info{{{mine}}})",
+                "{{release}}",
+            ),
         ],
     )

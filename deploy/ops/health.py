@@ -1,6 +1,7 @@
 """`health`: everything at a glance, each line with what to do where something is wrong."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -125,6 +126,10 @@ def _replicas(replicas: list[Replica]) -> list[Line]:
             )
         else:
             lines.append(Line(name, Level.WELL, f"就绪 ready, {ago(one.seconds)}"))
+    releases = Counter(one.release for one in replicas if one.release)
+    if releases:  # several at once are right only while an upgrade goes on, which nobody but the operator knows
+        value = ", ".join(f"{release} ×{count}" for release, count in sorted(releases.items()))
+        lines.append(Line("版本 releases", Level.WELL, value))
     return lines
 
 

@@ -41,6 +41,12 @@ class Replica:
         found = self._values(name)
         return sum(found) if found else None
 
+    @property
+    def release(self) -> str:
+        """The release that it runs; empty: it does not say."""
+        told = (labels for labels, _ in self.metrics.get("xinxiang_build_info", ()))
+        return next((labels["release"] for labels in told if labels.get("service") == self.service), "")
+
     def _values(self, name: str) -> list[float]:
         # `services all` answers for the five with one page.
         return [v for labels, v in self.metrics.get(name, ()) if labels.get("service") == self.service]

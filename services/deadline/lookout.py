@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from shared.calendar.clock import Clock
 from shared.messaging.kafka import KafkaError, TopicPartition, partition_of
-from shared.messaging.work import Clock
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,6 @@
 """The public notice board (公示栏, R7.2, R7.4): a page, a view for a screen in a lobby, and JSON; for staff what stood there before."""
 
-from datetime import datetime
-from typing import Annotated, Protocol
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from starlette.responses import HTMLResponse, Response
@@ -11,6 +10,7 @@ from services.publication.answering import BY_ACCEPT, Accept, Format, answer, wa
 from services.publication.board_view import SHOWN_ON_BOARD, Board, board_at
 from services.publication.past_notices import PastNotice, PastNotices
 from services.publication.repository import PublicSite
+from shared.calendar.clock import Clock
 from shared.calendar.working_days import WorkingCalendar
 from shared.directory import Directory
 from shared.security.tokens import Authenticated
@@ -27,13 +27,6 @@ ON_A_SCREEN = 8
 """Entries of one screenful in the lobby."""
 SCREEN_SECONDS = 20
 """How long a screenful stays."""
-
-
-class Clock(Protocol):
-    """Whatever tells the time."""
-
-    def now(self) -> datetime:
-        """Return the moment (aware, UTC)."""
 
 
 def router(site: PublicSite, directory: Directory, calendar: WorkingCalendar, clock: Clock, pages: Pages) -> APIRouter:

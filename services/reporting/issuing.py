@@ -18,8 +18,8 @@ from services.reporting.issue_store import Issue, Issues, Last, Mark, Revisions
 from services.reporting.issue_view import Correction, IssueView, Series
 from services.reporting.issues import Run, corrections, due_at, parse_id, period_of, runs_of, runs_of_mailbox
 from services.reporting.periods import Period
+from shared.calendar.clock import Clock
 from shared.calendar.zone import business_date
-from shared.messaging.work import Clock
 from shared.observability import metrics
 
 log = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from services.reporting.periods import week_of
 from services.reporting.reports import Reports
 from services.reporting.summing import SINGLE
 from services.reporting.views import HANDLING
+from shared.calendar.clock import Clock
 from shared.calendar.zone import business_date
-from shared.messaging.work import Clock
 from shared.observability import metrics
 
 

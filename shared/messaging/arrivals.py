@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from shared.calendar.clock import Clock
 from shared.contracts.catalogue import BY_TYPE, UnknownMessageType, is_newer, name_of, parse
 from shared.contracts.envelope import Attributes, BadEnvelope
 from shared.contracts.facts import Fact
 from shared.messaging.parking import Message, Queue, Why, explain
-from shared.messaging.work import Clock, Domain, Work
+from shared.messaging.work import Domain, Work
 from shared.observability.tracing import span
 from shared.storage import Stored
 

@@ -17,6 +17,7 @@ from time import perf_counter
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
+from shared.calendar.clock import Clock
 from shared.contracts.errors import Stale
 from shared.contracts.facts import LETTERS, Fact
 from shared.messaging.arrivals import Arrivals
@@ -26,7 +27,7 @@ from shared.messaging.outbox import Outbox
 from shared.messaging.parking import Message, Parking, Queue, read, strays
 from shared.messaging.patience import Conflict, patiently
 from shared.messaging.salvage import salvage
-from shared.messaging.work import Clock, Domain, Step, Telling, Work
+from shared.messaging.work import Domain, Step, Telling, Work
 from shared.observability import metrics
 from shared.observability.tracing import span
 from shared.storage import Aggregates, NewerDocument, Stored

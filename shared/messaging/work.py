@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from shared.contracts.envelope import Outgoing, event_id, pack
 from shared.contracts.facts import LETTERS, Fact
@@ -15,13 +15,6 @@ State = TypeVar("State")
 
 _ENDLESS = 30
 """How often something may follow from a state before it must be an error."""
-
-
-class Clock(Protocol):
-    """Whatever tells the time: aware UTC, milliseconds."""
-
-    def now(self) -> datetime:
-        """Return the moment."""
 
 
 @dataclass(frozen=True, slots=True)

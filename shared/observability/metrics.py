@@ -112,6 +112,7 @@ clocks_fired_total = Counter(
     "xinxiang_clocks_fired_total", "Reminders, overdue declarations and urgings, by kind.", ["service", "kind"]
 )
 
+build_info = Gauge("xinxiang_build_info", "1, with the release that the process runs.", ["service", "release"])
 ready = Gauge("xinxiang_ready", "1: the service can work; 0: /health/ready says what it waits for.", ["service"])
 engine_up = Gauge(
     "xinxiang_engine_up", "Whether an engine answers the service (1) or not (0): store or kafka.", ["service", "engine"]

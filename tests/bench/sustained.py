@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from services import NAMES
@@ -92,15 +93,16 @@ async def _told(records: Records, number: int) -> float:
     return await until(told, pause=0.05)
 
 
-async def everywhere(town: Town, records: Records, number: int) -> float:
-    """Wait until every service has every letter; return when that was."""
-    await _told(records, number)
+async def everywhere(town: Town, records: Records, number: int, patience: float = 300) -> float:
+    """Wait until every service has every letter, at most `patience` seconds for each; return when that was."""
+    seen = await _told(records, number)
 
-    async def everywhere() -> bool:
-        counts = [await town.count(name, COLLECTION.get(name, "letters")) for name in NAMES]
-        return min(counts) >= number
+    async def has_all(name: str) -> bool:
+        return await town.count(name, COLLECTION.get(name, "letters")) >= number
 
-    return await until(everywhere)
+    for name in NAMES:
+        seen = await until(partial(has_all, name), patience)
+    return seen
 
 
 async def _verify(town: Town, records: Records, number: int) -> None:

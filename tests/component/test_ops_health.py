@@ -56,6 +56,7 @@ async def test_an_operator_sees_what_is_wrong_and_what_to_do(
         await ops(world, "backup", "create", tmp_path / "b")
         health = await ops(world, "health", *SERVICES, "--json")
         assert health.status == 0, health.out
+        assert lines(health.answer)["版本 releases"]["value"] == "checkout ×5"
         for_people = await ops(world, "health", *SERVICES)
         assert "就绪 ready" in for_people.out
 
