@@ -87,21 +87,37 @@ def _refused(report: dict[str, Any]) -> int:
 
 
 async def _told(records: Records, number: int) -> float:
-    async def told() -> bool:
-        return await records.number(*records.mailboxes) >= number
+    count = 0
 
-    return await until(told, pause=0.05)
+    async def told() -> bool:
+        nonlocal count
+        count = await records.number(*records.mailboxes)
+        return count >= number
+
+    try:
+        return await until(told, pause=0.05)
+    except TimeoutError:
+        raise TimeoutError(f"topics of mailboxes have {count} messages of {number} letters") from None
 
 
 async def everywhere(town: Town, records: Records, number: int, patience: float = 300) -> float:
-    """Wait until every service has every letter, at most `patience` seconds for each; return when that was."""
+    """Wait until every service has every letter, at most `patience` seconds for each; return when that was.
+
+    Raises:
+        TimeoutError: naming the service that has not, and how many it has.
+    """
     seen = await _told(records, number)
+    counts: dict[str, int] = {}
 
     async def has_all(name: str) -> bool:
-        return await town.count(name, COLLECTION.get(name, "letters")) >= number
+        counts[name] = await town.count(name, COLLECTION.get(name, "letters"))
+        return counts[name] >= number
 
     for name in NAMES:
-        seen = await until(partial(has_all, name), patience)
+        try:
+            seen = await until(partial(has_all, name), patience)
+        except TimeoutError:
+            raise TimeoutError(f"{name} has {counts.get(name, 'an unknown number')} of {number} letters") from None
     return seen
 
 
