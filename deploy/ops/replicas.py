@@ -44,12 +44,16 @@ class Replica:
     @property
     def release(self) -> str:
         """The release that it runs; empty: it does not say."""
-        told = (labels for labels, _ in self.metrics.get("xinxiang_build_info", ()))
-        return next((labels["release"] for labels in told if labels.get("service") == self.service), "")
+        return next((labels["release"] for labels, _ in self._samples("xinxiang_build_info")), "")
 
     def _values(self, name: str) -> list[float]:
+        return [value for _, value in self._samples(name)]
+
+    def _samples(self, name: str) -> list[tuple[dict[str, str], float]]:
         # `services all` answers for the five with one page.
-        return [v for labels, v in self.metrics.get(name, ()) if labels.get("service") == self.service]
+        return [
+            (labels, value) for labels, value in self.metrics.get(name, ()) if labels.get("service") == self.service
+        ]
 
 
 def addresses(given: Iterable[str]) -> list[tuple[str, str]]:

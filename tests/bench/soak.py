@@ -49,13 +49,14 @@ async def measure(town: Town) -> list[Result]:
         if len(samples) % 10 == 0:
             tell(f"soak: {samples[-1].hours * 60:.0f} min, {sum(samples[-1].memory.values()):.0f} MB")
     report = await offering
-    tell(f"soak: {_steady_slope(samples):.2f} % an hour; now all letters are counted")
+    result = _result(samples, report)
+    tell(f"soak: {result.value:.2f} % an hour; now all letters are counted")
     check("answers other than 202", report["others"], {})
     async with Records(town) as records:
         await everywhere(town, records, report["accepted"], PATIENCE_SECONDS)
         told = await records.distinct(*records.mailboxes, of_type=ARRIVED)
     check("letters told to mailboxes", len(told), report["accepted"])
-    return [_result(samples, report)]
+    return [result]
 
 
 async def _sample(town: Town, hours: float) -> Sample:
@@ -71,16 +72,9 @@ def slope(samples: Sequence[tuple[float, float]]) -> float:
     return 100 * line.slope / statistics.mean(value for _, value in samples)
 
 
-def _steady(samples: Sequence[Sample]) -> Sequence[Sample]:
-    return samples[int(len(samples) * WARM_UP_SHARE) :]
-
-
-def _steady_slope(samples: Sequence[Sample]) -> float:
-    return slope([(sample.hours, sum(sample.memory.values())) for sample in _steady(samples)])
-
-
 def _result(samples: Sequence[Sample], report: dict[str, Any]) -> Result:
-    steady = _steady(samples)
+    steady = samples[int(len(samples) * WARM_UP_SHARE) :]
+    total = slope([(sample.hours, sum(sample.memory.values())) for sample in steady])
     first, last = steady[0], steady[-1]
     beside: dict[str, Any] = {
         "letters": report["accepted"],
@@ -97,4 +91,4 @@ def _result(samples: Sequence[Sample], report: dict[str, Any]) -> Result:
         ),
     }
     note = f"{RATE:.0f} letters/s for {SECONDS / 3600:.2g} h; the first {WARM_UP_SHARE:.0%} are warm-up"
-    return Result("memory's slope", _steady_slope(samples), "%/h", AIM_PERCENT_PER_HOUR, "lower", beside, note)
+    return Result("memory's slope", total, "%/h", AIM_PERCENT_PER_HOUR, "lower", beside, note)

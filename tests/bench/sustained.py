@@ -1,7 +1,7 @@
 """How many letters a second go all the way: from POST to stored and visible in the mailbox, with all five services at work."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -87,17 +87,7 @@ def _refused(report: dict[str, Any]) -> int:
 
 
 async def _told(records: Records, number: int) -> float:
-    count = 0
-
-    async def told() -> bool:
-        nonlocal count
-        count = await records.number(*records.mailboxes)
-        return count >= number
-
-    try:
-        return await until(told, pause=0.05)
-    except TimeoutError:
-        raise TimeoutError(f"topics of mailboxes have {count} messages of {number} letters") from None
+    return await _reached(number, partial(records.number, *records.mailboxes), "messages of mailboxes", pause=0.05)
 
 
 async def everywhere(town: Town, records: Records, number: int, patience: float = 300) -> float:
@@ -107,18 +97,26 @@ async def everywhere(town: Town, records: Records, number: int, patience: float 
         TimeoutError: naming the service that has not, and how many it has.
     """
     seen = await _told(records, number)
-    counts: dict[str, int] = {}
-
-    async def has_all(name: str) -> bool:
-        counts[name] = await town.count(name, COLLECTION.get(name, "letters"))
-        return counts[name] >= number
-
     for name in NAMES:
-        try:
-            seen = await until(partial(has_all, name), patience)
-        except TimeoutError:
-            raise TimeoutError(f"{name} has {counts.get(name, 'an unknown number')} of {number} letters") from None
+        count = partial(town.count, name, COLLECTION.get(name, "letters"))
+        seen = await _reached(number, count, f"letters of {name}", patience)
     return seen
+
+
+async def _reached(
+    number: int, count: Callable[[], Awaitable[int]], what: str, patience: float = 300, pause: float = 0.1
+) -> float:
+    found = 0
+
+    async def reached() -> bool:
+        nonlocal found
+        found = await count()
+        return found >= number
+
+    try:
+        return await until(reached, patience, pause)
+    except TimeoutError:
+        raise TimeoutError(f"{what}: {found} of {number} after {patience:.0f} s") from None
 
 
 async def _verify(town: Town, records: Records, number: int) -> None:

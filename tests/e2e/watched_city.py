@@ -18,8 +18,6 @@ from threading import Thread
 from typing import Any
 from uuid import uuid4
 
-import httpx
-
 from deploy.demo.city import Away, City, Refused, settled
 from deploy.engines import Engines
 from deploy.engines.processes import recorded
@@ -441,7 +439,7 @@ async def watched(fleet: Fleet, engines: Engines, prometheus: Prometheus) -> Asy
                 yield watching
             finally:
                 citizens.cancel()
-                with suppress(asyncio.CancelledError, httpx.HTTPError):
+                with suppress(asyncio.CancelledError):
                     await citizens
     finally:
         await prometheus.stop()
