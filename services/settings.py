@@ -107,7 +107,7 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """LOG_LEVEL: DEBUG, INFO, WARNING or ERROR."""
     release: Annotated[str, Field(pattern=r"^[\w.+-]{1,64}$")] = "checkout"
-    """RELEASE: the release's name, which metrics and `deploy.ops health` show; an image knows its own."""
+    """RELEASE: what metrics and `deploy.ops health` call the release: at most 64 letters, digits and `_.+-`; an image knows its own."""
     sweep_seconds: Annotated[float, Field(ge=0.02, le=60)] = 1.0
     """SWEEP_SECONDS: real seconds between two looks at what is due."""
     measure_seconds: Annotated[float, Field(ge=0.1, le=60)] = 10.0
