@@ -3,7 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, TypeAlias
+
+from aiokafka.errors import UnknownTopicOrPartitionError
 
 from shared.messaging.outbox import Outbox
 from shared.storage import Stored
@@ -18,12 +21,17 @@ class Broker:
         self.log: list[str] = []
         """What was handed over and not refused at once, by its value."""
         self.refuses_once: set[str] = set()
+        self.missing: dict[str, int] = {}
+        """Topics that are not there, and how often each was asked for."""
         self.waiting: dict[str, asyncio.Future[None]] = {}
         self.at_once = True
 
-    async def publish(self, value: bytes, **_: Any) -> "asyncio.Future[None]":
+    async def publish(self, value: bytes, *, topic: str, **_: Any) -> "asyncio.Future[None]":
         """Take a message."""
         name = value.decode()
+        if topic in self.missing:
+            self.missing[topic] += 1
+            raise UnknownTopicOrPartitionError(topic)
         if name in self.refuses_once:
             self.refuses_once.remove(name)
             raise TimeoutError(name)
@@ -41,9 +49,9 @@ class Collection:
         self.left: list[Stored[Any]] = []
         self.cleared: dict[str, int] = {}
 
-    async def unsent(self, *_: Any) -> list[Stored[Any]]:
-        """Return them."""
-        return self.left
+    async def unsent(self, _before: datetime, limit: int) -> list[Stored[Any]]:
+        """Return them, as many as asked for."""
+        return self.left[:limit]
 
     async def clear_outbox(self, versions: Any) -> None:
         """Note which are empty now."""

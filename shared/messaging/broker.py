@@ -73,6 +73,9 @@ SESSION_MS = 10_000
 METADATA_MAX_AGE_MS = 15_000
 """How often a client looks by itself what topics there are and who leads them."""
 MAX_MESSAGE_BYTES = 1_048_576
+BATCH_BYTES = 262_144
+"""So much may wait for each partition while a request is under way, of which there is one at a time for each broker. With aiokafka's own
+16 kB a busy mailbox is told of six letters a round trip."""
 PING_SECONDS = 3.0
 """What does not answer for so long is away."""
 ANSWER_SECONDS = 2.0
@@ -91,6 +94,7 @@ def make_broker(kafka: Kafka, client_id: str) -> KafkaBroker:
         retry_backoff_ms=200,
         metadata_max_age_ms=METADATA_MAX_AGE_MS,
         max_request_size=MAX_MESSAGE_BYTES,
+        max_batch_size=BATCH_BYTES,
         graceful_timeout=10,
         logger=None,
     )

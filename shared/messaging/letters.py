@@ -145,6 +145,7 @@ class Letters(Generic[State]):
 
         A letter on which `decide` raises is logged and left as it is. `traceparents` (letter id → header) continue the traces that asked.
         """
+        await self.outbox.room()
         todo = list(dict.fromkeys(letter_ids))
         done: dict[str, Stored[State]] = {}
         again = {letter_id for letter_id in todo if not self.owned(letter_id)}
@@ -207,6 +208,7 @@ class Letters(Generic[State]):
         """
         if not records:
             return
+        await self.outbox.room()
         started = perf_counter()
         async for attempt in patiently():
             with attempt:

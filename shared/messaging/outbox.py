@@ -17,7 +17,8 @@ from functools import partial
 from time import time
 from typing import Any, TypeAlias
 
-from cachetools import LRUCache
+from aiokafka.errors import TopicAuthorizationFailedError, UnknownTopicOrPartitionError
+from cachetools import LRUCache, TTLCache
 from faststream.kafka import KafkaBroker
 
 from shared.contracts.catalogue import TYPE_OF
@@ -37,8 +38,14 @@ SWEEP_AFTER = timedelta(seconds=5)
 """An outbox older than this was left by a crash or a refused send."""
 SWEEP_LIMIT = 500
 ARRIVED = TYPE_OF[LetterArrived]
+CLOSED_SECONDS = 30.0
+"""A topic that is missing, or that this Kafka user may not write, is tried again after so long: to find it out takes the client ten."""
 QUEUE_LIMIT = 5_000
 """Letters on their way at once that wait to be sent; beyond it the sweep takes over, since all of it is in the store."""
+ROOM = 1_000
+"""Letters on their way at once beyond which no further batch is begun, nor anything swept."""
+ROOM_SECONDS = 5.0
+"""How long a batch waits for room at the most: where something cannot be sent for long, all else goes on, slowly."""
 
 
 @dataclass(slots=True)
@@ -107,10 +114,14 @@ class Outbox:
     _collections: dict[int, Aggregates[Any]] = field(default_factory=dict)
     _accepted: LRUCache[str, float] = field(default_factory=lambda: LRUCache(maxsize=QUEUE_LIMIT * 2))
     """Letter id → when the front door had accepted it; real time, seconds since 1970."""
+    _closed: TTLCache[str, None] = field(default_factory=lambda: TTLCache(maxsize=1_000, ttl=CLOSED_SECONDS))
+    """Topics that did not take what was sent to them."""
     _in_hand: dict[str, int] = field(default_factory=dict)
     """Letter id → how many of its parcels are on their way."""
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _less: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set whenever a letter is no longer on its way."""
 
     def attach(self, aggregates: Aggregates[Any]) -> None:
         """Serve this collection."""
@@ -150,6 +161,18 @@ class Outbox:
         with suppress(StoreUnavailable):
             await self._clear()
 
+    async def room(self) -> None:
+        """Wait until fewer than `ROOM` letters are on their way, for at most `ROOM_SECONDS`.
+
+        To be asked before a batch is begun: so what cannot be sent yet waits on the topic it came by, in its order, where the lag shows it
+        and the front door sees it, and not in outboxes, where later ones would overtake it.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ROOM_SECONDS):
+                while len(self._in_hand) >= ROOM:
+                    self._less.clear()
+                    await self._less.wait()
+
     def post(self, aggregates: Aggregates[Any], changes: Iterable[Change[Any]]) -> None:
         """Send the outboxes of letters that were just saved. Returns at once; a failure is made good by the sweep."""
         for change in changes:
@@ -186,9 +209,14 @@ class Outbox:
             if entry.id in self._acknowledged:  # by an earlier parcel
                 self._arrived(lane, place)
                 continue
+            if entry.topic in self._closed:
+                self._failed(lane, place)
+                continue
             try:
                 future = await self._publish(entry)
             except Exception as error:
+                if isinstance(error, UnknownTopicOrPartitionError | TopicAuthorizationFailedError):
+                    self._closed[entry.topic] = None
                 log.warning(
                     "sending failed; the sweep sends again", extra={"letter_id": parcel.letter_id}, exc_info=error
                 )
@@ -254,6 +282,7 @@ class Outbox:
             self._in_hand[parcel.letter_id] = left
         else:
             del self._in_hand[parcel.letter_id]
+            self._less.set()
 
     def _complete(self, parcel: _Parcel) -> None:
         self._cleared[id(parcel.aggregates)][parcel.letter_id] = parcel.version
@@ -291,10 +320,13 @@ class Outbox:
                 await asyncio.sleep(2)
 
     async def sweep(self, after: timedelta = SWEEP_AFTER) -> int:
-        """Queue the outboxes that are older than `after`; return how many letters."""
+        """Queue the outboxes that are older than `after`, as many as there is room for; return how many letters."""
         found = 0
         for aggregates in self._collections.values():
-            for stored in await aggregates.unsent(datetime.now(UTC) - after, SWEEP_LIMIT):
+            most = min(SWEEP_LIMIT, ROOM - len(self._in_hand))
+            if most <= 0:
+                break
+            for stored in await aggregates.unsent(datetime.now(UTC) - after, most):
                 if stored.id not in self._in_hand:
                     found += 1
                     self._enqueue(aggregates, stored.id, stored.version, stored.outbox, swept=True)

@@ -24,7 +24,6 @@ from tests.bench.town import until
 from tests.bench.watch import Watch
 
 CONNECTIONS = 64
-LOOK_EVERY_SECONDS = 0.04
 LIST = "/intake/mailboxes/mayor/letters?order=newest&limit=40"
 LAST_SECONDS = 15.0
 _SERIAL = re.compile("（([0-9]{7})）".encode())
@@ -78,7 +77,7 @@ class Delays:
             if status == 200:
                 for serial in _SERIAL.findall(body):
                     self.listed.setdefault(int(serial), now)
-            await asyncio.sleep(max(0.0, asked + LOOK_EVERY_SECONDS - now))
+            await asyncio.sleep(max(0.0, asked + self._order["look_every"] - now))
 
     async def finish(self) -> None:
         """Wait for what is under way."""

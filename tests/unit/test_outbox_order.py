@@ -1,12 +1,20 @@
-"""Facts of one letter come onto their topic in their order, whichever publication fails; other letters do not wait for it."""
+"""Facts of one letter come onto their topic in their order, whichever publication fails; other letters do not wait for it.
 
+Where more is decided than can be sent, what comes next waits.
+"""
+
+import asyncio
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from shared.calendar.clock import Clock
 from shared.contracts.envelope import Outgoing
-from shared.messaging.outbox import Outbox
+from shared.messaging.letters import Letters
+from shared.messaging.outbox import ROOM, Outbox
+from shared.messaging.work import Domain
 from shared.storage import Change, Stored
 from tests.conftest import eventually
 from tests.outboxes import Sender, sending
@@ -92,6 +100,22 @@ async def test_a_mailbox_without_a_topic_holds_no_other_mailbox_up(sender: Sende
     await taken(broker, "a3")
 
 
+async def test_a_topic_that_is_missing_is_not_asked_for_again_at_once(sender: Sender) -> None:
+    outbox, broker, collection = sender
+    broker.missing["mailbox.gone"] = 0
+    for number in range(5):
+        post(outbox, collection, entry(f"a{number}-", 1, "mailbox.gone"))
+    post(outbox, collection, entry("b", 1, "mailbox.mayor"))
+    await taken(broker, "b1")
+    assert broker.missing == {"mailbox.gone": 1}
+    assert not outbox._in_hand.keys() & {f"a{number}-" for number in range(5)}
+
+    del broker.missing["mailbox.gone"]
+    outbox._closed.clear()  # time passes
+    post(outbox, collection, entry("c", 1, "mailbox.gone"))
+    await taken(broker, "c1")
+
+
 async def test_one_letter_sent_twice_is_counted_out_once_for_each(sender: Sender) -> None:
     outbox, broker, collection = sender
     broker.at_once = False
@@ -109,3 +133,71 @@ async def test_one_letter_sent_twice_is_counted_out_once_for_each(sender: Sender
     await eventually(done)
     assert broker.log == ["a1", "a2"]
     assert not outbox._in_hand
+
+
+async def test_a_batch_waits_for_room_and_begins_when_a_letter_has_left(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.messaging.outbox.ROOM_SECONDS", 600)
+    outbox, broker, collection = sender
+    broker.at_once = False
+    for number in range(ROOM):
+        post(outbox, collection, entry(f"a{number}-", 1))
+    waiting = asyncio.create_task(outbox.room())
+    await taken(broker, f"a{ROOM - 1}-1")
+    assert not waiting.done()
+    broker.waiting["a0-1"].set_result(None)
+    await asyncio.wait_for(waiting, 20)
+
+
+async def test_a_batch_begins_without_room_where_nothing_is_sent_for_long(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox, broker, collection = sender
+    monkeypatch.setattr("shared.messaging.outbox.ROOM_SECONDS", 0.01)
+    broker.at_once = False
+    for number in range(ROOM):
+        post(outbox, collection, entry(f"a{number}-", 1))
+    await outbox.room()
+    assert len(outbox._in_hand) == ROOM
+
+
+async def test_the_sweep_takes_no_more_than_there_is_room_for(sender: Sender) -> None:
+    outbox, broker, collection = sender
+    broker.at_once = False
+    for number in range(ROOM - 3):
+        post(outbox, collection, entry(f"a{number}-", 1))
+    collection.left = [Stored(f"b{number}-", 1, {}, None, (entry(f"b{number}-", 1),)) for number in range(10)]
+    assert await outbox.sweep() == 3
+    assert await outbox.sweep() == 0
+
+
+class _Begun(BaseException):
+    """A batch has begun."""
+
+
+class _Store:
+    """What a batch asks first."""
+
+    async def recall(self, *_: Any) -> Any:
+        raise _Begun
+
+    queues = aside = recall
+
+
+@pytest.mark.parametrize("way", ["facts", "commands"])
+async def test_no_batch_begins_before_there_is_room(sender: Sender, way: str) -> None:
+    outbox, broker, collection = sender
+    store: Any = _Store()
+    letters: Letters[Any] = Letters(Domain("of this test", {}), store, outbox, store, Clock())
+    broker.at_once = False
+    for number in range(ROOM):
+        post(outbox, collection, entry(f"a{number}-", 1))
+    record: Any = SimpleNamespace(topic="letters", partition=0, offset=0, key=b"b", value=b"{}", headers=())
+    batch = letters.handle([record]) if way == "facts" else letters.command_many(["b"], lambda *_: ())
+    waiting = asyncio.create_task(batch)
+    await taken(broker, f"a{ROOM - 1}-1")
+    assert not waiting.done()
+    broker.waiting["a0-1"].set_result(None)
+    with pytest.raises(_Begun):
+        await waiting
