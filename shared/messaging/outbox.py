@@ -165,11 +165,12 @@ class Outbox:
         """Wait until fewer than `ROOM` letters are on their way, for at most `ROOM_SECONDS`.
 
         To be asked before a batch is begun: so what cannot be sent yet waits on the topic it came by, in its order, where the lag shows it
-        and the front door sees it, and not in outboxes, where later ones would overtake it.
+        and the front door sees it, and not in outboxes, where later ones would overtake it. Where nothing is sent at all, as in a rebuild,
+        there is nothing to wait for.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(ROOM_SECONDS):
-                while len(self._in_hand) >= ROOM:
+                while self._tasks and len(self._in_hand) >= ROOM:
                     self._less.clear()
                     await self._less.wait()
 

@@ -6,7 +6,7 @@ Where more is decided than can be sent, what comes next waits.
 import asyncio
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -17,7 +17,7 @@ from shared.messaging.outbox import ROOM, Outbox
 from shared.messaging.work import Domain
 from shared.storage import Change, Stored
 from tests.conftest import eventually
-from tests.outboxes import Sender, sending
+from tests.outboxes import Broker, Collection, Sender, sending
 
 
 @pytest.fixture
@@ -35,6 +35,14 @@ def post(outbox: Outbox, collection: Any, *entries: Outgoing, before: tuple[Outg
     letter_id, version = entries[0].key, len(before)
     stored = Stored[Any](letter_id, version, {}, None, before)
     outbox.post(collection, [Change(stored, None, {"of this test": version + len(entries)}, list(entries))])
+
+
+def fill(sender: Sender, but: int = 0) -> None:
+    """Let as many letters wait for the broker's acknowledgement as there is room for, `but` so many."""
+    outbox, broker, collection = sender
+    broker.at_once = False
+    for number in range(ROOM - but):
+        post(outbox, collection, entry(f"a{number}-", 1))
 
 
 async def taken(broker: Any, *names: str) -> None:
@@ -139,10 +147,8 @@ async def test_a_batch_waits_for_room_and_begins_when_a_letter_has_left(
     sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.messaging.outbox.ROOM_SECONDS", 600)
-    outbox, broker, collection = sender
-    broker.at_once = False
-    for number in range(ROOM):
-        post(outbox, collection, entry(f"a{number}-", 1))
+    outbox, broker, _ = sender
+    fill(sender)
     waiting = asyncio.create_task(outbox.room())
     await taken(broker, f"a{ROOM - 1}-1")
     assert not waiting.done()
@@ -153,20 +159,25 @@ async def test_a_batch_waits_for_room_and_begins_when_a_letter_has_left(
 async def test_a_batch_begins_without_room_where_nothing_is_sent_for_long(
     sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outbox, broker, collection = sender
+    outbox, *_ = sender
     monkeypatch.setattr("shared.messaging.outbox.ROOM_SECONDS", 0.01)
-    broker.at_once = False
-    for number in range(ROOM):
-        post(outbox, collection, entry(f"a{number}-", 1))
+    fill(sender)
     await outbox.room()
     assert len(outbox._in_hand) == ROOM
 
 
+async def test_a_batch_of_a_process_that_sends_nothing_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.messaging.outbox.ROOM_SECONDS", 600)
+    broker, collection = Broker(), Collection()
+    outbox = Outbox(cast("Any", broker), "of this test", "")
+    outbox.attach(cast("Any", collection))
+    fill((outbox, broker, collection))
+    await asyncio.wait_for(outbox.room(), 20)
+
+
 async def test_the_sweep_takes_no_more_than_there_is_room_for(sender: Sender) -> None:
-    outbox, broker, collection = sender
-    broker.at_once = False
-    for number in range(ROOM - 3):
-        post(outbox, collection, entry(f"a{number}-", 1))
+    outbox, _, collection = sender
+    fill(sender, but=3)
     collection.left = [Stored(f"b{number}-", 1, {}, None, (entry(f"b{number}-", 1),)) for number in range(10)]
     assert await outbox.sweep() == 3
     assert await outbox.sweep() == 0
@@ -187,12 +198,10 @@ class _Store:
 
 @pytest.mark.parametrize("way", ["facts", "commands"])
 async def test_no_batch_begins_before_there_is_room(sender: Sender, way: str) -> None:
-    outbox, broker, collection = sender
+    outbox, broker, _ = sender
     store: Any = _Store()
     letters: Letters[Any] = Letters(Domain("of this test", {}), store, outbox, store, Clock())
-    broker.at_once = False
-    for number in range(ROOM):
-        post(outbox, collection, entry(f"a{number}-", 1))
+    fill(sender)
     record: Any = SimpleNamespace(topic="letters", partition=0, offset=0, key=b"b", value=b"{}", headers=())
     batch = letters.handle([record]) if way == "facts" else letters.command_many(["b"], lambda *_: ())
     waiting = asyncio.create_task(batch)
