@@ -15,6 +15,7 @@ from services.kit import Kit
 from shared.contracts.facts import LETTERS
 from shared.directory import DirectoryError, load_directory
 from shared.messaging.broker import (
+    FOLLOWING_SECONDS,
     BatchHandler,
     answers,
     has_first,
@@ -122,6 +123,7 @@ class Service:
             group=group,
             topics=[topic],
             title=f"{self.name}：全部事实 letters",
+            longest_pace=FOLLOWING_SECONDS,
         )
         self.letters.owned = partial(owns, subscriber, topic)
         self.leads = self.outbox.sweeps = partial(has_first, subscriber, topic)

@@ -155,7 +155,7 @@ class Settings(BaseSettings):
     site_url: Annotated[str, Field(pattern=r"^(https?://[^\s/?#]+(/[^\s?#]*[^\s?#/])?)?$", max_length=200)] = ""
     """SITE_URL: public address of the site, such as `https://mail.example.gov.cn`, for links that must be whole (R9.2)."""
     search_folder: Path | None = None
-    """SEARCH_FOLDER: where the search index of the public site is kept from one start to the next; none: it is made anew at each start."""
+    """SEARCH_FOLDER: where search indexes are kept from one start to the next; none: they are made anew at each start."""
     open_data_licence: Annotated[str, Field(min_length=1, max_length=300)] = (
         "CC BY 4.0 https://creativecommons.org/licenses/by/4.0/deed.zh-hans"
     )

@@ -168,8 +168,8 @@ OTHER = ("water-clerk", "water", "clerk", "head")
 
 
 @asynccontextmanager
-async def desk_of(world: World) -> AsyncIterator[Desk]:
-    service = build(world.kit())
+async def desk_of(world: World, **settings: object) -> AsyncIterator[Desk]:
+    service = build(world.kit(**settings))
     async with world.running(service) as client:
         yield Desk(world, client, service)
 

@@ -12,14 +12,14 @@ from services.publication.attachments import Files
 from services.publication.domain import Case, PublicText, opened
 from services.publication.forms import ApproveRequest, PrepareRequest, WithdrawRequest, WithholdRequest
 from services.publication.remaining import Remaining
-from services.publication.repository import place, staff_page
+from services.publication.repository import staff_page
 from services.publication.views import CaseLine, CaseView, line, prepared_view, view
 from shared.contracts.errors import RuleBroken
 from shared.contracts.facts import Fact, PublicationPrepared
 from shared.contracts.types import Actor
 from shared.messaging.letters import Letters
 from shared.security.tokens import Authenticated, Caller
-from shared.storage import Stored
+from shared.storage import Stored, place
 from shared.web.etag import etag_of, expected_version
 from shared.web.paging import Page, decode_cursor, encode_cursor
 

@@ -1,8 +1,5 @@
 """The index of published letters for search and filters: one file of SQLite's FTS5 on this machine, made of approved text alone.
 
-It is derived: it follows from what is in the store, may be thrown away at any time, and only ever names letters. What is shown of a letter
-is read from the store, so an index that lags behind shows nothing that was withdrawn. No other process uses the file.
-
 A text is indexed as the pairs of neighbouring characters of each of its words, in order: 供水管网 is `供水 水管 管网`. A word of a query is
 looked for as a phrase of pairs, so what is found has it literally. Nature, domain, region, mailbox and months are tokens of a column of
 their own: filters are intersections of the same lists.
@@ -10,28 +7,23 @@ their own: filters are intersections of the same lists.
 Rank needs no figure of the whole collection, so that no publication changes the order of others: see `_SCORE`.
 """
 
-import fcntl
-import logging
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 from zlib import crc32
 
+from shared.search import IndexFile, Moved
 from shared.text import SHORTEST_QUERY, normalized
-
-log = logging.getLogger(__name__)
 
 VERSION: Final = 1
 """Raised when what is indexed changes: an older file is thrown away."""
 WINDOW: Final = 1_000
 """So many matches are ranked among each other, the newest first; then the next so many. More would cost more than they are worth."""
 _SLOTS: Final = 1_024
-_CACHE_KB: Final = 24_000
 _SCHEMA: Final = """
 create table letters (
     id integer primary key, letter text not null unique, moved text not null, number text not null, ascii text not null, kinds text not null
@@ -43,14 +35,9 @@ create virtual table words using fts5 (
     subject, text, kinds, content='', columnsize=0, tokenize="unicode61 remove_diacritics 0 tokenchars '-._~%:'"
 );
 create table counts (kind text primary key, number integer not null) without rowid;
-create table notes (name text primary key, value text not null) without rowid;
 """
 _SCORE: Final = "min(4, (length(t.text) - length(replace(t.text, ?, ''))) / length(?)) + 8 * (instr(t.subject, ?) > 0)"
 _NO_END: Final = 2**62
-
-
-class Damaged(Exception):
-    """The file could not be read and is made anew: every letter must be taken up again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +53,6 @@ class Entry:
     """What filters ask for, each as `<filter>:<value>`, in ASCII without spaces."""
     published_seconds: int
     """When it was published, in seconds since 1970: the order of the index."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """A letter whose public part changed."""
-
-    letter: str
-    """Its id in the store."""
-    moved: str
-    """Position of the change."""
-    entry: Entry | None
-    """None: it is not public any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,54 +98,26 @@ def _match(words: Sequence[str], kinds: Sequence[Sequence[str]]) -> str:
     return " AND ".join(f"({one})" for one in asked)
 
 
-class Index:
-    """The file. All methods block: call them from one thread at a time, not from the event loop.
+class Index(IndexFile[Entry]):
+    """The index; see `IndexFile` for its arguments.
 
     Args:
-        folder: where the file is kept from one start to the next; none: a temporary file that goes with the process.
-        stamp: what the index depends on besides the letters; a file with another stamp is thrown away.
+        folder: where it is kept.
+        stamp: what it depends on besides the letters.
     """
 
-    def __init__(self, folder: Path | None, stamp: str = "") -> None:
-        self._folder = folder
-        self._stamp = f"{VERSION} {stamp}"
-        self._lock: IO[bytes] | None = None
-        self._file: Path | None = None
-        self._connection: sqlite3.Connection | None = None
+    schema = _SCHEMA
+    cache_kb = 24_000
 
-    def close(self) -> None:
-        """Close the file and let another process have it."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+    def __init__(self, folder: Path | None, stamp: str = "") -> None:
+        super().__init__(folder, "publication", f"{VERSION} {stamp}")
 
     # ── taking up what changed ───────────────────────────────────────────────────────────────────────────────────────
 
-    def position(self) -> str:
-        """Return up to where changes were taken up; empty: none yet."""
-        return self._note("position")
-
-    def known(self, moved: Iterable[tuple[str, str]]) -> set[str]:
-        """Return those of the letters whose change, (letter, position), is taken up already."""
-        with self._open() as database:
-            have = "select 1 from letters where letter = ? and moved = ?"
-            return {letter for letter, at in moved if database.execute(have, (letter, at)).fetchone()}
-
-    def take(self, changes: Sequence[Moved], position: str) -> None:
+    def take(self, changes: Sequence[Moved[Entry]], position: str) -> None:
         """Take up changes and note the position, both or neither."""
         # In the order of ids, or FTS5 writes out what it holds in memory after each.
-        ordered = sorted(changes, key=lambda one: one.entry.published_seconds if one.entry else 0)
-        position = max(position, self.position())
-        with self._open() as database:
-            for change in ordered:
-                self._forget(database, change.letter)
-            for change in ordered:
-                if change.entry is not None:
-                    self._add(database, change, change.entry)
-            database.execute("insert or replace into notes values ('position', ?)", (position,))
+        super().take(sorted(changes, key=lambda one: one.entry.published_seconds if one.entry else 0), position)
 
     def _forget(self, database: sqlite3.Connection, letter: str) -> None:
         found = database.execute("select id, kinds from letters where letter = ?", (letter,)).fetchone()
@@ -186,7 +133,7 @@ class Index:
             "update counts set number = number - 1 where kind = ?", [(kind,) for kind in kinds.split()]
         )
 
-    def _add(self, database: sqlite3.Connection, change: Moved, entry: Entry) -> None:
+    def _add(self, database: sqlite3.Connection, change: Moved[Entry], entry: Entry) -> None:
         # Of two letters that were published in one second, the same stands first in every process, but for rare clashes.
         order = entry.published_seconds * _SLOTS + crc32(entry.number.encode()) % _SLOTS
         while database.execute("select 1 from letters where id = ?", (order,)).fetchone():
@@ -268,85 +215,5 @@ class Index:
     def sizes(self) -> tuple[int, int]:
         """Return how many letters are indexed, and the bytes of the file."""
         with self._open() as database:
-            pages = (
-                database.execute("pragma page_count").fetchone()[0] * database.execute("pragma page_size").fetchone()[0]
-            )
-            return database.execute("select count(*) from letters").fetchone()[0], pages
-
-    # ── the file ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _note(self, name: str) -> str:
-        with self._open() as database:
-            found = database.execute("select value from notes where name = ?", (name,)).fetchone()
-        return found[0] if found else ""
-
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """Give the connection for one transaction; a file that is damaged is thrown away, and the next call begins a new one."""
-        if self._connection is None:
-            self._connection = self._connect()
-        try:
-            with self._connection:
-                yield self._connection
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError | sqlite3.ProgrammingError):
-                raise
-            log.warning("the index of published letters is damaged and made anew", exc_info=error)
-            self._throw_away()
-            raise Damaged from error
-
-    def _connect(self) -> sqlite3.Connection:
-        self._file = self._file or self._reserve()
-        connection = self._prepared(self._file)
-        try:
-            found = connection.execute("select value from notes where name = 'stamp'").fetchone()
-        except sqlite3.DatabaseError:
-            found = None
-        if found == (self._stamp,):
-            return connection
-        connection.close()
-        if self._file is not None:
-            _delete(self._file)
-        connection = self._prepared(self._file)
-        with connection:
-            connection.executescript(_SCHEMA)
-            connection.execute("insert into notes values ('stamp', ?)", (self._stamp,))
-        return connection
-
-    @staticmethod
-    def _prepared(file: Path | None) -> sqlite3.Connection:
-        connection = sqlite3.connect("" if file is None else file, check_same_thread=False)
-        with suppress(sqlite3.DatabaseError):  # of a file that is no index, which is thrown away
-            connection.execute(f"pragma cache_size = -{_CACHE_KB}")
-            # A crash of the machine may lose the last changes, which are then taken up again, but damages nothing.
-            connection.execute("pragma journal_mode = wal")
-            connection.execute("pragma synchronous = normal")
-        return connection
-
-    def _reserve(self) -> Path | None:
-        """Return the first file of the folder that no other process has."""
-        if self._folder is None:
-            return None
-        self._folder.mkdir(parents=True, exist_ok=True)
-        for number in range(64):
-            lock = (self._folder / f"letters-{number}.lock").open("ab")
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.close()
-                continue
-            self._lock = lock
-            return self._folder / f"letters-{number}.sqlite"
-        raise OSError(f"64 processes have an index in {self._folder} already")
-
-    def _throw_away(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-        if self._file is not None:
-            _delete(self._file)
-
-
-def _delete(file: Path) -> None:
-    for end in ("", "-wal", "-shm"):
-        file.with_name(file.name + end).unlink(missing_ok=True)
+            letters: int = database.execute("select count(*) from letters").fetchone()[0]
+        return letters, self.size()

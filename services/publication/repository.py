@@ -16,7 +16,7 @@ from shared.contracts.facts import LetterPublished, PublicationWithdrawn
 from shared.contracts.reports import hidden_from, is_about_somebody, keeper
 from shared.contracts.types import Moment, Nature, PublishedFile, Value, WithdrawalGround
 from shared.directory import Directory
-from shared.storage import Aggregates, Index, Store, Stored, translated
+from shared.storage import Aggregates, Index, Store, Stored, place, places_after, translated
 
 SERVICE = "publication"
 REPORTED = "state.reported_mailbox"
@@ -201,11 +201,6 @@ def month_of(moment: datetime) -> str:
     return f"{business_date(moment):%Y-%m}"
 
 
-def place(moment: datetime, id: str) -> str:
-    """Return a place in a list ordered by time: one string, unique and sortable, so that a page is one index range."""
-    return f"{int(moment.timestamp() * 1000):015d}/{id}"
-
-
 def noticed_place(case: Case) -> str | None:
     """Return the place of a letter among those that ever stood on the board: when it was last posted."""
     posted = max((posting.posted_at for handoff in case.handoffs for posting in handoff.postings), default=None)
@@ -232,15 +227,6 @@ async def staff_page(
     newest_first = status in NEWEST_FIRST
     query = {"status": status, "mailbox": mailbox, "place": between(after, newest_first=newest_first)}
     return await cases.find(query, sort=[("place", -1 if newest_first else 1)], limit=limit)
-
-
-@dataclass(frozen=True, slots=True)
-class PublicChange:
-    """That the public part of a letter changed, or may have."""
-
-    letter_id: str
-    moved: str
-    """Position of the change among all others, by the clock on the wall: one written a little earlier may appear a little later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,14 +309,9 @@ class PublicSite:
             found = await cursor.to_list(len(letter_ids))
         return {document["_id"]: PublicLetter.model_validate(document["public"]) for document in found}
 
-    async def changes(self, after: str, limit: int) -> list[PublicChange]:
-        """Return the changes of public parts beyond a position, the oldest first; of a letter only its last one."""
-        query = {"public_moved": {"$gt": after, "$lt": "~"}}
-        with translated():
-            cursor = self.cases.collection.find(query, {"public_moved": 1})
-            cursor = cursor.sort([("public_moved", 1)]).limit(limit).batch_size(limit + 1)
-            found = await cursor.to_list(limit)
-        return [PublicChange(document["_id"], document["public_moved"]) for document in found]
+    async def changes(self, after: str, limit: int) -> Sequence[tuple[str, str]]:
+        """Return the changes of public parts beyond a place, (letter id, place), the oldest first; of a letter only its last one."""
+        return await places_after(self.cases.collection, "public_moved", after, limit)
 
     async def on_board(self) -> int:
         """Return how many letters stand on the notice board."""

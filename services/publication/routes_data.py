@@ -18,9 +18,8 @@ from services.publication.open_data import (
     row,
 )
 from services.publication.questions import MONTH
-from services.publication.repository import place
 from services.publication.site import Letters
-from shared.storage import StoreUnavailable
+from shared.storage import StoreUnavailable, place
 from shared.web.documented import file_of
 from shared.web.languages import Lang, language_of
 from shared.web.problems import Problem, ServiceUnavailable

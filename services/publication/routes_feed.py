@@ -17,8 +17,8 @@ from services.publication.feed import (
 )
 from services.publication.questions import Asking, Question
 from services.publication.repository import PublicLetter
-from services.publication.search import LATE
 from services.publication.site import Letters, Tag
+from shared.search import LATE
 from shared.web.documented import file_of
 from shared.web.etag import is_current
 from shared.web.problems import Problem

@@ -11,8 +11,8 @@ from services.publication.addresses import Addresses, kept
 from services.publication.feed import SITEMAP_BEGIN, SITEMAP_END, URLS, sitemap_index, sitemap_urls
 from services.publication.open_data import bounds
 from services.publication.questions import MONTH
-from services.publication.repository import place
 from services.publication.site import Letters
+from shared.storage import place
 from shared.web.documented import file_of
 from shared.web.problems import Problem
 

@@ -1,39 +1,28 @@
 """Search and filters over what is public (R9.2): the index of this process finds, the store says what is public and shows it.
 
-The index takes up from the store what changed since it last looked, by an indexed position: before each answer what is newest, and every
-few seconds once more what was written lately, since a write that began earlier may appear later. An answer only has letters that the store
-shows at that moment, with their text of that moment: what was withdrawn is gone at once, whatever the index still has.
+An answer only has letters that the store shows at that moment, with their text of that moment: what was withdrawn is gone at once, whatever
+the index still has.
 """
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from time import monotonic
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, unquote
 
 from services.publication.extracts import has_words
-from services.publication.index import WINDOW, Damaged, Entry, Hit, Index, Moved, words_of
-from services.publication.repository import PublicLetter, PublicSite, month_of, place
+from services.publication.index import WINDOW, Entry, Hit, Index, words_of
+from services.publication.repository import PublicLetter, PublicSite, month_of
 from shared.contracts.types import Nature
 from shared.directory import Directory
+from shared.search import Follower, NotReady
 from shared.web.paging import decode_cursor, encode_cursor
 from shared.web.problems import Problem
 
 T = TypeVar("T")
-
-BATCH: Final = 500
-"""Letters read and indexed at a time."""
-AT_ONCE: Final = 100
-"""Changes that an answer waits for; what is beyond comes with the next look."""
-LOOK_SECONDS: Final = 5.0
-LATE: Final = timedelta(seconds=60)
-"""So much later than its position says may a change appear: longer than any write may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,78 +73,27 @@ class Search:
         self._directory = directory
         paths = "\n".join("/".join(domain.path) for domain in directory.all_domains())
         self._index = Index(folder, sha256(paths.encode()).hexdigest())
-        self._thread = ThreadPoolExecutor(1, "search")
-        self._lock = asyncio.Lock()
-        self._looked = 0.0
-        self._thorough = 0.0
+        self._follower: Follower[Entry] = Follower(self._index, site.changes, self._entries)
         self._counted: tuple[int, dict[str, dict[str, int]]] = (-1, {})
-        self.ready = False
-        """Whether all letters were taken up once."""
-        self.version = 0
-        """Grows with each change that was taken up."""
+        self.look = self._follower.look
+        self.close = self._follower.close
 
-    async def close(self) -> None:
-        """Close the index."""
-        await self._do(self._index.close)
-        self._thread.shutdown(wait=False)
+    @property
+    def ready(self) -> bool:
+        """Whether all letters were taken up once."""
+        return self._follower.ready
+
+    @property
+    def version(self) -> int:
+        """Grows with each change that was taken up."""
+        return self._follower.version
 
     # ── following the store ──────────────────────────────────────────────────────────────────────────────────────────
 
-    async def look(self) -> None:
-        """Take up all changes, every few seconds also those that appeared late."""
-        now = monotonic()
-        if self.ready and now - self._thorough < LOOK_SECONDS:
-            return
-        async with self._lock:
-            while True:
-                try:
-                    await self._take_up(late=True)
-                except Damaged:
-                    self.ready = False
-                else:
-                    break
-        self.ready, self._thorough = True, now
+    async def _entries(self, letter_ids: Sequence[str]) -> dict[str, Entry]:
+        return {key: self._entry(letter) for key, letter in (await self._site.letters(letter_ids)).items()}
 
-    async def _fresh(self) -> None:
-        """Take up the newest changes before an answer; whoever waits for another look that began later needs none of their own."""
-        if not self.ready:
-            raise Problem(
-                503,
-                "检索正在准备中，请稍后再试 / The search is being prepared",
-                "检索索引正在建立，一般不到一分钟；全部公开信件的列表照常可用。 / The index is being made, which takes less than a minute; "
-                "the list of all published letters can be read meanwhile.",
-                slug="search-not-ready",
-                rule="R9.2",
-                headers={"Retry-After": "10"},
-            )
-        asked = monotonic()
-        async with self._lock:
-            if self._looked < asked:
-                began = monotonic()
-                await self._take_up(late=False)
-                self._looked = began
-
-    async def _take_up(self, *, late: bool) -> None:
-        position: str = await self._do(self._index.position)
-        after = min(position, place(datetime.now(UTC) - LATE, "")) if late else position
-        limit = BATCH if late else AT_ONCE
-        while True:
-            changes = await self._site.changes(after, limit)
-            if changes:
-                after = changes[-1].moved
-                known = await self._do(self._index.known, [(one.letter_id, one.moved) for one in changes])
-                fresh = [one for one in changes if one.letter_id not in known]
-                letters = await self._site.letters([one.letter_id for one in fresh])
-                taken = [Moved(one.letter_id, one.moved, self._entry(letters.get(one.letter_id))) for one in fresh]
-                if taken:
-                    await self._do(self._index.take, taken, after)
-                    self.version += 1
-            if len(changes) < limit or not late:
-                return
-
-    def _entry(self, letter: PublicLetter | None) -> Entry | None:
-        if letter is None:
-            return None
+    def _entry(self, letter: PublicLetter) -> Entry:
         kinds = [("n", letter.nature), ("r", letter.region), ("m", letter.mailbox), ("t", letter.month)]
         kinds.append(("p", month_of(letter.published_at)))
         kinds += [("d", code) for code in self._directory.path_of(letter.domain)] if letter.domain else []
@@ -168,9 +106,13 @@ class Search:
             published_seconds=int(letter.published_at.timestamp()),
         )
 
+    async def _fresh(self) -> None:
+        with _prepared():
+            await self._follower.fresh()
+
     async def _do(self, job: Callable[..., T], *arguments: Any) -> T:
-        """Let the index work in its own thread: the event loop has other requests to serve."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, job, *arguments)
+        with _prepared():
+            return await self._follower.do(job, *arguments)
 
     # ── questions ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -267,6 +209,23 @@ class Search:
         letters = await self._site.letters([hit.letter for hit in hits])
         found = [(hit, letters[hit.letter]) for hit in hits if hit.letter in letters]
         return [(hit, letter) for hit, letter in found if has_words((letter.subject, letter.body, letter.reply), words)]
+
+
+@contextmanager
+def _prepared() -> Iterator[None]:
+    """Answer 503 while the index is made."""
+    try:
+        yield
+    except NotReady as error:
+        raise Problem(
+            503,
+            "检索正在准备中，请稍后再试 / The search is being prepared",
+            "检索索引正在建立，一般不到一分钟；全部公开信件的列表照常可用。 / The index is being made, which takes less than a minute; "
+            "the list of all published letters can be read meanwhile.",
+            slug="search-not-ready",
+            rule="R9.2",
+            headers={"Retry-After": "10"},
+        ) from error
 
 
 _FILTERS: Final = {"n": "nature", "d": "domain", "r": "region", "m": "mailbox", "t": "month", "p": "published"}

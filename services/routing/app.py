@@ -18,7 +18,7 @@ from services.kit import Kit
 from services.routing import handlers, placing, repository
 from services.routing.api import router
 from services.routing.domain import follow
-from services.routing.entries import ENTRIES, TEXTS, Entries, Following
+from services.routing.entries import ENTRIES, Entries, Following
 from services.routing.handlers import Actions
 from services.routing.history import HEADS, HISTORY, PACE_SECONDS, PART, History
 from services.routing.listing import Listing
@@ -27,6 +27,7 @@ from services.routing.office import Office
 from services.routing.office import entries as kept_directory
 from services.routing.state import ON
 from services.routing.telling import Teller
+from services.routing.texts import TEXTS, Search
 from services.runtime import Service
 from services.succession import Succession
 from shared.contracts.facts import LETTERS
@@ -85,7 +86,11 @@ def build(kit: Kit) -> Service:
     service.sweeps["succession"] = Succession(kit.changes, aggregates, repository.ranges, REPORTED, kit.clock)
     service.sweeps["succession of entries"] = Succession(kit.changes, entries, placing.ranges, "reported", kit.clock)
     kit.press.has_fonts()
-    listing = Listing(entries)
+    search = Search(entries.texts, kit.settings.search_folder)
+    service.sweeps["search"] = search.look
+    service.closing.append(search.close)
+    service.parts.append(search)
+    listing = Listing(entries, search)
     service.routers.append(router(letters, listing, history, office, kit.directory, kit.press, kit.settings.letter_url))
     service.follow_letters(following.handle)
     listen = partial(subscribe, service.broker)

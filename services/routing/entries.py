@@ -1,29 +1,27 @@
 """The entries of all letters: what the filtered, sorted and searched lists read.
 
-`entries` holds one small document for each mailbox and letter (`placing.py` says what is in it), `texts` the bigrams of each letter's text.
+`entries` holds one small document for each mailbox and letter (`placing.py` says what is in it), `texts` what it is found by (`texts.py`).
 Both follow from the letters alone and are computed anew whenever one changed, never counted up. `listing.py` reads them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
-from zlib import crc32
 
 from services.routing import placing
 from services.routing.access import Tree
 from services.routing.models import State
 from services.routing.placing import PathOf
 from services.routing.repository import SERVICE
+from services.routing.texts import Text, Texts
 from shared.messaging.broker import Record
 from shared.messaging.letters import Letters
 from shared.messaging.parking import read
 from shared.messaging.patience import patiently
 from shared.messaging.salvage import salvage
-from shared.storage import Aggregates, DeleteOne, Index, Store, UpdateOne, insert_missing, translated
-from shared.text import grams
+from shared.storage import Aggregates, Index, Store, UpdateOne, insert_missing, translated
 
 ENTRIES: Final = "entries"
-TEXTS: Final = "texts"
 BATCH: Final = 500
 """Letters whose entries are made together in a rebuild."""
 
@@ -45,11 +43,6 @@ def _index(*fields: str) -> Index:
     return Index(keys(*fields), only_where=lacking or None)
 
 
-def hashed(gram: str) -> int:
-    """Return what stands for a bigram in the index: 32 bits, so that a letter's document stays in one row of the store."""
-    return crc32(gram.encode()) - (1 << 31)
-
-
 @dataclass(slots=True)
 class Entries:
     """Keeps the entries as the letters are."""
@@ -58,22 +51,21 @@ class Entries:
     letters: Aggregates[State]
     tree: Tree
     path_of: PathOf
+    texts: Texts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.texts = Texts(self.store)
 
     @property
     def collection(self) -> Any:
         """The driver's collection of entries."""
         return self.store.collection(SERVICE, ENTRIES)
 
-    @property
-    def texts(self) -> Any:
-        """The driver's collection of bigrams."""
-        return self.store.collection(SERVICE, TEXTS)
-
     async def ensure(self) -> None:
         """Create the indexes where they are missing."""
         filters = (_index(name, "received") for name in FILTERS)
         await self.store.ensure(self.collection, [*filters, *(_index(name) for name in SORTS)])
-        await self.store.ensure(self.texts, [Index([("grams", 1)])])
+        await self.texts.ensure()
 
     async def places(self, query: Mapping[str, Any], place: str, limit: int) -> list[tuple[str, str]]:
         """Return at most `limit` entries that match, in the order of the index field `place`: (letter id, place)."""
@@ -91,7 +83,8 @@ class Entries:
         """
         wanted: dict[str, dict[str, Any]] = {}
         versions: dict[str, int] = {}
-        texts: dict[str, tuple[str, str] | None] = {}
+        texts: dict[str, Text | None] = {}
+        as_of: dict[str, int] = {}
         # What is remembered is at least as new as the fact that brought the letter here; a newer one brings it here again.
         found, _ = await self.letters.recall(letter_ids)
         for stored in found.values():
@@ -105,12 +98,13 @@ class Entries:
             # Without an entry nobody may find it; what was erased has no text any more (R3.7).
             readable = made[placing.CITY] and (state.letter.subject or state.letter.body)
             texts[stored.id] = (state.letter.subject, state.letter.body) if readable else None
+            as_of[stored.id] = stored.version
         changed = await self._write(wanted, versions)
-        await self._write_texts(texts)
+        await self.texts.write(texts, as_of)
         return changed
 
     async def _write(self, wanted: dict[str, dict[str, Any]], versions: dict[str, int]) -> int:
-        known = await self._read(self.collection, list(wanted))
+        known = await self._read(list(wanted))
         new = [{"_id": key, "as_of": versions[key], **wanted[key]} for key in wanted if key not in known]
         taken = {new[position]["_id"] for position in await insert_missing(self.collection, new)}
         writes = []
@@ -127,27 +121,11 @@ class Entries:
                 await self.collection.bulk_write(writes, ordered=False)
         return len(new) - len(taken) + len(writes)
 
-    async def _write_texts(self, texts: dict[str, tuple[str, str] | None]) -> None:
-        known = await self._read(self.texts, list(texts), {"_id": 1})
-        new = [
-            {"_id": letter_id, "grams": [hashed(gram) for gram in grams(*text)]}
-            for letter_id, text in texts.items()
-            if text is not None and letter_id not in known
-        ]
-        await insert_missing(self.texts, new)
-        gone = sorted(letter_id for letter_id, text in texts.items() if text is None and letter_id in known)
-        if gone:
-            with translated():
-                await self.texts.bulk_write([DeleteOne({"_id": letter_id}) for letter_id in gone], ordered=False)
-
-    @staticmethod
-    async def _read(
-        collection: Any, ids: Sequence[str], only: dict[str, int] | None = None
-    ) -> dict[str, dict[str, Any]]:
+    async def _read(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         if not ids:
             return {}
         with translated():
-            cursor = collection.find({"_id": {"$in": list(ids)}}, only).batch_size(len(ids) + 1)
+            cursor = self.collection.find({"_id": {"$in": list(ids)}}).batch_size(len(ids) + 1)
             return {document["_id"]: document for document in await cursor.to_list(len(ids))}
 
     async def rebuild(self) -> None:

@@ -14,13 +14,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from services.routing.entries import FILTERS, Entries, entry_id, hashed, keys
+from services.routing.entries import FILTERS, Entries, entry_id, keys
 from services.routing.models import State
 from services.routing.placing import Place, may_find, place_of
 from services.routing.repository import written
+from services.routing.texts import Search, hashed
 from shared.contracts.types import Nature
 from shared.storage import Stored, translated
-from shared.text import grams, normalized
+from shared.text import normalized
 
 FEW: Final = 600
 """Entries or letters that are read and sorted here rather than walked to."""
@@ -122,6 +123,7 @@ class Listing:
     """Answers queries."""
 
     entries: Entries
+    search: Search
 
     async def page(self, query: Query, after: str = "", limit: int = 50) -> Portion:
         """Return at most `limit` letters behind the key `after` ("": from the start).
@@ -176,7 +178,7 @@ class Listing:
             yield (), None
             return
         conditions = _conditions(query)
-        words = [hashed(gram) for gram in grams(*query.words)]
+        words = hashed(query.words)
         few, lead = await self._few(query, conditions, words, after)
         if few is not None:
             yield few, None
@@ -196,7 +198,7 @@ class Listing:
         if query.number:
             return await self._gathered(query, conditions, keys("number"), after), None
         if words:
-            ids = await self._texts_with(words)
+            ids = await self.search.few(words, FEW)
             if ids is not None:
                 entries = {"_id": {"$in": [entry_id(letter_id, query.mailbox) for letter_id in ids]}}
                 return await self._gathered(query, {**conditions, **entries}, [("_id", 1)], after), None
@@ -219,16 +221,6 @@ class Listing:
         with translated():
             counted: int = await self.entries.collection.count_documents(dict(conditions), limit=most + 1, **how)
             return counted
-
-    async def _texts_with(self, words: Sequence[int]) -> list[str] | None:
-        """Return the letters that have all bigrams; none where they are too many to be read and sorted."""
-        which = {"grams": {"$all": list(words)}}
-        with translated():
-            # Counted first: the store does it from the index alone, without unpacking a letter's bigrams.
-            if await self.entries.texts.count_documents(which, limit=FEW + 1) > FEW:
-                return None
-            cursor = self.entries.texts.find(which, {"_id": 1}).batch_size(2 * FEW)
-            return [document["_id"] for document in await cursor.to_list(None)]
 
     async def _gathered(self, query: Query, conditions: Mapping[str, Any], index: _Keys, after: str) -> list[_Found]:
         """Return what fits, which is known to be few, in the order of the sort key."""
@@ -281,12 +273,7 @@ class Listing:
         return None if not edges else max(edges) if query.descending else min(edges)
 
     async def _with_words(self, found: Sequence[_Found], words: Sequence[int]) -> list[_Found]:
-        if not found:
-            return []
-        which = {"_id": {"$in": [one.letter_id for one in found]}, "grams": {"$all": list(words)}}
-        with translated():
-            cursor = self.entries.texts.find(which, {"_id": 1}).batch_size(len(found) + 1)
-            having = {document["_id"] for document in await cursor.to_list(None)}
+        having = await self.entries.texts.having(words, [one.letter_id for one in found])
         return [one for one in found if one.letter_id in having]
 
     async def _first(self, query: Query, which: Mapping[str, Any], index: _Keys, number: int) -> list[_Found]:

@@ -68,6 +68,10 @@ POLL_MS = 1_000
 PACE_SECONDS = 0.08
 """A batch begins at the earliest so long after the one before, unless that one was full: larger batches cost far less per message,
 and a message that comes alone does not wait."""
+FOLLOWING_SECONDS = 0.25
+"""The same where much comes, for whoever follows `letters`: what a citizen or a unit waits for is told by whoever decides it."""
+CROWD = 4
+"""Records a batch beyond which that begins: the pace grows with them."""
 SESSION_MS = 10_000
 """After a crash the others, or the process started again, have its partitions after so long."""
 METADATA_MAX_AGE_MS = 15_000
@@ -110,11 +114,12 @@ def subscribe(
     title: str,
     max_records: int = MAX_RECORDS,
     pace: float = PACE_SECONDS,
+    longest_pace: float = 0.0,
 ) -> Any:
     """Let `handler` have the topics' records in batches of up to `max_records`, in order per partition; return the subscriber.
 
     The batch is committed after the handler returned, and comes again if it raised. `pace`: seconds from the beginning of a batch that
-    was not full to that of the next.
+    was not full to that of the next; it grows up to `longest_pace` with the records of a batch.
     """
 
     async def parse(records: tuple[Record, ...]) -> _Batch:
@@ -152,11 +157,16 @@ def subscribe(
                 "a batch could not be handled; it comes again", extra={"topic": records[0].topic}, exc_info=error
             )
             raise
-        rest = pace - (monotonic() - began)
+        rest = paced(len(records), pace, longest_pace) - (monotonic() - began)
         if rest > 0 and len(records) < max_records:
             await asyncio.sleep(rest)
 
     return subscriber
+
+
+def paced(records: int, pace: float, longest: float) -> float:
+    """Return the seconds from the beginning of a batch of so many records to that of the next."""
+    return max(pace, min(longest, pace * records / CROWD))
 
 
 def owns(subscriber: Any, topic: str, key: str) -> bool:

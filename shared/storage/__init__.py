@@ -3,6 +3,7 @@
 from pymongo import DeleteOne, ReplaceOne, UpdateOne
 
 from shared.storage.aggregates import Aggregates, Change, NewerDocument, Stored
+from shared.storage.places import place, places_after
 from shared.storage.store import (
     Collection,
     Database,
@@ -29,5 +30,7 @@ __all__ = [
     "Stored",
     "UpdateOne",
     "insert_missing",
+    "place",
+    "places_after",
     "translated",
 ]

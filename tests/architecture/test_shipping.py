@@ -202,6 +202,8 @@ def test_the_containers_of_one_machine_are_the_engines_the_services_and_what_wat
         assert made[name]["command"] == ["services", name]
         assert made[name]["read_only"] is True
         assert made[name]["cap_drop"] == ["ALL"]
+        mounted = {volume.split(":")[1] for volume in made[name]["volumes"]}
+        assert made[name]["environment"]["SEARCH_FOLDER"] in mounted, "the root is read-only"
 
 
 def test_compose_knows_only_settings_that_exist(compose: Mapping[str, Any]) -> None:

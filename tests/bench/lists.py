@@ -166,7 +166,7 @@ async def _fill(town: Town, first: int, end: int) -> float:
     began = time.perf_counter()
     aggregates = repository.letters(town.store, town.directory)
     entries = Entries(town.store, aggregates, town.directory, town.directory.path_of)
-    for collection in (aggregates.collection, entries.collection, entries.texts):
+    for collection in (aggregates.collection, entries.collection, entries.texts.collection):
         # An index is made much faster from what is there than entry by entry; the service makes them when it starts.
         if first:
             await collection.drop_indexes()

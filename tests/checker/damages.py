@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from services.publication.repository import place as public_place
 from shared.contracts.envelope import Outgoing, event_id
 from shared.storage import Store
+from shared.storage import place as public_place
 from tests.chaos.ledger import FILE
 from tests.conftest import World
 

@@ -18,7 +18,7 @@ from tests.checker.layout import BATCH, Layout
 from tests.checker.report import Report
 from tests.checker.town import Town
 
-ALWAYS_NEW: Final = {"token", "stamp", "made", "as_of", "public_moved"}
+ALWAYS_NEW: Final = {"token", "stamp", "made", "as_of", "moved", "public_moved"}
 """Fields that differ with every write, or that say since when a document is as it is, by design."""
 COUNTED: Final = {"seen", "version"}
 """Fields that say which facts are in a document: held against the record."""

@@ -4,14 +4,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
 
-from services.publication import search
-from services.publication.index import Index, Moved
+from services.publication.index import Entry, Index
 from shared.contracts.facts import LetterReclassified
 from shared.contracts.types import Classification, Nature, PublishedFile
+from shared.search import Moved, follower
 from tests.conftest import World, eventually
 from tests.public_letters import START, Public, reading
 
@@ -138,7 +139,7 @@ async def test_r9_2_an_index_that_lags_behind_shows_nothing_that_was_withdrawn(
         async def nothing(*_: object, **__: object) -> None:
             """Take up no change."""
 
-        monkeypatch.setattr(search.Search, "_take_up", nothing)
+        monkeypatch.setattr(follower.Follower, "_take_up", nothing)
         await readers.tell(
             LAMPS.withdrawn_fact(), replace(WATER, subject="换了", body="换了文字", reply="好").published_fact()
         )
@@ -303,7 +304,7 @@ async def test_r9_2_the_index_outlives_a_restart_and_a_lost_one_is_made_anew(wor
 
     take = Index.take
 
-    def counted(index: Index, changes: Sequence[Moved], position: str) -> None:
+    def counted(index: Index, changes: Sequence[Moved[Entry]], position: str) -> None:
         indexed.append(len(changes))
         take(index, changes, position)
 
@@ -334,7 +335,9 @@ async def test_r9_2_the_index_outlives_a_restart_and_a_lost_one_is_made_anew(wor
 async def test_r9_2_what_was_written_earlier_and_appears_later_is_found_too(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "LOOK_SECONDS", 0.1)
+    thorough = partialmethod(follower.Follower.__init__, thorough_seconds=0.1)
+    monkeypatch.setattr(follower.Follower, "__init__", thorough)
+    monkeypatch.setattr(follower, "LOOK_SECONDS", 0.1)
     async with reading(world) as readers:
         await readers.publish(*ALL)
         assert await readers.found(q="路灯") == [1, 2]

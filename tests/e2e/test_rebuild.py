@@ -16,7 +16,7 @@ from tests.conftest import World, eventually
 from tests.e2e.fleet import ROOT, Fleet
 from tests.e2e.journey import Journey
 
-ALWAYS_NEW = {"token", "stamp", "made", "as_of", "public_moved"}
+ALWAYS_NEW = {"token", "stamp", "made", "as_of", "moved", "public_moved"}
 """Fields that differ with every write, or that say since when a document is as it is, by design."""
 
 

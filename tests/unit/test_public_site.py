@@ -12,9 +12,10 @@ from starlette.requests import Request
 
 from services.publication.addresses import Addresses
 from services.publication.extracts import extract, has_words, marked
-from services.publication.index import Entry, Index, Moved, number_key, words_of
+from services.publication.index import Entry, Index, number_key, words_of
 from services.publication.open_data import FIELDS, Licence, bounds, csv_line
 from services.publication.structured import in_script
+from shared.search import Moved
 
 
 def shown(pieces: list) -> str:
