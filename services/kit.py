@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from services.identity import sign_in_of
 from services.settings import Settings
@@ -11,11 +12,13 @@ from shared.calendar.schedules import load_schedules
 from shared.calendar.working_days import WorkingCalendar
 from shared.directory import Directory, LiveDirectory, load_directory
 from shared.messaging.changes import DirectoryChanges
-from shared.printing.press import Press
 from shared.security.sign_in import SignIn
 from shared.security.sign_in_settings import SignInSettings
 from shared.storage import Store
 from shared.web.templates import Pages
+
+if TYPE_CHECKING:
+    from shared.printing.press import Press
 
 
 @dataclass
@@ -54,8 +57,10 @@ class Kit:
         return WorkingCalendar(load_schedules(folder) if folder else (), opening=opening, closing=closing)
 
     @cached_property
-    def press(self) -> Press:
+    def press(self) -> "Press":
         """What makes PDFs (R4.6)."""
+        from shared.printing.press import Press  # noqa: PLC0415 - its layout program takes 7 MB, and three services print nothing
+
         return Press(self.settings.fonts_folder)
 
     def pages(self, folder: Path | None = None) -> Pages:

@@ -27,8 +27,9 @@ BYTES_A_SECOND: Final = 2_000
 UNREAD_SECONDS: Final = 60.0
 MOST_CONNECTIONS: Final = 2_000
 MOST_HEAD_BYTES: Final = 65_536
-KEEP_ALIVE_SECONDS: Final = 30
-"""How long a connection may wait for its next request."""
+KEEP_ALIVE_SECONDS: Final = 75
+"""How long a connection may wait for its next request: longer than proxies keep one (nginx: 60 s), so that they close it and not we. One
+that we close just as a proxy sends a letter over it makes a 502. Where there are too many, those that wait give way first."""
 _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _TOO_LONG: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _IDLE, _IN_HEAD, _IN_BODY, _SERVED = range(4)

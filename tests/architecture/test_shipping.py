@@ -17,12 +17,15 @@ from deploy.front import service_of
 from deploy.tools import program
 from services import NAMES
 from shared.web.edge import OTHER_PREFIXES
+from shared.web.serving import KEEP_ALIVE_SECONDS
 
 ROOT = Path(__file__).parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 VERSIONS = ("1.31", "1.37")
 """The oldest and the newest Kubernetes that the files are held against."""
 WAYS_OF_SHIPPING = ("base", "production")
+INGRESS_KEEPS_SECONDS = 60
+"""How long ingress-nginx keeps a connection to a service (`upstream-keepalive-timeout`)."""
 SETTINGS = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "docs/settings.md").read_text("utf-8"), re.MULTILINE))
 
 
@@ -169,6 +172,8 @@ def test_the_ingress_sends_each_path_to_its_service_and_none_to_the_metrics(mani
     ways = {path["path"]: path["backend"]["service"]["name"] for path in rule["http"]["paths"]}
     assert ways == {f"/{part}": service_of(f"/{part}") for part in _first_parts()}
     assert rule["host"] in ingress["spec"]["tls"][0]["hosts"]
+    # What ends up on a connection that a service just closes is a 502: the proxy closes first.
+    assert KEEP_ALIVE_SECONDS > INGRESS_KEEPS_SECONDS
 
 
 # ── one machine ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -4,11 +4,15 @@ One connection, kept alive, one request at a time; requests are ready bytes. It 
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import cast
 
 import orjson
+
+MOST_IDLE_SECONDS = 20.0
+"""A connection that was idle for longer is not used again: the server closes it one day, perhaps at that very moment."""
 
 
 class Connection(asyncio.Protocol):
@@ -20,6 +24,7 @@ class Connection(asyncio.Protocol):
         self.head = b""
         """Status line and headers of the last answer, in lower case."""
         self._transport: asyncio.Transport
+        self._used_at = time.monotonic()
 
     @classmethod
     async def open(cls, port: int, host: str = "127.0.0.1") -> "Connection":
@@ -62,12 +67,15 @@ class Connection(asyncio.Protocol):
         """Send a whole request; return status and body of the answer."""
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
-        return await self._answer
+        try:
+            return await self._answer
+        finally:
+            self._used_at = time.monotonic()
 
     @property
-    def closed(self) -> bool:
-        """Whether the server has closed it, as it does with one that was idle for long."""
-        return self._transport.is_closing()
+    def stale(self) -> bool:
+        """Whether the server has closed it, or may be about to."""
+        return self._transport.is_closing() or time.monotonic() - self._used_at > MOST_IDLE_SECONDS
 
     def close(self) -> None:
         """Close."""
@@ -88,7 +96,10 @@ class Pool:
         """Lend a connection; one on which something went wrong is not used again."""
         found = await self._free.get()
         try:
-            if found is None or found.closed:
+            if found is not None and found.stale:
+                found.close()
+                found = None
+            if found is None:
                 found = await Connection.open(self._port)
             yield found
         except BaseException:

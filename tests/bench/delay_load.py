@@ -41,7 +41,7 @@ class Delays:
         self.told: dict[int, float] = {}
         self.listed: dict[int, float] = {}
         self.mayors: set[int] = set()
-        self.statuses: Counter[int] = Counter()
+        self.statuses: Counter[int | str] = Counter()
 
     def heard(self, kind: str, _letter_id: str, message: dict[str, Any], at: float) -> None:
         """Note a letter that arrived on a mailbox topic."""
@@ -63,7 +63,11 @@ class Delays:
 
     async def _post(self, serial: int, due: float) -> None:
         self.sent[serial] = due
-        status, _ = await self._pool.send(self._mail.request(serial))
+        try:
+            status, _ = await self._pool.send(self._mail.request(serial))
+        except ConnectionError as error:  # told in the report: hours of measuring are not thrown away for it
+            self.statuses[type(error).__name__] += 1
+            return
         self.statuses[status] += 1
         self.answered[serial] = time.perf_counter()
 

@@ -38,7 +38,7 @@ async def rush(order: dict[str, Any]) -> dict[str, Any]:
                 continue
             serial, sent = order["first"] + sent, sent + 1
             try:
-                if connection is None or connection.closed:
+                if connection is None or connection.stale:
                     connection = await Connection.open(order["port"])
                 status, _ = await connection.send(mail.request(serial))
             except OSError:

@@ -215,7 +215,7 @@ class Town:
             return counted
 
     def keep_search(self) -> None:
-        """Let publication keep its search index from one start to the next, as a city does; it begins without."""
+        """Let services keep their search indexes from one start to the next, as a city does; they begin without."""
         folder = (self.folder / "search").absolute()
         shutil.rmtree(folder, ignore_errors=True)
         self.also["SEARCH_FOLDER"] = str(folder)
@@ -223,7 +223,7 @@ class Town:
     async def settle(self) -> float:
         """Wait until nothing is done any more beside what is always done; return for how many seconds.
 
-        After a start over letters that are there, publication makes its search index, and the store tidies up.
+        After a start over letters that are there, publication and routing make their search indexes, and the store tidies up.
         """
         began, quiet = time.perf_counter(), 0
         while quiet < SETTLED_LOOKS:

@@ -4,6 +4,7 @@ import csv
 import json
 from datetime import UTC, datetime
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -75,6 +76,22 @@ def test_r9_2_the_index_finds_exactly_the_texts_that_have_all_words(texts: list[
     assert index.ranked(words, []).hits == []
     assert index.sizes()[0] == len(texts) - len(found)
     index.close()
+
+
+def test_r9_1_a_text_that_is_withdrawn_is_not_left_in_the_file(tmp_path: Path) -> None:
+    def bytes_of(folder: Path) -> bytes:
+        return b"".join(file.read_bytes() for file in folder.iterdir())
+
+    index = Index(tmp_path)
+    texts = {"short": "独一无二", "long": "举世无双" + "长" * 5_000}
+    for n, (letter, text) in enumerate(texts.items()):
+        index.take([Moved(letter, f"{n}", Entry(letter, letter, "", (text,), (), n))], f"{n}")
+    index.close()
+    assert all(text[:4].encode() in bytes_of(tmp_path) for text in texts.values())
+    index = Index(tmp_path)
+    index.take([Moved(letter, "9", None) for letter in texts], "9")
+    index.close()
+    assert not any(text[:4].encode() in bytes_of(tmp_path) for text in texts.values())
 
 
 @pytest.mark.parametrize("number", ["渝府信〔2026〕17号", "渝府信[2026]17号", "渝府信（2026） 17号", "渝府信202617号"])
