@@ -57,7 +57,8 @@ def tell(line: str) -> None:
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of the checks: no colours and no progress bars where CI is set, never a question."""
     plain = {"NO_COLOR": "1", "TERM": "dumb", "FORCE_COLOR": ""} if environ.get("CI") else {}
-    return {**environ, **plain, "PYTHONDONTWRITEBYTECODE": "1"}
+    # Hundreds of processes are started: what they import is compiled once, whatever the caller says.
+    return {**environ, **plain, "PYTHONDONTWRITEBYTECODE": ""}
 
 
 def run(module: str, arguments: Sequence[str]) -> int:

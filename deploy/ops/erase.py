@@ -170,7 +170,7 @@ async def _everywhere(ops: Ops, letter_id: str) -> bool:
                     await asyncio.sleep(0.2)
             await _gone(ops, "intake", "letters", {"_id": letter_id, "unsent": {"$exists": True}})
             if ops.asked.text:
-                await _gone(ops, "routing", "texts", {"_id": letter_id})
+                await _gone(ops, "routing", "texts", {"_id": letter_id, "grams": {"$exists": True}})
     except TimeoutError:
         return False
     return True

@@ -57,6 +57,8 @@ async def test_r3_7_a_discarded_letter_leaves_the_index_with_its_text(world: Wor
         await world.publish(LetterDiscarded(letter_id=goes, at=MONDAY, reason=InvalidReason.ADVERTISING))
         await finds(desk, "修复", [stays])
         await finds(desk, "护栏", [])
+        left = await Texts(desk.service.kit.store).collection.find_one({"_id": goes})
+        assert left.keys() == {"_id", "as_of", "moved", "readable"}
 
 
 async def test_an_older_version_of_a_letter_does_not_bring_its_text_back(world: World) -> None:
