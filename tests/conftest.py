@@ -227,7 +227,7 @@ async def new_world(
         namespace=f"t{secrets.token_hex(4)}-",
         directory_file=DATA / "directory.yaml",
         clock_file=clock_file,
-        sweep_seconds=0.05,
+        sweep_seconds=0.2,
         bulletin_public=True,
         **changes,
     )
