@@ -211,9 +211,3 @@ class Index(IndexFile[Entry]):
         """Return kind → how many letters are of it."""
         with self._open() as database:
             return dict(database.execute("select kind, number from counts where number > 0 order by kind"))
-
-    def sizes(self) -> tuple[int, int]:
-        """Return how many letters are indexed, and the bytes of the file."""
-        with self._open() as database:
-            letters: int = database.execute("select count(*) from letters").fetchone()[0]
-        return letters, self.size()

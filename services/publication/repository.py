@@ -16,7 +16,7 @@ from shared.contracts.facts import LetterPublished, PublicationWithdrawn
 from shared.contracts.reports import hidden_from, is_about_somebody, keeper
 from shared.contracts.types import Moment, Nature, PublishedFile, Value, WithdrawalGround
 from shared.directory import Directory
-from shared.storage import Aggregates, Index, Store, Stored, place, places_after, translated
+from shared.storage import Aggregates, Index, Store, Stored, find_many, place, places_after, translated
 
 SERVICE = "publication"
 REPORTED = "state.reported_mailbox"
@@ -301,13 +301,8 @@ class PublicSite:
 
     async def letters(self, letter_ids: Sequence[str]) -> dict[str, PublicLetter]:
         """Return those of the letters that are public now, by their ids in the store."""
-        if not letter_ids:
-            return {}
-        query = {"_id": {"$in": list(letter_ids)}, "shown": True}
-        with translated():
-            cursor = self.cases.collection.find(query, {"public": 1}).batch_size(len(letter_ids) + 1)
-            found = await cursor.to_list(len(letter_ids))
-        return {document["_id"]: PublicLetter.model_validate(document["public"]) for document in found}
+        found = await find_many(self.cases.collection, letter_ids, _WHOLE, {"shown": True})
+        return {key: PublicLetter.model_validate(document["public"]) for key, document in found.items()}
 
     async def changes(self, after: str, limit: int) -> Sequence[tuple[str, str]]:
         """Return the changes of public parts beyond a place, (letter id, place), the oldest first; of a letter only its last one."""

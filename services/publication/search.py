@@ -79,11 +79,6 @@ class Search:
         self.close = self._follower.close
 
     @property
-    def ready(self) -> bool:
-        """Whether all letters were taken up once."""
-        return self._follower.ready
-
-    @property
     def version(self) -> int:
         """Grows with each change that was taken up."""
         return self._follower.version
@@ -141,15 +136,11 @@ class Search:
 
     async def known_counts(self) -> dict[str, dict[str, int]]:
         """Return `counts` as of the last look, without another; nothing while the index is made."""
-        if not self.ready:
+        if not self._follower.ready:
             return {}
         if self._counted[0] != self.version:
             self._counted = (self.version, _sorted(await self._do(self._index.counts)))
         return self._counted[1]
-
-    async def sizes(self) -> tuple[int, int]:
-        """Return how many letters are indexed, and the bytes of the index."""
-        return await self._do(self._index.sizes)
 
     def _kinds(self, asked: Asked) -> list[list[str]]:
         one = [

@@ -19,7 +19,7 @@ from shared.messaging.letters import Letters
 from shared.messaging.parking import read
 from shared.messaging.patience import patiently
 from shared.messaging.salvage import salvage
-from shared.storage import Aggregates, Index, Store, UpdateOne, insert_missing, translated
+from shared.storage import Aggregates, Index, Store, UpdateOne, find_many, insert_missing, translated
 
 ENTRIES: Final = "entries"
 BATCH: Final = 500
@@ -104,7 +104,7 @@ class Entries:
         return changed
 
     async def _write(self, wanted: dict[str, dict[str, Any]], versions: dict[str, int]) -> int:
-        known = await self._read(list(wanted))
+        known = await find_many(self.collection, wanted)
         new = [{"_id": key, "as_of": versions[key], **wanted[key]} for key in wanted if key not in known]
         taken = {new[position]["_id"] for position in await insert_missing(self.collection, new)}
         writes = []
@@ -120,13 +120,6 @@ class Entries:
             with translated():
                 await self.collection.bulk_write(writes, ordered=False)
         return len(new) - len(taken) + len(writes)
-
-    async def _read(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-        if not ids:
-            return {}
-        with translated():
-            cursor = self.collection.find({"_id": {"$in": list(ids)}}).batch_size(len(ids) + 1)
-            return {document["_id"]: document for document in await cursor.to_list(len(ids))}
 
     async def rebuild(self) -> None:
         """Make the entries of all letters."""

@@ -273,7 +273,7 @@ class Listing:
         return None if not edges else max(edges) if query.descending else min(edges)
 
     async def _with_words(self, found: Sequence[_Found], words: Sequence[int]) -> list[_Found]:
-        having = await self.entries.texts.having(words, [one.letter_id for one in found])
+        having = await self.entries.texts.having(words, (one.letter_id for one in found))
         return [one for one in found if one.letter_id in having]
 
     async def _first(self, query: Query, which: Mapping[str, Any], index: _Keys, number: int) -> list[_Found]:

@@ -7,7 +7,7 @@ that a word may be there, so whoever shows a letter looks for the word in its te
 
 import sqlite3
 from array import array
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from zlib import crc32
 
 from services.routing.repository import SERVICE
 from shared.search import Follower, IndexFile, Moved, NotReady
-from shared.storage import Index, Store, UpdateOne, insert_missing, place, places_after, translated
+from shared.storage import Index, Store, UpdateOne, find_many, insert_missing, place, places_after, translated
 from shared.text import grams
 
 TEXTS: Final = "texts"
@@ -57,11 +57,13 @@ class Texts:
         Raises:
             StoreUnavailable: do it again.
         """
-        with translated():
-            cursor = self.collection.find({"_id": {"$in": list(texts)}}, {"readable": 1}).batch_size(len(texts) + 1)
-            known = {document["_id"]: document.get("readable") for document in await cursor.to_list(len(texts))}
+        known = await find_many(self.collection, texts, {"readable": 1})
         # A letter's text never changes; it can only be shown or not.
-        changed = {key: text for key, text in texts.items() if known.get(key) is not (text is not None)}
+        changed = {
+            key: text
+            for key, text in texts.items()
+            if key not in known or known[key].get("readable") is not (text is not None)
+        }
         fields = {key: {"as_of": versions[key], **_fields(key, text)} for key, text in changed.items()}
         new = [{"_id": key, **values} for key, values in fields.items() if key not in known]
         taken = {new[position]["_id"] for position in await insert_missing(self.collection, new)}
@@ -80,19 +82,12 @@ class Texts:
 
     async def of(self, letter_ids: Sequence[str]) -> dict[str, Sequence[int]]:
         """Return the bigrams of letters; one that nobody may find is left out."""
-        which = {"_id": {"$in": list(letter_ids)}, "readable": True}
-        with translated():
-            cursor = self.collection.find(which, {"grams": 1}).batch_size(len(letter_ids) + 1)
-            return {document["_id"]: document["grams"] for document in await cursor.to_list(len(letter_ids))}
+        found = await find_many(self.collection, letter_ids, {"grams": 1}, {"readable": True})
+        return {key: document["grams"] for key, document in found.items()}
 
-    async def having(self, words: Sequence[int], letter_ids: Collection[str]) -> set[str]:
+    async def having(self, words: Sequence[int], letter_ids: Iterable[str]) -> set[str]:
         """Return those of the letters that have all bigrams."""
-        if not letter_ids:
-            return set()
-        which = {"_id": {"$in": list(letter_ids)}, "grams": {"$all": list(words)}}
-        with translated():
-            cursor = self.collection.find(which, {"_id": 1}).batch_size(len(letter_ids) + 1)
-            return {document["_id"] for document in await cursor.to_list(None)}
+        return set(await find_many(self.collection, letter_ids, {"_id": 1}, {"grams": {"$all": list(words)}}))
 
 
 def _fields(letter_id: str, text: Text | None) -> dict[str, Any]:

@@ -110,12 +110,6 @@ class IndexFile(ABC, Generic[Entry]):
     def _add(self, database: sqlite3.Connection, change: Moved[Entry], entry: Entry) -> None:
         """Put a letter in, which is not there."""
 
-    def size(self) -> int:
-        """Return the bytes of the file."""
-        with self._open() as database:
-            pages, size = (database.execute(f"pragma {what}").fetchone()[0] for what in ("page_count", "page_size"))
-        return int(pages * size)
-
     # ── the file ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @contextmanager

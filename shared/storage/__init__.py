@@ -11,6 +11,7 @@ from shared.storage.store import (
     Index,
     Store,
     StoreUnavailable,
+    find_many,
     insert_missing,
     translated,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "StoreUnavailable",
     "Stored",
     "UpdateOne",
+    "find_many",
     "insert_missing",
     "place",
     "places_after",

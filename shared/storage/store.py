@@ -1,7 +1,7 @@
 """One client of a MongoDB-compatible store, its databases, and the two errors that services know."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
@@ -142,6 +142,25 @@ async def insert_missing(collection: Any, documents: Sequence[Mapping[str, Any]]
                 raise
             return {positions[failure["index"]] for failure in failures}
     return set()
+
+
+async def find_many(
+    collection: Any,
+    keys: Iterable[str],
+    fields: Mapping[str, int] | None = None,
+    where: Mapping[str, Any] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Return the documents with these keys, of those that fit `where`, in one round trip: key → document, or `fields` of it.
+
+    Raises:
+        StoreUnavailable: the store is away.
+    """
+    wanted = list(keys)
+    if not wanted:
+        return {}
+    with translated():
+        cursor = collection.find({"_id": {"$in": wanted}, **(where or {})}, fields).batch_size(len(wanted) + 1)
+        return {document["_id"]: document for document in await cursor.to_list(len(wanted))}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import uvloop
 
-from tests.bench.client import Connection
+from tests.bench.client import Pool
 from tests.bench.load import used
 from tests.bench.mail import Mail
 from tests.bench.results import percentile
@@ -21,7 +21,7 @@ from tests.bench.results import percentile
 
 async def rush(order: dict[str, Any]) -> dict[str, Any]:
     """Send letters that fall due at `rate` a second for `seconds` over `connections`; return what was answered."""
-    mail = Mail(order["run"])
+    mail, pool = Mail(order["run"]), Pool(order["port"], order["connections"])
     answers: Counter[str] = Counter()
     latencies: list[float] = []
     began = time.perf_counter()
@@ -30,7 +30,6 @@ async def rush(order: dict[str, Any]) -> dict[str, Any]:
 
     async def worker() -> None:
         nonlocal sent
-        connection: Connection | None = None
         while (now := time.perf_counter()) < end:
             due = began + sent / order["rate"]
             if due > now:
@@ -38,16 +37,14 @@ async def rush(order: dict[str, Any]) -> dict[str, Any]:
                 continue
             serial, sent = order["first"] + sent, sent + 1
             try:
-                if connection is None or connection.stale:
-                    connection = await Connection.open(order["port"])
-                status, _ = await connection.send(mail.request(serial))
+                async with pool.connection() as connection:
+                    status, _ = await connection.send(mail.request(serial))
+                    told = b"\r\nretry-after:" in connection.head
             except OSError:
                 answers["no answer"] += 1
-                connection = None
                 await asyncio.sleep(0.1)
                 continue
             latencies.append(time.perf_counter() - now)
-            told = b"\r\nretry-after:" in connection.head
             answers[str(status) if status == 202 or told else f"{status} without Retry-After"] += 1
 
     await asyncio.gather(*(worker() for _ in range(order["connections"])))

@@ -12,13 +12,10 @@ from services.__main__ import build
 from services.routing.chain import Verdict
 from services.routing.history import History
 from shared.storage import Store
+from tests.checker.projections import ALWAYS_NEW
 from tests.conftest import World, eventually
 from tests.e2e.fleet import ROOT, Fleet
 from tests.e2e.journey import Journey
-
-ALWAYS_NEW = {"token", "stamp", "made", "as_of", "moved", "public_moved"}
-"""Fields that differ with every write, or that say since when a document is as it is, by design."""
-
 
 MADE_WHEN_ASKED = {"totals"}
 """Collections of which a document is there only once somebody has asked for it."""
