@@ -6,14 +6,17 @@ lately, since a write that began earlier may appear later.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any, Final, Generic, TypeVar
 
-from shared.search.index_file import Damaged, IndexFile, Moved, NotReady
+from shared.search.index_file import Damaged, IndexFile, Moved, NotReady, Unusable
 from shared.storage import place
+
+log = logging.getLogger(__name__)
 
 Entry = TypeVar("Entry")
 T = TypeVar("T")
@@ -87,6 +90,10 @@ class Follower(Generic[Entry]):
                     await self._take_up(BATCH, thorough=thorough, to_the_end=True)
                 except Damaged:
                     continue  # a new file is begun
+                except Unusable as error:
+                    why = {"index": self._index.name, "name_of_setting": "SEARCH_FOLDER", "reason_code": error.reason}
+                    log.warning("a search index cannot be used: make room, or let the service write there", extra=why)
+                    raise
                 break
         self.ready, self._looked = True, now
         if thorough:

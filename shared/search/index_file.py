@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from errno import errorcode
 from pathlib import Path
 from typing import IO, ClassVar, Final, Generic, TypeVar
 
@@ -32,6 +33,11 @@ class Damaged(NotReady):
 
 class Unusable(NotReady):
     """The file cannot be opened or written: its disk is full, or its folder may not be written. What it has stays as it is."""
+
+    def __init__(self, folder: Path | None, error: sqlite3.OperationalError | OSError) -> None:
+        super().__init__(f"the search index in {folder or 'the folder for temporary files'}: {error}")
+        self.reason = errorcode.get(error.errno or 0, "") if isinstance(error, OSError) else error.sqlite_errorname
+        """Name of SQLite's or the system's error, such as `SQLITE_FULL` or `EACCES`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ class IndexFile(ABC, Generic[Entry]):
 
     def __init__(self, folder: Path | None, name: str, stamp: str) -> None:
         self._folder = folder
-        self._name = name
+        self.name = name
         self._stamp = stamp
         self._lock: IO[bytes] | None = None
         self._file: Path | None = None
@@ -121,13 +127,11 @@ class IndexFile(ABC, Generic[Entry]):
             with self._connection:
                 yield self._connection
         except (sqlite3.OperationalError, OSError) as error:
-            raise Unusable(
-                f"the search index in {self._folder or 'the folder for temporary files'}: {error}"
-            ) from error
+            raise Unusable(self._folder, error) from error
         except sqlite3.ProgrammingError:
             raise
         except sqlite3.DatabaseError as error:
-            log.warning("a search index is damaged and made anew", extra={"index": self._name}, exc_info=error)
+            log.warning("a search index is damaged and made anew", extra={"index": self.name}, exc_info=error)
             self._throw_away()
             raise Damaged from error
 
@@ -167,15 +171,15 @@ class IndexFile(ABC, Generic[Entry]):
             return None
         self._folder.mkdir(parents=True, exist_ok=True)
         for number in range(_MOST_FILES):
-            lock = (self._folder / f"{self._name}-{number}.lock").open("ab")
+            lock = (self._folder / f"{self.name}-{number}.lock").open("ab")
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 lock.close()
                 continue
             self._lock = lock
-            return self._folder / f"{self._name}-{number}.sqlite"
-        raise OSError(f"{_MOST_FILES} processes have an index {self._name} in {self._folder} already")
+            return self._folder / f"{self.name}-{number}.sqlite"
+        raise OSError(f"{_MOST_FILES} processes have an index {self.name} in {self._folder} already")
 
     def _throw_away(self) -> None:
         if self._connection is not None:

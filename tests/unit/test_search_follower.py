@@ -40,6 +40,12 @@ async def found(index: TextIndex, following: Follower[Sequence[int]], word: str)
     return sorted(await following.do(index.having, hashed([word]), 100_000))
 
 
+def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, str]]:
+    """What the log says of an index that cannot be used: which, by which setting, why."""
+    records = [vars(record) for record in caplog.records if "cannot be used" in record.getMessage()]
+    return [(record["index"], record["name_of_setting"], record["reason_code"]) for record in records]
+
+
 async def test_a_look_takes_up_everything_and_an_answer_only_the_newest(
     letters: Letters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,7 +65,7 @@ async def test_a_look_takes_up_everything_and_an_answer_only_the_newest(
 
 
 async def test_a_full_disk_stops_the_index_where_it_is_and_room_lets_it_go_on(
-    letters: Letters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    letters: Letters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(follower, "LOOK_SECONDS", 0.0)
     letters.write(0, 10)
@@ -72,6 +78,7 @@ async def test_a_full_disk_stops_the_index_where_it_is_and_room_lets_it_go_on(
         await following.look()
     with pytest.raises(NotReady):
         await following.fresh()
+    assert told(caplog) == [("routing", "SEARCH_FOLDER", "SQLITE_FULL")]
     assert len(await found(index, following, "封信")) == 10
     index._connection.execute("pragma max_page_count = 1000000")
     await following.look()
@@ -79,11 +86,14 @@ async def test_a_full_disk_stops_the_index_where_it_is_and_room_lets_it_go_on(
     await following.close()
 
 
-async def test_a_folder_that_cannot_be_written_is_named(letters: Letters, tmp_path: Path) -> None:
+async def test_a_folder_that_cannot_be_written_is_named(
+    letters: Letters, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "search").write_text("no folder")
     index, following = follow(letters, tmp_path / "search")
     with pytest.raises(Unusable, match=f"{tmp_path}/search"):
         await following.look()
+    assert told(caplog) == [("routing", "SEARCH_FOLDER", "EEXIST")]
     with pytest.raises(NotReady):
         await found(index, following, "封信")
     await following.close()
