@@ -8,17 +8,20 @@ provides the browser that tests look at pages with, too, and `--tools` the other
 import argparse
 import hashlib
 import importlib.util
+import os
 import subprocess
 import sys
 import sysconfig
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from deploy import browser, fonts, tools
-from deploy.engines import EngineError, Engines
+from deploy.engines import EngineError, Engines, compose, fetch
 from deploy.engines.places import CHECKOUT, locked
 from deploy.engines.prerequisites import Lack, refuse
 from deploy.engines.progress import step
+from shared.printing.fonts import find_folder
 
 LOCK = CHECKOUT / "requirements-dev.lock"
 VENV = CHECKOUT / ".venv"
@@ -70,6 +73,22 @@ def make() -> None:
         STAMP.write_text(wanted())
 
 
+def fetch_for_tests(engines: Engines) -> None:
+    """Fetch all that tests need at the same time: some of it waits for the network, some is built on the processor.
+
+    What cannot be fetched is tried again, and told with what to do, by whoever provides it.
+    """
+    wanted = list(tools.ARTIFACTS)
+    if not compose.available(os.environ):
+        wanted += engines.ours
+    if browser.find() is None:
+        wanted.append("chromium")
+    if find_folder(fonts.FOLDER) is None:
+        wanted.append("fonts")
+    with suppress(EngineError, OSError):
+        fetch.fetch(wanted, os.environ, tell)
+
+
 def _run(command: Sequence[str]) -> None:
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
@@ -94,6 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with locked(Path(CHECKOUT / ".local" / "env.lock"), "another run is making .venv", tell):
             if not ready():
                 make()
+            if given.tools and given.engines:
+                fetch_for_tests(Engines(given.engines))
             fonts.provide(tell)
             if given.browser:
                 browser.provide(tell)

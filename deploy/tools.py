@@ -22,6 +22,8 @@ PROGRAMS: Mapping[str, tuple[str, str]] = {
     **{name: (name, f"bin/{name}") for name in BUILT},
 }
 """Program → what is fetched for it, and where in that folder it is."""
+ARTIFACTS = tuple(sorted({artifact for artifact, _ in PROGRAMS.values()}))
+"""All that is fetched for them."""
 
 
 def say(line: str) -> None:
@@ -40,7 +42,7 @@ def program(name: str, environ: Mapping[str, str] = os.environ) -> Path:
 
 def provide(wanted: Sequence[str] = (), tell: Callable[[str], None] = say) -> bool:
     """Fetch `wanted`, all without names; False where one could not be fetched, which is told."""
-    artifacts = sorted(set(wanted) or {artifact for artifact, _ in PROGRAMS.values()})
+    artifacts = sorted(set(wanted) or ARTIFACTS)
     needed = {"go" if name in BUILT else "apt-get" for name in fetch.missing(artifacts, os.environ)}
     absent = [command for command in sorted(needed) if shutil.which(command) is None]
     if absent:
@@ -60,8 +62,6 @@ def _cannot(tell: Callable[[str], None], artifacts: Sequence[str], why: str) -> 
 if __name__ == "__main__":
     unknown = set(sys.argv[1:]) - set(fetch.ARTIFACTS)
     if unknown:
-        say(
-            f"there is no {', '.join(sorted(unknown))}; there are {', '.join(sorted({a for a, _ in PROGRAMS.values()}))}"
-        )
+        say(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(ARTIFACTS)}")
         sys.exit(2)
     sys.exit(0 if provide(sys.argv[1:]) else 1)

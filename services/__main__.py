@@ -43,7 +43,7 @@ def _share_heaps() -> None:
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
-def _spare_the_collector() -> None:
+def spare_the_collector() -> None:
     """Leave modules and models, which stay for ever, out of the search for cyclic garbage, and search less often: it is rare here."""
     gc.collect()
     gc.freeze()
@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (WrongSettings, DirectoryError, KeySetError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    _spare_the_collector()
+    spare_the_collector()
     tls = server_tls(settings)
     port = PORTS[chosen] if settings.port is None else settings.port
     signal.signal(signal.SIGTERM, _leave)

@@ -7,9 +7,10 @@ How to add a page to what `tests/component/test_pages_accessible.py` looks at:
    state that takes a few steps in the page (a form sent with mistakes) has `then=`, which gets the open page.
 2. Name it in `STAGES` of `tests/component/test_pages_accessible.py`.
 
-Each scene is then opened in every `LOOKS`: axe-core must find nothing, nothing may reach beyond the page's sides, the page policy
-(CSP) may have refused nothing, and with the keyboard alone each control is reached in its order and seen to be. `first_view` gives the
-bytes and requests of a page. `picture` keeps it as an image in the folder PICTURES, if that is set, to look at with one's own eyes.
+Each scene is then opened in every `LOOKS`: axe-core must find nothing (contrasts once light, once dark, once on paper), nothing may
+reach beyond the page's sides, the page policy (CSP) may have refused nothing, and with the keyboard alone each control is reached in
+its order and seen to be. `first_view` gives the bytes and requests of a page. `picture` keeps it as an image in the folder PICTURES, if
+that is set, to look at with one's own eyes.
 """
 
 import asyncio
@@ -173,11 +174,16 @@ def address(path: str, language: str) -> str:
     return f"{path}{'&' if '?' in path else '?'}lang={language}"
 
 
-async def violations(page: Page) -> list[str]:
+async def violations(page: Page, *, colours: bool) -> list[str]:
     """What axe-core finds against WCAG 2.2 AA and good practice, one line each: rule, what is wrong, where."""
     await page.evaluate(f"() => {{ {AXE}\n window.axe = axe; }}")
     found = await page.evaluate(
-        "(tags) => axe.run(document, {runOnly: {type: 'tag', values: tags}, resultTypes: ['violations']})", WCAG
+        "(options) => axe.run(document, options)",
+        {
+            "runOnly": {"type": "tag", "values": WCAG},
+            "rules": {} if colours else {"color-contrast": {"enabled": False}},
+            "resultTypes": ["violations"],
+        },
     )
     return [
         f"{violation['id']}: {violation['help']}: {node['html'][:160]} {node.get('failureSummary', '')[:200]}"
@@ -288,6 +294,7 @@ def _listen(page: Page, complaints: list[str]) -> None:
 async def findings(browser: Browser, base: str, scene: Scene) -> list[str]:
     """Everything wrong with a scene in all its looks, one line each; raises AssertionError where it is not the scene at all."""
     wrong: list[str] = []
+    schemes = set[tuple[bool, bool]]()
     for look in scene.looks:
         async with opened(browser, look) as page:
             complaints: list[str] = []
@@ -303,7 +310,10 @@ async def findings(browser: Browser, base: str, scene: Scene) -> list[str]:
                 assert scene.shows in text, f"{scene.name} ({look}) does not show {scene.shows!r}: {text[:500]}"
             own = [said for said in complaints if "status of" not in said]  # the scene's own status is no complaint
             if look.scripts:  # axe-core is a script itself
-                own += await violations(page)
+                # To measure contrasts takes longer than all else, and they depend on neither width nor language.
+                scheme = (look.dark, look.printed)
+                own += await violations(page, colours=scheme not in schemes)
+                schemes.add(scheme)
             own += await page.evaluate(_TOO_WIDE)
             if look.typed:
                 own += await keyboard(page)

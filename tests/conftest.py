@@ -20,6 +20,7 @@ from deploy import topics
 from deploy.demo.city import Refused
 from deploy.engines import Engines, Urls
 from services import NAMES
+from services.__main__ import spare_the_collector
 from services.application import application
 from services.kit import Kit
 from services.runtime import Service
@@ -41,12 +42,19 @@ MONDAY = datetime.fromisoformat("2026-03-02T09:30:00+08:00")
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
+def pytest_collection_finish() -> None:
+    """Tests and their modules stay, too."""
+    spare_the_collector()
+
+
 async def eventually(probe: Callable[[], Awaitable[Any]], seconds: float = 20) -> Any:
     """Return what `probe` returns as soon as it is true; fail with its last answer or error after `seconds`.
 
-    Whoever asks a service and is put off (503: nothing was done, come again) comes again.
+    The longer it takes, the less often it asks, for what is waited for runs on the same cores. Whoever asks a service and is put off
+    (503: nothing was done, come again) comes again.
     """
     last: Any = None
+    pause = 0.02
     try:
         async with asyncio.timeout(seconds):
             while True:
@@ -61,7 +69,8 @@ async def eventually(probe: Callable[[], Awaitable[Any]], seconds: float = 20) -
                 else:
                     if last:
                         return last
-                await asyncio.sleep(0.03)
+                await asyncio.sleep(pause)
+                pause = min(0.2, pause * 1.2)
     except TimeoutError:
         raise AssertionError(f"did not happen within {seconds} s; last: {last!r}") from None
 

@@ -61,6 +61,7 @@ class Crawl:
         self._forms = {name: _forms(text) for name, text in self.markers.items()}
         self._watched = {word: _forms(word) for word in self.watched}
         self._gate = asyncio.Semaphore(AT_ONCE)
+        self._searched: dict[bytes, tuple[set[str], set[str]]] = {}
 
     async def everything(self) -> None:
         """Ask for everything that can be reached."""
@@ -165,14 +166,23 @@ class Crawl:
             answer = await self.client.request(method, path, headers=dict(headers))
         self.visited[said] = answer.status_code
         assert answer.status_code < 500 or answer.status_code == 503, (said, answer.text[:300])
-        shown = [str(answer.headers).encode(), *_unpacked(answer)]
-        private = {name for name, forms in self._forms.items() if any(form in part for form in forms for part in shown)}
+        if answer.content not in self._searched:  # many addresses give the same
+            self._searched[answer.content] = self._search(_unpacked(answer))
+        private, watched = map(set.union, self._search([str(answer.headers).encode()]), self._searched[answer.content])
         if private:
             self.found[said] = private
-        for word, forms in self._watched.items():
-            if any(form in part for form in forms for part in shown):
-                self.holding.setdefault(word, set()).add(path.partition("?")[0])
+        for word in watched:
+            self.holding.setdefault(word, set()).add(path.partition("?")[0])
         return answer
+
+    def _search(self, shown: Iterable[bytes]) -> tuple[set[str], set[str]]:
+        """What is private in these, and which words of `watched`."""
+        shown = list(shown)
+        private, watched = (
+            {name for name, of_it in forms.items() if any(form in part for form in of_it for part in shown)}
+            for forms in (self._forms, self._watched)
+        )
+        return private, watched
 
     def _links(self, path: str, answer: httpx.Response) -> Iterator[str]:
         """The addresses of this city that an answer names."""

@@ -44,7 +44,7 @@ class Copies:
 
     def where(self, file: Path, brokers: int) -> "Copies":
         """Return what holds where there are so many brokers. A number that was asked for stays: too few brokers refuse it."""
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
         return self.of(self.replicas or min(int(content["replication"]), brokers))
 
     def of(self, replicas: int) -> "Copies":
@@ -68,7 +68,7 @@ def declared(
         services: names of the services for which topics are wanted.
         copies: how many replicas they have, as `Copies.where` gives it.
     """
-    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    content = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     codes = list(codes)
     topics = []
     for pattern, described in content["topics"].items():

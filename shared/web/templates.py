@@ -110,7 +110,9 @@ def _other_languages(language: Language) -> list[tuple[str, str, str]]:
     ]
 
 
+@cache
 def _environment(folder: Path | None, language: Language) -> Environment:
+    """What compiles templates, each once in a process: they do not change while it runs."""
     folders = [_SHARED] if folder is None else [folder, _SHARED]
     environment = Environment(
         loader=FileSystemLoader(folders),
@@ -118,6 +120,7 @@ def _environment(folder: Path | None, language: Language) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
         extensions=["jinja2.ext.i18n"],
     )
     environment.policies["ext.i18n.trimmed"] = True

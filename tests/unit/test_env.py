@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy import env
-from deploy.engines import EngineError
+from deploy import browser, env
+from deploy.engines import EngineError, Engines, compose, fetch
 
 
 def test_somebody_else_s_environment_behind_a_link_is_not_emptied(
@@ -20,3 +20,23 @@ def test_somebody_else_s_environment_behind_a_link_is_not_emptied(
     with pytest.raises(EngineError, match="is a link to"):
         env.make()
     assert (theirs / "made-from").read_text() == "another lock"
+
+
+def test_what_tests_need_is_fetched_together_but_not_what_the_host_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[set[str]] = []
+
+    def refuse(wanted: list[str], *_: object) -> None:
+        asked.append(set(wanted))
+        raise EngineError("no network: whoever provides it says so")
+
+    monkeypatch.setattr(fetch, "fetch", refuse)
+    monkeypatch.setattr(compose, "available", lambda _: False)
+    monkeypatch.setattr(browser, "find", lambda: None)
+    monkeypatch.setattr(env, "find_folder", lambda _: None)
+    env.fetch_for_tests(Engines("nobody", {}))
+    monkeypatch.setattr(compose, "available", lambda _: True)
+    monkeypatch.setattr(browser, "find", lambda: browser.Browser(Path("/chromium"), {}))
+    monkeypatch.setattr(env, "find_folder", lambda _: Path("/fonts"))
+    env.fetch_for_tests(Engines("nobody", {}))
+    assert asked[0] == set(fetch.ARTIFACTS)
+    assert asked[0] - asked[1] == {"kafka", "postgres", "ferretdb", "chromium", "fonts"}

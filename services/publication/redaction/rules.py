@@ -102,7 +102,7 @@ def load_rules(file: Path) -> Rules:
         WrongRules: naming the file, each place in it, what is wrong and what to do.
     """
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     except FileNotFoundError:
         raise WrongRules(f"{file}: 文件不存在 / the file does not exist; set REDACTION_FILE to the YAML file") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
