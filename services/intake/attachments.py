@@ -15,6 +15,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from secrets import token_hex
 from typing import Any
 
@@ -27,7 +28,7 @@ from services.intake.repository import BEGINNING, SERVICE
 from shared.contracts.errors import BadInput, NotFound, RuleBroken
 from shared.contracts.types import Attachment
 from shared.observability import metrics
-from shared.security.scanner import Gate
+from shared.security.scanner import Away, Gate, Unscannable
 from shared.storage import Index, Store, UpdateOne, translated
 
 logger = logging.getLogger(__name__)
@@ -249,7 +250,10 @@ class Attachments:
         return pieces()
 
     async def scan_waiting(self) -> None:
-        """Look into the files that no scanner has seen yet, the oldest first, until the scanner stops answering."""
+        """Look into the files that no scanner has seen yet, the oldest first, until the scanner stops answering.
+
+        A file on which it gives no verdict has its next turn after all others: whatever somebody sends, it holds nobody else's up.
+        """
         waiting = {"metadata.unscanned_since": {"$gt": BEGINNING, "$lt": datetime.now(UTC) + timedelta(days=1)}}
         with translated():
             metrics.unscanned_files.labels(SERVICE).set(await self.collection.count_documents(waiting))
@@ -263,14 +267,17 @@ class Attachments:
         for file in due:
             with translated():
                 content = await (await self.files.open_download_stream(file)).read()
-            verdict = await self.gate.look_into(content)
-            if verdict is None:
+            try:
+                verdict = await self.gate.ask(BytesIO(content))
+            except Away:
                 return
-            if verdict.found:
-                logger.warning("malware in a file that was held", extra={"malware": verdict.found})
-            change: dict[str, Any] = {"$unset": {"metadata.unscanned_since": ""}}
-            if verdict.found:
-                change["$set"] = {"metadata.malware": verdict.found}
+            except Unscannable:
+                change: dict[str, Any] = {"$set": {"metadata.unscanned_since": datetime.now(UTC)}}
+            else:
+                change = {"$unset": {"metadata.unscanned_since": ""}}
+                if verdict.found:
+                    logger.warning("malware in a file that was held", extra={"malware": verdict.found})
+                    change["$set"] = {"metadata.malware": verdict.found}
             with translated():
                 await self.collection.update_one({"_id": file}, change)
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import BinaryIO, Final, Literal, Protocol
 
-from aioclamd import ClamdAsyncClient, ClamdError
+from aioclamd import ClamdAsyncClient, ClamdConnectionError, ClamdError, ConnectionTimeoutError
 
 from shared.observability import metrics
 
 logger = logging.getLogger(__name__)
 SECONDS: Final = 20.0
-"""How long one scan may take; longer counts as no answer."""
+"""How long one scan may take; a file that takes longer could not be scanned."""
 Policy = Literal["hold", "accept"]
 
 
@@ -29,14 +29,23 @@ class Verdict:
 
 
 class Away(Exception):
-    """No scanner answered, or it could not scan the file; the text says which, without the file's name."""
+    """No scanner answered."""
+
+
+class Unscannable(Exception):
+    """The scanner could not scan this very file: it refused it, or took too long. The text says which, without the file's name."""
 
 
 class Scanner(Protocol):
-    """Something that looks into files. Raises :class:`Away` where it cannot."""
+    """Something that looks into files."""
 
     async def scan(self, content: BinaryIO) -> Verdict:
-        """Look into a file from where it stands to its end."""
+        """Look into a file from where it stands to its end.
+
+        Raises:
+            Away: there is no answer.
+            Unscannable: there is one, but no verdict.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +60,15 @@ class ClamAV:
         client = ClamdAsyncClient(self.host, self.port, timeout=SECONDS)
         try:
             (answer,) = (await client.instream(content) or {"": ("ERROR", "it hung up")}).values()
-        except (ClamdError, OSError, ValueError) as error:
+        except ConnectionTimeoutError as error:
+            raise Unscannable(f"no verdict within {SECONDS:.0f} s") from error
+        except (ClamdConnectionError, OSError) as error:
             raise Away(f"{type(error).__name__}: {error}") from error
+        except (ClamdError, ValueError) as error:
+            raise Unscannable(f"{type(error).__name__}: {error}") from error
         status, reason = answer
         if status == "ERROR":
-            raise Away(str(reason))
+            raise Unscannable(str(reason))
         return Verdict(str(reason)) if status == "FOUND" else Verdict()
 
 
@@ -70,7 +83,7 @@ class Nobody:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The scanner and the policy of one service; every scan is counted by its outcome (`clean`, `infected`, `away`)."""
+    """The scanner and the policy of one service; every scan is counted by its outcome (`clean`, `infected`, `failed`, `away`)."""
 
     service: str
     scanner: Scanner
@@ -82,22 +95,33 @@ class Gate:
         return not isinstance(self.scanner, Nobody)
 
     async def look(self, content: BinaryIO) -> Verdict | None:
-        """Return the verdict on a file, or none where no scanner answered. The file stands at its beginning again."""
+        """Return the verdict on a file, or none where there is none. The file stands at its beginning again."""
+        try:
+            return await self.ask(content)
+        except (Away, Unscannable):
+            return None
+
+    async def look_into(self, content: bytes) -> Verdict | None:
+        """The same for bytes in memory."""
+        return await self.look(BytesIO(content))
+
+    async def ask(self, content: BinaryIO) -> Verdict:
+        """Return the verdict on a file, which stands at its beginning again; raises what `Scanner.scan` raises."""
         try:
             verdict = await self.scanner.scan(content)
         except Away as error:
             if self.there:
                 self._count("away")
                 logger.warning("the scanner of attachments does not answer", extra={"reason": str(error)})
-            return None
+            raise
+        except Unscannable as error:
+            self._count("failed")
+            logger.warning("the scanner of attachments gave no verdict on a file", extra={"reason": str(error)})
+            raise
         finally:
             await asyncio.to_thread(content.seek, 0)
         self._count("infected" if verdict.found else "clean")
         return verdict
-
-    async def look_into(self, content: bytes) -> Verdict | None:
-        """The same for bytes in memory."""
-        return await self.look(BytesIO(content))
 
     def _count(self, outcome: str) -> None:
         metrics.scans_total.labels(self.service, outcome).inc()

@@ -5,8 +5,9 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx
 import pytest
@@ -173,6 +174,41 @@ async def test_r2_2_while_the_scanner_is_away_letters_are_taken_and_their_files_
         locked = await at.download(infected)
         assert (locked.status_code, "已隔离" in locked.text) == (409, True)
         assert list((await at.letter(infected))["held"].values()) == ["malware"]
+
+
+async def test_r2_2_a_file_on_which_the_scanner_gives_no_verdict_holds_up_no_other(
+    world: World, clamd: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = scanner.ClamAV.scan
+
+    async def scan_most(self: scanner.ClamAV, content: BinaryIO) -> scanner.Verdict:
+        if content.read() == CLEAN + b"%slow":
+            raise scanner.Unscannable("no verdict within 20 s")
+        content.seek(0)
+        return await scan(self, content)
+
+    monkeypatch.setattr(scanner.ClamAV, "scan", scan_most)
+    async with desk(world, clamd.address) as at:
+        slow = await at.letter_with(CLEAN + b"%slow", "怎么也扫描不完的附件")
+        clamd.process.stop()
+        try:
+            clean = await at.letter_with(CLEAN, "排在它后面的附件")
+        finally:
+            clamd.start()
+        await at.catch_up()
+        assert (await at.download(clean)).content == CLEAN
+        assert (await at.download(slow)).status_code == 409, "nobody has looked into it"
+        assert list((await at.letter(slow))["held"].values()) == ["waiting"]
+
+
+async def test_r2_2_a_file_too_large_for_the_scanner_gets_no_verdict_and_that_is_told_apart_from_no_scanner(
+    clamd: Daemon,
+) -> None:
+    host, _, port = clamd.address.removeprefix("clamav://").rpartition(":")
+    with pytest.raises(scanner.Unscannable):
+        await scanner.ClamAV(host, int(port)).scan(BytesIO(b"a" * 21_000_000))
+    with pytest.raises(scanner.Away):
+        await scanner.ClamAV(host, 1).scan(BytesIO(b"a"))
 
 
 async def test_r2_2_where_the_policy_says_accept_files_are_given_out_meanwhile_and_locked_away_once_malware_is_found(
