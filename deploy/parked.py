@@ -66,6 +66,11 @@ async def decide(
     message = await parking(settings, store, service).get(origin)
     if message is None:
         raise NotParked(f"{service} has no parked message {origin}; `parked list` shows what there is")
+    if message.why is Why.GAP:
+        raise NotParked(
+            f"{origin} waits for an earlier fact of its letter, which {service} has not had yet, and is handled by itself after that: "
+            "look at the lag and the log of the service that sends it"
+        )
     if message.why not in {Why.FAILED, Why.NEWER}:
         raise NotParked(f"{origin} only waits behind another message of its letter; replay or drop that one first")
     now = datetime.now(UTC).isoformat(timespec="milliseconds")

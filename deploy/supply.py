@@ -22,11 +22,13 @@ DEVELOPMENT_LOCK = CHECKOUT / "requirements-dev.lock"
 SBOM = CHECKOUT / "build" / "sbom.json"
 LICENCES = CHECKOUT / "docs" / "licences.md"
 ALLOWED = re.compile(
-    r"MIT|BSD|Apache|ISC|PSF|Python Software Foundation|MPL|Mozilla|LGPL|Lesser General Public|"
-    r"Unlicense|HPND|Historical Permission|Zlib|CC0|0BSD",
+    r"\b(?:MIT|0?BSD|Apache|ISC|PSF|Python Software Foundation|MPL|Mozilla|LGPL|Lesser General Public|"
+    r"Unlicense|HPND|Historical Permission|Zlib|CC0)\b",
     re.IGNORECASE,
 )
 """Licences under which a city may run and change the system without opening what it adds; LGPL packages are used as they are."""
+REFUSED = re.compile(r"\bA?GPL|Affero|GNU General Public", re.IGNORECASE)
+"""Licences that would ask for that; beside an allowed one they count, unless either may be chosen (`OR`)."""
 ENGINES: Sequence[tuple[str, str, str]] = (
     ("Apache Kafka", "the broker", "Apache-2.0"),
     ("PostgreSQL", "the store", "PostgreSQL"),
@@ -70,8 +72,14 @@ def refused(found: Mapping[str, str]) -> list[str]:
     return [
         f"{name}: {licence!r} is not among the licences allowed ({Path(__file__).name}, ALLOWED)"
         for name, licence in found.items()
-        if not ALLOWED.search(licence)
+        if not allowed(licence)
     ]
+
+
+def allowed(licence: str) -> bool:
+    """Whether one of the licences that may be chosen is allowed, and none of those that come with it is refused."""
+    choices = re.split(r"\bOR\b", licence)
+    return any(ALLOWED.search(choice) and not REFUSED.search(choice) for choice in choices)
 
 
 def page() -> tuple[str, list[str]]:
@@ -124,16 +132,17 @@ def audit(more: Sequence[str]) -> int:
         done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
         said = done.stderr.strip().splitlines()
         print("\n".join(said[-1:] if "Traceback (most recent call last):" in said else said), file=sys.stderr)
-        status = status or (1 if done.returncode else 0)
-    if status:
-        print(
-            "an advisory: take the version that mends it into pyproject.toml, `make lock`, `make test`", file=sys.stderr
-        )
-        print(
-            "a package that could not be asked about: run this where the database of advisories answers",
-            file=sys.stderr,
-        )
+        if done.returncode:
+            status = 1
+            print(_remedy(done.stderr), file=sys.stderr)
     return status
+
+
+def _remedy(said: str) -> str:
+    """What to do about what pip-audit says: advisories, or no answer."""
+    if re.search(r"Found \d+ known vulnerabilit", said):
+        return "an advisory: take the version that mends it into pyproject.toml, `make lock`, `make test`"
+    return "not every package could be asked about: run this where the database of advisories answers"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -233,11 +233,15 @@ class Service:
         await changes.start()
 
     async def _repeat(self, name: str, job: Job, seconds: float, when: Callable[[], bool] = lambda: True) -> None:
+        done = None
         while True:
             try:
                 if when():
+                    if done is None:
+                        done = metrics.task_done_timestamp_seconds.labels(self.name, name)
+                        done.set(time())  # one that never ends well is late from its start
                     await job()
-                    metrics.task_done_timestamp_seconds.labels(self.name, name).set(time())
+                    done.set(time())
             except StoreUnavailable:
                 await asyncio.sleep(min(5.0, seconds * 5))
             except Exception as error:

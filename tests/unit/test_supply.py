@@ -35,3 +35,15 @@ def test_a_licence_that_opens_what_a_city_adds_or_that_nobody_knows_is_refused()
         "e": "MIT",
     }
     assert [sentence.partition(":")[0] for sentence in supply.refused(found)] == ["a", "b", "c"]
+
+
+def test_what_only_sounds_like_an_allowed_licence_or_comes_with_a_refused_one_is_refused() -> None:
+    for licence in (
+        "Proprietary, Example Limited",
+        "see disclaimer",
+        "GPL-3.0-only AND MIT",
+        "GNU Affero GPL v3; MIT License",
+    ):
+        assert not supply.allowed(licence), licence
+    for licence in ("GPL-2.0-only OR BSD-3-Clause", "LGPL-2.1-or-later", "MPL-2.0 AND MIT", "0BSD"):
+        assert supply.allowed(licence), licence
