@@ -56,6 +56,7 @@ _OPERATIONS = {
     "writes": Operation.WRITE,  # and so DESCRIBE, and writing idempotently
     "creates": Operation.CREATE,
     "configures": Operation.ALTER_CONFIGS,  # and so DESCRIBE_CONFIGS
+    "deletes": Operation.DELETE,  # and so DESCRIBE
 }
 
 

@@ -18,7 +18,8 @@ from aiokafka.errors import KafkaError
 
 from services import NAMES
 from services.kit import Kit
-from services.settings import Settings, load_settings
+from services.settings import Settings, WrongSettings, load_settings
+from shared.directory import DirectoryError
 from shared.messaging import topics as shared_topics
 from shared.messaging.connection import Kafka, client_options
 from shared.messaging.topics import BY_BROKERS, DAY_MS, ONE_COPY, Copies, Topic, TopicsRefused
@@ -133,20 +134,28 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.topics", description=__doc__)
     parser.add_argument("what", choices=["apply", "show"])
     what = parser.parse_args(arguments).what
-    settings = load_settings()
-    if what == "show":
-        copies = settings.copies.where(DECLARED, len(settings.kafka_bootstrap.split(",")))
-        codes = [mailbox.code for mailbox in Kit(settings).directory.mailboxes()]
-        for topic in declared(settings.namespace, codes, copies=copies):
-            print(topic.name, topic.partitions, *(f"{key}={value}" for key, value in topic.config.items()))
-        return 0
     try:
+        settings = load_settings()
+    except WrongSettings as error:
+        print(error, file=sys.stderr)
+        return 2
+    try:
+        if what == "show":
+            _show(settings)
+            return 0
         created, changed = asyncio.run(_apply(settings))
-    except (TopicsRefused, KafkaError) as error:
+    except (TopicsRefused, DirectoryError, KafkaError) as error:
         print(f"topics: {error}", file=sys.stderr)
         return 1
     print(f"topics: {created} created, {changed} changed")
     return 0
+
+
+def _show(settings: Settings) -> None:
+    copies = settings.copies.where(DECLARED, len(settings.kafka_bootstrap.split(",")))
+    codes = [mailbox.code for mailbox in Kit(settings).directory.mailboxes()]
+    for topic in declared(settings.namespace, codes, copies=copies):
+        print(topic.name, topic.partitions, *(f"{key}={value}" for key, value in topic.config.items()))
 
 
 async def _apply(settings: Settings) -> tuple[int, int]:

@@ -31,6 +31,7 @@ from deploy.ops.console import UNKNOWN, WRONG, Ops, Refused
 from services import NAMES
 from services.settings import Settings, WrongSettings, load_settings
 from shared.directory import DirectoryError
+from shared.messaging.topics import TopicsRefused
 from shared.storage import StoreUnavailable
 
 VERBS = (health, lag, parked, letter, rebuild, backup, restore, drill, erase, keys, directory, oplog)
@@ -58,6 +59,9 @@ async def serve(arguments: list[str] | None, settings: Settings, out: TextIO) ->
     except Refused as error:
         print(f"ops {ops.asked.verb}: {error}", file=sys.stderr)
         return WRONG
+    except TopicsRefused as error:
+        print(f"ops {ops.asked.verb}: {_why(error)}", file=sys.stderr)
+        return WRONG
     except (StoreUnavailable, KafkaError, DirectoryError, OSError, TimeoutError) as error:
         print(f"ops {ops.asked.verb}: {_why(error)}", file=sys.stderr)
         return UNKNOWN
@@ -71,6 +75,11 @@ def _why(error: Any) -> str:
         return f"消息队列没有回答（KAFKA_BOOTSTRAP）/ Kafka did not answer ({type(error).__name__}: {error}); see KAFKA_BOOTSTRAP"
     if isinstance(error, StoreUnavailable):
         return f"数据库没有回答（MONGO_URL）/ {error}; see MONGO_URL"
+    if isinstance(error, TopicsRefused):
+        return (
+            f"主题未能建立 / topics could not be made: {error}. "
+            "Where the broker denies it: `python -m deploy.acls apply` gives KAFKA_USERNAME, the operator's user, what it needs"
+        )
     return f"{error or type(error).__name__}"
 
 

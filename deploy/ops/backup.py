@@ -20,6 +20,7 @@ from deploy.ops import console
 from deploy.ops.cluster import FAMILIES, admin, bounds, committed, consumer, read_range, topics_of
 from deploy.ops.console import WELL, WRONG, Ops, Refused, verb
 from deploy.ops.letter import COLLECTION
+from deploy.ops.shelf import chosen, pruned
 from deploy.ops.vault import MANIFEST, Collected, Manifest, Segment, damage, fingerprint, now, opened, sha256
 from shared.messaging.kafka import TopicPartition
 from shared.storage import translated
@@ -50,14 +51,26 @@ def add(found: Any) -> None:
         help=f"write {METRIC} there, for node_exporter's textfile collector",
     )
     parser.add_argument("--full-days", type=float, default=7, help="into: topics whole again after so many days (7)")
+    parser.add_argument(
+        "--keep-days",
+        type=float,
+        metavar="N",
+        help="into: afterwards remove what `into` made there more than N days ago, but for what a younger one goes on from, and what "
+        "was broken off a day ago; if not given, nothing is removed",
+    )
     parser.set_defaults(by="", reason="")
     parser.add_argument("--by", default="backup", help="who makes it; goes on the record")
 
 
 async def run(ops: Ops) -> int:
     """Do what was asked."""
+    if ops.asked.keep_days is not None and (ops.asked.what != "into" or ops.asked.keep_days <= 0):
+        raise Refused(
+            "--keep-days 只用于 backup into，且大于 0 / --keep-days N belongs to `backup into FOLDER`, and N is more than 0: "
+            "of other backups nothing is removed"
+        )
     if ops.asked.what == "into":
-        _into(ops)
+        ops.asked.folder, ops.asked.since = chosen(ops.asked.folder, ops.asked.full_days)
     if ops.asked.what in {"create", "into"}:
         return await _create(ops)
     manifest = opened(ops.asked.folder)
@@ -69,21 +82,6 @@ async def run(ops: Ops) -> int:
         ops.give({"folder": str(ops.asked.folder), "damage": found}, said)
         return WRONG if found else WELL
     return await _lost(ops, manifest)
-
-
-def _into(ops: Ops) -> None:
-    """Choose a new folder inside the one that was given, and the last whole backup in there to go on from."""
-    parent: Path = ops.asked.folder
-    parent.mkdir(parents=True, exist_ok=True)
-    there = sorted(folder for folder in parent.iterdir() if (folder / MANIFEST).exists())
-    ops.asked.folder = parent / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    chain: list[Path] = []  # the last whole one and what went on from it
-    for folder in there:
-        chain = [folder] if not opened(folder).since else [*chain, folder]
-    if chain:
-        began = datetime.fromisoformat(opened(chain[0]).began_at)
-        if (datetime.now(UTC) - began).total_seconds() < ops.asked.full_days * 86_400:
-            ops.asked.since = chain[-1]
 
 
 async def _create(ops: Ops) -> int:
@@ -99,11 +97,20 @@ async def _create(ops: Ops) -> int:
         "manifest": sha256(ops.asked.folder / MANIFEST),
     }
     await ops.record("backup", about)
-    answer = about | {"began_at": manifest.began_at, "ended_at": manifest.ended_at, "notes": manifest.notes}
+    gone = [folder.name for folder in pruned(ops.asked.folder, ops.asked.keep_days)] if ops.asked.keep_days else []
+    if gone:
+        await ops.record("backup prune", {"folder": str(ops.asked.folder.parent), "removed": gone})
+    answer = about | {
+        "began_at": manifest.began_at,
+        "ended_at": manifest.ended_at,
+        "notes": manifest.notes,
+        "removed": gone,
+    }
     lines = [
         f"备份完成 / done: {about['documents']:,} 个文档 documents, {about['records']:,} 条记录 records, {size / 1e6:,.1f} MB",
         f"含 {manifest.ended_at} 以前受理的来信 / letters accepted until {manifest.ended_at} are in it",
         *manifest.notes,
+        *(f"过期，已删除 expired and removed: {name}" for name in gone),
         f"清单 manifest SHA-256 {about['manifest']}：另存一处 / keep it elsewhere, too",
         "其中有来信人的联系方式：加密后再离开本机 / it holds contact data: encrypt it before it leaves, for example",
         f"  tar -C {ops.asked.folder} -c . | age -r RECIPIENT > backup.tar.age",

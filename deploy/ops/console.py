@@ -20,6 +20,8 @@ WELL, WRONG, UNKNOWN = 0, 1, 2
 """Exit statuses: all is well or done; something needs a person, or was refused; it could not be found out."""
 DATABASE, LOG = "ops", "log"
 """Where it is recorded what operators did: collection `log` of the database `xinxiang_ops`."""
+CERTIFICATE = "certificate"
+"""Under this name the record of an erasure keeps its whole certificate, which names nobody."""
 
 
 class Refused(Exception):

@@ -1,8 +1,8 @@
 """`drill`: prove on this machine that a backup can be restored: into a namespace of its own, checked, and thrown away again.
 
-It restores the backup (each collection is compared with the backup byte by byte), lets each service read what came later, checks every
-letter's history against the record and every register for gaps, and names what a restore would lose by now. It needs as much room in the
-engines as the data has.
+It restores the backup (each collection and each partition of a topic is read back and compared), lets each service read what came later,
+checks every letter's history against the record and every register for gaps, and names what a restore would lose by now. It needs as much
+room in the engines as the data has.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def add(found: Any) -> None:
 async def run(ops: Ops) -> int:
     """Restore into a scratch namespace, check, throw away."""
     manifest = opened(ops.asked.folder)
-    settings = ops.settings.model_copy(update={"namespace": f"drill-{token_hex(3)}-"})
+    settings = ops.settings.model_copy(update={"namespace": f"{ops.settings.namespace}drill-{token_hex(3)}-"})
     scratch = Ops(settings, argparse.Namespace(**vars(ops.asked) | {"json": True}), ops.out)
     try:
         done = await restored(scratch, ops.asked.folder, manifest)
@@ -64,7 +64,10 @@ async def run(ops: Ops) -> int:
         *(
             wrong
             or [
-                "逐字节与备份相同，办理过程完整，编号连续 / byte for byte as the backup, histories unbroken, numbers without gaps"
+                (
+                    "各集合、各主题的记录均与备份相同，办理过程完整，编号连续 / "
+                    "every collection and every topic's records as in the backup, histories unbroken, numbers without gaps"
+                )
             ]
         ),
         *done.notes,

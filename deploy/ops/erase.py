@@ -9,14 +9,15 @@ when it expires. Texts on the topic `letters` stay: docs/decisions/0014-erased-t
 import asyncio
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deploy.ops.certificate import printed
-from deploy.ops.console import WELL, WRONG, Ops, Refused, deciding, table, verb
+from deploy.ops.certificate import refuse_unwritable, write
+from deploy.ops.console import CERTIFICATE, WELL, WRONG, Ops, Refused, deciding, table, verb
 from deploy.ops.letter import COLLECTION, found_letter
 from deploy.ops.scan import Found, Markers, scan
 from services import NAMES
@@ -60,7 +61,7 @@ def add(found: Any) -> None:
         "--certificate",
         type=Path,
         metavar="FILE",
-        help="write it there, too: as PDF where the name ends so, else as JSON",
+        help="write it there, too: as PDF where the name ends so, else as JSON; a new file. Later: `log --certificate`",
     )
     deciding(parser)
 
@@ -68,7 +69,7 @@ def add(found: Any) -> None:
 async def run(ops: Ops) -> int:
     """Search, erase, search again, certify."""
     letter_id = await found_letter(ops, ops.asked.letter)
-    markers = Markers(letter_id, [*await _known(ops, letter_id), *ops.asked.marker])
+    markers = Markers(letter_id, [*await _known(ops, letter_id), *map(sought, ops.asked.marker)])
     before = await scan(ops, markers)
     if ops.asked.dry_run:
         ops.give({"letter_id": letter_id, "found": before.answer()}, _places(before))
@@ -77,6 +78,8 @@ async def run(ops: Ops) -> int:
         raise Refused(
             "请用 --ground 写明法律依据 / Name the law and article with --ground, such as 个人信息保护法第四十七条"
         )
+    if ops.asked.certificate:
+        refuse_unwritable(ops.asked.certificate, Kit(ops.settings).press)
     ops.say(*_places(before))
     what = "联系方式、来信内容与附件 contact data, text and files" if ops.asked.text else "联系方式 contact data"
     ops.confirm(f"将删除来信 {letter_id} 的{what}，不能恢复 / will be erased for good", "erase")
@@ -88,13 +91,12 @@ async def run(ops: Ops) -> int:
     done = await _everywhere(ops, letter_id)
     after = await scan(ops, markers)
     certificate = certified(ops, letter_id, before, after, done)
-    await ops.record(
-        "erase",
-        {"letter": letter_id, "text": ops.asked.text, "ground": ops.asked.ground, "sha256": certificate["sha256"]},
-    )
-    if ops.asked.certificate:
-        _write(ops, certificate)
+    # What is erased is found nowhere again: first it is told, then recorded, and only then what else may fail.
     ops.give(certificate, [*_after(certificate), f"证明 certificate SHA-256 {certificate['sha256']}"])
+    about = {"letter": letter_id, "text": ops.asked.text, "ground": ops.asked.ground, "sha256": certificate["sha256"]}
+    await ops.record("erase", about | {CERTIFICATE: certificate})
+    if ops.asked.certificate:
+        write(ops.asked.certificate, certificate, Kit(ops.settings).press)
     return WELL if done and not after.documents else WRONG
 
 
@@ -108,11 +110,16 @@ async def _known(ops: Ops, letter_id: str) -> list[str]:
     words = [value for value in (kept or {}).get("contact", {}).values() if isinstance(value, str)]
     if ops.asked.text:
         state = letter["state"]
-        lines = [line for line in state["body"].splitlines() if line.strip()]
-        words += [state["subject"], *sorted(lines, key=len)[-1:], *(file["name"] for file in state["attachments"])]
+        words += [state["subject"], state["body"], *(file["name"] for file in state["attachments"])]
+    words = [sought(word) for word in words]
     digits = ["".join(c for c in word if c.isdigit()) for word in words]
     words += [one[-11:] for one in digits if 7 <= len(one) <= 20]  # a number as others write it, without +86 or spaces
-    return [word for word in words if word and '"' not in word]
+    return [word for word in words if word]
+
+
+def sought(text: str) -> str:
+    """Return by what a text is found in the store and in JSON alike: its longest part without a line's end and what JSON escapes."""
+    return max((part.strip() for part in re.split(r'["\\\x00-\x1f\x7f\x85\u2028\u2029]', text)), key=len)
 
 
 async def _erase(ops: Ops, kit: Kit, letter_id: str) -> None:
@@ -222,14 +229,6 @@ def _remains(one: Mapping[str, Any]) -> dict[str, Any]:
     )
     until = one.get("until")
     return {**one, "until": until.isoformat(timespec="seconds") if until else None, "why": KINDS[family]}
-
-
-def _write(ops: Ops, certificate: dict[str, Any]) -> None:
-    path: Path = ops.asked.certificate
-    if path.suffix.lower() == ".pdf":
-        path.write_bytes(printed(Kit(ops.settings).press, certificate))
-    else:
-        path.write_text(json.dumps(certificate, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
 def _places(found: Found) -> list[str]:

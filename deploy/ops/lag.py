@@ -10,8 +10,10 @@ from deploy.ops.console import WELL, WRONG, Ops, table, verb
 
 def add(found: Any) -> None:
     """Add the verb."""
-    about = "Per consumer group: messages not handled yet. Exit status 1 where a group is further behind than "
-    "--most (if not given: any number)."
+    about = (
+        "Per consumer group: messages not handled yet. Exit status 1 where a group is further behind than "
+        "--most (if not given: any number)."
+    )
     parser = verb(found, "lag", "how far each consumer group is behind, from Kafka itself", about, run)
     parser.add_argument("--group", help="only this group, such as routing or routing-history")
     parser.add_argument("--partitions", action="store_true", help="each partition in a line of its own")

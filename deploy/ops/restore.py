@@ -1,16 +1,19 @@
 """`restore FOLDER`: put a backup into engines that are empty, and bring the store up to the record.
 
-First the topics, record by record in their order; then the collections, each compared with the backup once it is in; then
-each service reads the facts that came after its store was read, and nothing else is decided; then the consumer groups stand
-where these facts end.
+First the topics, record by record in their order; then the collections; each partition and each collection is compared with the backup
+once it is in; then each service reads the facts that came after its store was read, and nothing else is decided; then the consumer
+groups stand where these facts end.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploy.ops.cluster import admin, consumer, producer, topics_of
+from aiokafka.errors import for_code
+
+from deploy.ops.cluster import admin, bounds, consumer, producer, read_range, topics_of
 from deploy.ops.console import WELL, Ops, Refused, deciding, verb
 from deploy.ops.vault import Manifest, Segment, damage, fingerprint, opened
 from deploy.topics import DECLARED, declared
@@ -24,9 +27,11 @@ from shared.messaging import topics as shared_topics
 from shared.messaging.kafka import TopicPartition
 from shared.messaging.topics import Topic
 from shared.storage import Store, translated
-from shared.storage.dump import Written, collections, databases, load, raw_documents, reading, unpacked
+from shared.storage.dump import Written, collections, databases, load, packed, raw_documents, reading, unpacked
 
 AT_ONCE = 2_000
+DRILL = re.compile(r"drill-[0-9a-f]{6}-$")
+"""How the namespace of a drill ends."""
 
 
 @dataclass
@@ -78,7 +83,7 @@ async def restored(ops: Ops, folder: Path, manifest: Manifest) -> Restored:
 
     Raises:
         Refused: the backup is damaged, is of another RECEIPT_SECRET, or there is something already; nothing was done. Or what is in the
-            store afterwards is not what the backup holds.
+            store or on a topic afterwards is not what the backup holds.
     """
     wrong = list(damage(folder, manifest))
     if wrong:
@@ -92,6 +97,7 @@ async def restored(ops: Ops, folder: Path, manifest: Manifest) -> Restored:
     done = Restored()
     topics = await _make_topics(ops, manifest)
     places = await _put_records(ops, folder, manifest, done)
+    await _compare_records(ops, folder, manifest, done)
     await _put_store(ops, folder, manifest, done)
     await _catch_up(ops, manifest, done)
     for name in NAMES:
@@ -189,6 +195,39 @@ async def _put_segment(ops: Ops, client: Any, folder: Path, segment: Segment) ->
     return records
 
 
+async def _compare_records(ops: Ops, folder: Path, manifest: Manifest, done: Restored) -> None:
+    """Read back what is on the topics now: each partition has just the records of the backup, with key, value, headers and time."""
+    parts: dict[tuple[str, int], list[Segment]] = {}
+    for segment in manifest.segments:
+        parts.setdefault((segment.topic, segment.partition), []).append(segment)
+    async with consumer(ops.settings) as client:
+        for (topic, partition), segments in sorted(parts.items()):
+            ops.progress(f"topic {topic}/{partition}: reading back")
+            wanted, found = Written(), Written()
+            for record in (unpacked(raw) for one in segments for raw in reading(folder / one.path)):
+                wanted.count(_content(record["t"], record["k"], record["v"], record["h"]))
+            name = ops.settings.namespace + topic
+            ((place, (begin, end)),) = (await bounds(client, [(name, partition)])).items()
+            async for records in read_range(client, place, begin, end):
+                for one in records:
+                    found.count(_content(one.timestamp, one.key, one.value, one.headers))
+            if (found.documents, found.content) == (wanted.documents, wanted.content):
+                continue
+            if (await client.beginning_offsets([place]))[place]:
+                done.notes.append(
+                    f"{topic}/{partition} 的记录已到期，未比较 / records of {topic}/{partition} expired meanwhile and were not compared"
+                )
+                continue
+            raise Refused(
+                f"{topic}/{partition} 恢复后与备份不同 / is not what the backup holds "
+                f"({found.documents} of {wanted.documents} records): does anything else write to this topic?"
+            )
+
+
+def _content(timestamp: int, key: bytes | None, value: bytes | None, headers: Sequence[Sequence[Any]]) -> bytes:
+    return packed({"t": timestamp, "k": key, "v": value, "h": [list(header) for header in headers]})
+
+
 async def _acknowledged(waiting: list[Any]) -> Any:
     last = None
     for sent in waiting:
@@ -271,9 +310,9 @@ async def wiped(settings: Settings, store: Store) -> None:
     """Delete everything of a namespace that a drill made: databases and topics.
 
     Raises:
-        Refused: it is no drill's.
+        Refused: it is no drill's; or the broker does not delete its topics.
     """
-    if not settings.namespace.startswith("drill-"):
+    if not DRILL.search(settings.namespace):
         raise Refused(
             f"{settings.namespace!r} 不是演练的命名空间，不删除 / is no drill's namespace; nothing was deleted"
         )
@@ -281,6 +320,11 @@ async def wiped(settings: Settings, store: Store) -> None:
         await store.drop(name)
     async with admin(settings) as asking:
         names: Sequence[str] = [n for n in await asking.list_topics() if n.startswith(settings.namespace)]
-        if names:
-            await asking.delete_topics(list(names))
+        answer = await asking.delete_topics(list(names)) if names else None
         # Their groups' offsets go with the topics, and groups without offsets by themselves.
+    left = [f"{name} ({for_code(code).__name__})" for name, code in answer.topic_error_codes if code] if answer else []
+    if left:
+        raise Refused(
+            f"演练的主题未能删除 / the broker did not delete {len(left)} of the drill's topics: {', '.join(left[:3])}. "
+            "Delete what begins so with Kafka's own tools; `python -m deploy.acls apply` gives the operator's user the right to"
+        )

@@ -107,11 +107,15 @@ def opened(folder: Path) -> Manifest:
         ) from None
     except ValueError as error:
         raise Refused(f"{folder / MANIFEST} 已损坏 / is spoilt: {error}") from None
-    if found.get("form") != FORM:
-        raise Refused(f"{folder} 的格式是 {found.get('form')!r}，本版只读 {FORM} / this version reads {FORM} only")
-    found["collections"] = [Collected(**one) for one in found["collections"]]
-    found["segments"] = [Segment(**one) for one in found["segments"]]
-    return Manifest(**found)
+    form = found.get("form") if isinstance(found, dict) else None
+    if form != FORM:
+        raise Refused(f"{folder} 的格式是 {form!r}，本版只读 {FORM} / this version reads {FORM} only")
+    try:
+        found["collections"] = [Collected(**one) for one in found["collections"]]
+        found["segments"] = [Segment(**one) for one in found["segments"]]
+        return Manifest(**found)
+    except (KeyError, TypeError) as error:
+        raise Refused(f"{folder / MANIFEST} 已损坏 / is spoilt: {error}") from None
 
 
 def fingerprint(settings: Settings) -> str:

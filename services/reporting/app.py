@@ -20,6 +20,7 @@ from services.reporting.handlers import Recounting, Rows
 from services.reporting.issue_store import IssueLine, Issues, Revisions
 from services.reporting.issue_view import IssueView
 from services.reporting.issuing import Counted, Issuing
+from services.reporting.last_backup import LastBackup
 from services.reporting.reports import Reports
 from services.reporting.repository import NAME, Cells, make_rows
 from services.reporting.routes_issues import Reading
@@ -76,6 +77,7 @@ def build(kit: Kit) -> Service:
     service.follow_letters()
     service.sweeps_of_one |= {"cells": recounting.sweep, "issues": issuing.sweep}
     service.measures += [recounting.measure, issuing.measure, RunningWeek(reports, kit.clock).measure]
+    service.counts.append(LastBackup(kit.store).measure)
     months = Months(cells, kit.directory)
     service.routers += [
         # Before those of `/reporting/issues/{id}`, which match its files too.

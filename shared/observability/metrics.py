@@ -79,10 +79,15 @@ week_figure = Gauge(
     "A figure of the running week (R10.4), by its code; of assignments all units together.",
     ["service", "mailbox", "figure"],
 )
+backup_last_success_timestamp_seconds = Gauge(
+    "xinxiang_backup_last_success_timestamp_seconds",
+    "When the last backup went through, as the operator's command recorded it.",
+    ["service"],
+)
 letters = Gauge("xinxiang_letters", "Letters by state.", ["service", "state"])
 scans_total = Counter(
     "xinxiang_scans_total",
-    "Files looked into for malware, by outcome: clean, infected or away.",
+    "Files looked into for malware, by outcome: clean, infected, failed or away.",
     ["service", "outcome"],
 )
 unscanned_files = Gauge("xinxiang_unscanned_files", "Citizens' files that no scanner has looked into yet.", ["service"])

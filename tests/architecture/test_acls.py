@@ -53,11 +53,24 @@ def test_every_declared_topic_can_be_read_or_written_by_somebody_and_no_right_is
     names = {topic.name for topic in topics("", ["education"])}
     covered = set()
     for right in rights("", ["education"]):
-        if right.resource == Resource.TOPIC:
+        if right.resource == Resource.TOPIC and right.name != "drill-":
             mine = {name for name in names if name == right.name or (right.prefixed and name.startswith(right.name))}
             assert mine, f"{right} is on no topic that there is"
             covered |= mine
     assert covered == names
+
+
+def test_only_the_operator_deletes_topics_and_only_those_of_a_drill() -> None:
+    user = "x-xinxiang.operator"
+    made = rights("x-", ["education"])
+    deleted = Right(user, Resource.TOPIC, "x-drill-", True, Operation.DELETE)
+    assert [right for right in made if right.operation == Operation.DELETE] == [deleted]
+    of_drills = {(right.user, right.resource, right.operation) for right in made if right.name == "x-drill-"}
+    operations = (Operation.READ, Operation.WRITE, Operation.CREATE, Operation.DELETE)
+    assert of_drills == {
+        *((user, Resource.TOPIC, operation) for operation in operations),
+        (user, Resource.GROUP, Operation.READ),
+    }
 
 
 def test_a_unit_has_just_its_pair_of_topics_and_its_groups_also_where_its_code_begins_like_another_s() -> None:

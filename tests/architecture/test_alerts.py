@@ -19,7 +19,6 @@ RECORDED = {rule["record"] for rule in RULES if "record" in rule}
 RUNBOOKS = CHECKOUT / "docs" / "runbooks"
 DECLARED = {m._name: set(m._labelnames) for m in vars(metrics).values() if isinstance(m, MetricWrapperBase)}
 FROM_ELSEWHERE = {
-    "xinxiang_backup_last_success_timestamp_seconds": set[str](),  # written by the command for backups
     "process_start_time_seconds": {"service", "instance"},
     "process_cpu_seconds": {"service", "instance"},
     "process_resident_memory_bytes": {"service", "instance"},

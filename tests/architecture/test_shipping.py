@@ -14,6 +14,8 @@ import pytest
 import yaml
 
 from deploy.front import service_of
+from deploy.ops.__main__ import parser
+from deploy.ops.replicas import addresses
 from deploy.tools import program
 from services import NAMES
 from shared.web.edge import OTHER_PREFIXES
@@ -100,7 +102,7 @@ def test_each_service_has_a_deployment_an_address_a_budget_and_an_autoscaler(man
 
 def test_every_container_is_fenced_in(manifests: list[dict[str, Any]]) -> None:
     pods = dict(_pods(manifests))
-    assert len(pods) == len(NAMES) + 2
+    assert len(pods) == len(NAMES) + 3
     for name, template in pods.items():
         pod = template["spec"]
         assert pod["securityContext"]["runAsNonRoot"] is True, name
@@ -143,7 +145,7 @@ def test_no_secret_is_written_down_and_every_setting_exists(manifests: list[dict
                 seen.add(variable["name"])
                 secret = re.search(r"SECRET|PASSWORD|URL", variable["name"])
                 assert ("valueFrom" in variable) == bool(secret), f"{where}: {variable['name']}"
-    assert {"RECEIPT_SECRET", "MONGO_URL"} <= seen <= SETTINGS
+    assert {"RECEIPT_SECRET", "MONGO_URL"} <= seen <= SETTINGS | {"OPS_SERVICES"}
 
 
 def test_nobody_reaches_anybody_but_as_the_policies_say(manifests: list[dict[str, Any]]) -> None:
@@ -160,6 +162,63 @@ def test_nobody_reaches_anybody_but_as_the_policies_say(manifests: list[dict[str
         assert each["app.kubernetes.io/part-of"] == "xinxiang", "or it could not reach Kafka"
     components = {each["app.kubernetes.io/component"] for each in labels}
     assert components == {"service", "job"}
+
+
+def test_the_operator_s_command_has_a_template_that_runs_nothing_and_reaches_the_services(
+    manifests: list[dict[str, Any]],
+) -> None:
+    operator = _of(manifests, "CronJob")["operator"]["spec"]
+    assert operator["suspend"] is True
+    job = operator["jobTemplate"]["spec"]
+    assert job["activeDeadlineSeconds"] <= 7200, "credentials that nobody uses any more would stay"
+    (container,) = job["template"]["spec"]["containers"]
+    assert container["command"] == ["sleep", str(job["activeDeadlineSeconds"])]
+    given = {one["name"]: one for one in container["env"]}
+    assert given["KAFKA_USERNAME"]["value"] == "xinxiang.operator"
+    ports = {name: made["spec"]["ports"][0]["port"] for name, made in _of(manifests, "Service").items()}
+    assert dict(addresses(given["OPS_SERVICES"]["value"].split(","))) == {
+        name: f"http://{name}:{port}" for name, port in ports.items()
+    }
+    # Both ends of the way let it pass.
+    policies = _of(manifests, "NetworkPolicy")
+    asks, answers = policies["operator-asks"]["spec"], policies["services-answer"]["spec"]
+    labels = job["template"]["metadata"]["labels"].items()
+    (to,) = asks["egress"][0]["to"]
+    assert labels >= asks["podSelector"]["matchLabels"].items()
+    (let_in,) = (end["podSelector"]["matchLabels"] for end in answers["ingress"][0]["from"] if "podSelector" in end)
+    assert labels >= let_in.items()
+    for made in _of(manifests, "Deployment").values():
+        service = made["spec"]["template"]
+        assert service["metadata"]["labels"].items() >= to["podSelector"]["matchLabels"].items()
+        assert not service["metadata"]["labels"].items() >= let_in.items()
+        ports_of = {port["containerPort"] for port in service["spec"]["containers"][0]["ports"]}
+        assert {port["port"] for port in asks["egress"][0]["ports"]} == ports_of
+
+
+def test_an_upgrade_can_apply_all_but_the_services_first(manifests: list[dict[str, Any]]) -> None:
+    component = "app.kubernetes.io/component"
+    services = [m["kind"] for m in manifests if m["metadata"].get("labels", {}).get(component) == "service"]
+    assert services == ["Deployment"] * len(NAMES)
+    assert "-l 'app.kubernetes.io/component!=service'" in (ROOT / "docs/upgrading.md").read_text("utf-8")
+    for made in _of(manifests, "Deployment").values():
+        assert [container["name"] for container in made["spec"]["template"]["spec"]["containers"]] == ["service"]
+
+
+def test_backups_are_made_each_night_and_old_ones_removed(
+    manifests: list[dict[str, Any]], compose: Mapping[str, Any]
+) -> None:
+    job = _of(manifests, "CronJob")["backup"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+    for command, volumes in (
+        (job["args"], {mount["mountPath"] for mount in job["volumeMounts"]}),
+        (
+            compose["services"]["operator"]["command"],
+            {volume.rpartition(":")[2] for volume in compose["services"]["operator"]["volumes"]},
+        ),
+    ):
+        assert command[0] == "deploy.ops"
+        asked = parser().parse_args(command[1:])
+        assert (asked.verb, asked.what, asked.keep_days) == ("backup", "into", 30)
+        assert str(asked.folder) in volumes
 
 
 def _first_parts() -> set[str]:
@@ -191,9 +250,10 @@ def test_the_containers_of_one_machine_are_the_engines_the_services_and_what_wat
 ) -> None:
     made = compose["services"]
     engines = {"kafka", "postgres", "ferretdb"}
-    assert made.keys() == engines | {*NAMES, "topics", "proxy", "prometheus", "grafana"}
+    assert made.keys() == engines | {*NAMES, "topics", "operator", "proxy", "prometheus", "grafana"}
     for name, container in made.items():
-        assert (container.get("profiles") == ["city"]) == (name not in engines), "engines alone come without a profile"
+        wanted = None if name in engines else ["operator"] if name == "operator" else ["city"]
+        assert container.get("profiles") == wanted, "engines alone come without a profile, and the operator is called"
         tag = container["image"].rpartition(":")[2]
         assert tag != "latest"
         assert re.search(r"\d", tag), f"{name}: {container['image']} is not pinned"
@@ -209,6 +269,16 @@ def test_the_containers_of_one_machine_are_the_engines_the_services_and_what_wat
         assert made[name]["cap_drop"] == ["ALL"]
         mounted = {volume.split(":")[1] for volume in made[name]["volumes"]}
         assert made[name]["environment"]["SEARCH_FOLDER"] in mounted, "the root is read-only"
+
+
+@pytest.mark.parametrize("password", ["", "a-password-of-one-s-own"])
+def test_grafana_starts_with_a_password_of_one_s_own_only(compose: Mapping[str, Any], password: str) -> None:
+    shell, option, script = compose["services"]["grafana"]["entrypoint"]
+    given = {"PATH": "/usr/bin:/bin", "GF_SECURITY_ADMIN_PASSWORD": password}
+    script = script.replace("$$", "$").replace("exec /run.sh", "echo started")
+    done = subprocess.run([shell, option, script], env=given, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == ((0, "started\n") if password else (1, ""))
+    assert ("GRAFANA_PASSWORD" in done.stderr) == (not password)
 
 
 def test_compose_knows_only_settings_that_exist(compose: Mapping[str, Any]) -> None:

@@ -1,13 +1,23 @@
 """A backup made while everything runs comes back as it was: every public answer, number, history and byte of a file."""
 
 import asyncio
+import json
 import re
-from datetime import timedelta
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
+from deploy.ops import cluster, restore
+from deploy.ops.shelf import NAME
+from deploy.ops.vault import MANIFEST
+from services.reporting.last_backup import LastBackup
+from shared.observability import metrics
+from shared.storage.dump import databases
 from tests.conftest import MONDAY, World, eventually, new_world
 from tests.operator import answered, call, city, ops, published, received, registered, settled
 from tests.routing_desk import CLERK, DUTY
@@ -133,3 +143,86 @@ async def test_a_backup_made_while_letters_come_is_restored_equal_and_names_what
         kit.store.close()
     text = (tmp_path / "b.prom").read_text()
     assert "xinxiang_backup_last_success_timestamp_seconds 1" in text
+
+
+async def test_a_nightly_backup_goes_on_from_the_last_is_told_as_a_metric_and_removes_what_is_old(
+    world: World, tmp_path: Path
+) -> None:
+    shelf = tmp_path / "backups"
+    old = shelf / (datetime.now(UTC) - timedelta(days=40)).strftime(NAME)
+    (old / "store").mkdir(parents=True)
+    kit = world.kit()
+    gauge = metrics.backup_last_success_timestamp_seconds
+    gauge.clear()
+    measure = LastBackup(kit.store).measure
+    await measure()
+    assert not [one for family in gauge.collect() for one in family.samples], (
+        "none was made, and an alert asks whether there is none"
+    )
+
+    began = datetime.now(UTC).timestamp()
+    first = await ops(world, "backup", "into", shelf, "--json")
+    assert first.status == 0, first.err
+    assert (first.answer["removed"], old.exists()) == ([], True), "nobody asked for that"
+    second = await ops(world, "backup", "into", shelf, "--keep-days", "30", "--json")
+    assert second.status == 0, second.err
+    assert (second.answer["removed"], old.exists()) == ([old.name], False)
+    await measure()
+    (told,) = (one for family in gauge.collect() for one in family.samples)
+    assert began <= told.value <= datetime.now(UTC).timestamp()
+    noted = (await ops(world, "log", "--json")).answer
+    assert [one["verb"] for one in noted] == ["backup prune", "backup", "backup"]
+    assert noted[0]["about"]["removed"] == [old.name]
+
+    # One spoilt manifest stops no later backup.
+    spoilt, before = Path(second.answer["folder"]), Path(first.answer["folder"])
+    assert json.loads((spoilt / MANIFEST).read_text("utf-8"))["since"] == f"../{before.name}"
+    (spoilt / MANIFEST).write_text("{")
+    third = await ops(world, "backup", "into", shelf, "--keep-days", "30")
+    assert third.status == 0, third.err
+    assert spoilt.name in third.err
+    newest = max(shelf.iterdir())
+    assert json.loads((newest / MANIFEST).read_text("utf-8"))["since"] == ""
+    assert (await ops(world, "backup", "verify", newest)).status == 0
+    await kit.store.drop("ops")
+    kit.store.close()
+
+
+async def test_a_drill_reads_back_what_it_put_onto_topics_and_cleans_up_after_itself(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        await world.produce("mailbox.mayor", f"letter-{number}", b'{"number": %d}' % number, {"ce_id": str(number)})
+    folder = tmp_path / "backup"
+    assert (await ops(world, "backup", "create", folder)).status == 0
+    drill = ("drill", folder, "--yes", "--reason", "monthly", "--json")
+    whole = await ops(world, *drill)
+    assert (whole.status, whole.answer["records"]) == (0, 3), whole.err
+
+    @asynccontextmanager
+    async def careless(settings: Any) -> AsyncIterator[Any]:
+        async with cluster.producer(settings) as client:
+            send = client.send
+
+            async def spoilt(topic: str, value: Any, **more: Any) -> Any:
+                return await send(topic, value.replace(b"1", b"7"), **more)
+
+            monkeypatch.setattr(client, "send", spoilt)
+            yield client
+
+    monkeypatch.setattr(restore, "producer", careless)
+    wrong = await ops(world, *drill)
+    assert wrong.status == 1
+    assert "mailbox.mayor/" in wrong.err
+
+    kit = world.kit()
+    async with cluster.admin(world.settings) as asking:
+        left = [name for name in await asking.list_topics() if name.startswith(f"{world.namespace}drill-")]
+    assert not left
+    with_namespace = [
+        name for name in await kit.store.client.list_database_names() if f"{world.namespace}drill-" in name
+    ]
+    assert not with_namespace
+    assert "ops" in await databases(kit.store)
+    await kit.store.drop("ops")
+    kit.store.close()

@@ -5,14 +5,19 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from services.rebuild import rebuild
 from services.routing.app import build as build_routing
 from tests.conftest import World, eventually
+from tests.intake_desk import LETTER
 from tests.operator import answered, call, city, ops, published, received, registered, settled
 from tests.routing_desk import CLERK, DUTY, UNIT_HEAD
 
 NAME, PHONE, EMAIL = "欧阳试探", "13712345098", "ouyang.shitan@example.com"
 WORDS = "我家楼下的路灯坏了一个多月，我叫欧阳试探，请尽快派人来修理。"
+LONGEST = f'{WORDS[:12]}"他们说过，下个星期一定会派人来修理这一盏路灯"{WORDS[12:]}'
+"""A body with one line, which has what JSON escapes."""
 SENDER = {"name": NAME, "phone": PHONE, "email": EMAIL}
 GROUND = "个人信息保护法第四十七条第一款第三项"
 
@@ -101,3 +106,56 @@ async def test_r3_7_what_a_person_wrote_and_is_reached_by_goes_on_request_and_th
     await rebuild(build_routing(kit))
     kit.store.close()
     assert not [where for where in await places(world) if where.startswith("store")]
+
+
+async def test_the_proof_of_an_erasure_is_not_lost_with_the_file_it_was_to_be_written_to(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with city(world) as (client, _):
+        letter_id, _ = await received(client, world, body=LONGEST, sender=SENDER)
+        await registered(client, world, letter_id)
+        await answered(client, world, letter_id)
+        await settled(world)
+        asked = ("erase", letter_id, "--text", "--ground", GROUND, "--by", "duty", "--yes", "--json")
+
+        # Before anything is erased: is the file new, can it be written, can it be printed?
+        there = tmp_path / "there.json"
+        there.write_text("{}")
+        for path, said in ((there, "is there already"), (tmp_path / "nowhere" / "c.pdf", "takes no files")):
+            refused = await ops(world, *asked, "--certificate", path)
+            assert (refused.status, said in refused.err, refused.out) == (1, True, "")
+        view = await call(client, world, "GET", f"/intake/letters/{letter_id}", CLERK)
+        assert view["contact"] is not None
+        assert not (await ops(world, "log", "--json")).answer
+
+        # The body is found though each of its lines has a quotation mark: only its words say where it stands.
+        searched = (await ops(world, *asked[:-2], "--dry-run", "--json", "--marker", "no-such-word")).answer
+        assert "topic letters" in {one["where"] for one in searched["found"]}
+
+        # What fails afterwards loses nothing.
+        path = tmp_path / "certificate.json"
+        monkeypatch.setattr("deploy.ops.erase.refuse_unwritable", lambda *_: None)
+        failed = await ops(world, *asked, "--certificate", tmp_path / "nowhere" / "certificate.json")
+        assert failed.status == 1
+        certificate = failed.answer
+        seal = certificate["sha256"]
+        assert f"log --certificate {seal[:16]} --file FILE" in failed.err
+        assert not any(mark in failed.out for mark in (NAME, PHONE, EMAIL, WORDS[:12], LETTER["subject"]))
+
+        again = await ops(world, "log", "--certificate", seal[:16], "--file", path)
+        assert (again.status, again.answer) == (0, certificate), again.err
+        assert json.loads(path.read_text("utf-8")) == certificate
+        rest = {name: value for name, value in certificate.items() if name != "sha256"}
+        text = json.dumps(rest, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        assert hashlib.sha256(text.encode()).hexdigest() == seal
+        page = tmp_path / "certificate.pdf"
+        assert (await ops(world, "log", "--certificate", seal, "--file", page)).status == 0
+        assert page.read_bytes().startswith(b"%PDF")
+        for unknown in ("f" * 16, "all"):
+            assert (await ops(world, "log", "--certificate", unknown)).status == 1
+        shown = await ops(world, "log")
+        assert seal in shown.out
+        assert "not_searched" not in shown.out, "a line is a line"
+    kit = world.kit()
+    await kit.store.drop("ops")
+    kit.store.close()

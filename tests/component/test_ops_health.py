@@ -105,12 +105,14 @@ async def test_an_operator_sees_what_is_wrong_and_what_to_do(
         health = await ops(world, "health", *SERVICES, "--json")
         assert (health.status, lines(health.answer)["搁置 parked"]["advice"]) == (1, "python -m deploy.ops parked list")
         assert (await ops(world, "letter", letter_id, "--json")).status == 1
-        origin = waiting[0]["origin"]
+        origin = next(one["origin"] for one in waiting if one["why"] == "gap")
         assert "ce_seq: 9" in (await ops(world, "parked", "show", origin)).out
         refused = await ops(world, "parked", "drop", origin, "--service", "routing", "--yes")
         assert (refused.status, "--reason" in refused.err) == (1, True)
-        behind = await ops(world, "parked", "drop", origin, "--service", "routing", "--yes", "--reason", "误发")
-        assert (behind.status, "waits behind" in behind.err) == (1, True)
+        for why, told in (("gap", "waits for an earlier fact"), ("behind", "waits behind")):
+            origin = next(one["origin"] for one in waiting if one["why"] == why)
+            undone = await ops(world, "parked", "drop", origin, "--service", "routing", "--yes", "--reason", "误发")
+            assert (undone.status, told in undone.err) == (1, True)
 
         # A replica that does not answer is wrong, an engine that does not is unknown; a wrong word is explained.
         away = await ops(world, "health", "--service=intake=http://127.0.0.1:1", "--json")

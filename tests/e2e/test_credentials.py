@@ -6,6 +6,7 @@ import asyncio
 import re
 import stat
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import httpx
 import pytest
@@ -18,6 +19,7 @@ from aiokafka.errors import (
     for_code,
 )
 from aiokafka.protocol.fetch import FetchRequest
+from pydantic import SecretStr
 
 from deploy import acls
 from deploy.acl_admin import Authority, Refused
@@ -31,6 +33,7 @@ from tests.conftest import eventually
 from tests.e2e.fleet import Run, free_ports
 from tests.e2e.guarded import Guarded, GuardedWorld, admin, consumer, producer
 from tests.e2e.journey import Fate, Journey, Tale
+from tests.operator import Said, ops
 
 FAMILIES = ("letters", "directory", "submissions", "mailbox.education", "mailbox.mayor", "actions.education")
 PARKED = tuple(f"letters.parked.{name}" for name in NAMES)
@@ -224,6 +227,49 @@ async def test_a_password_that_the_broker_does_not_take_stands_in_no_file(
         await acls.apply(world.settings, world.passwords, rotate=[user])
     assert world.as_user("unit.water") == before
     assert not await why_refused(before)
+
+
+async def test_the_operator_s_user_may_do_all_that_its_commands_do_and_delete_nothing_but_a_drill(
+    guarded: Guarded, tmp_path: Path
+) -> None:
+    world = guarded.world
+    kafka = world.as_user("operator")
+    settings = world.settings.model_copy(
+        update={"kafka_username": kafka.username, "kafka_password": SecretStr(kafka.password)}
+    )
+    async with producer(world.settings.kafka) as sending:
+        await sending.send_and_wait(f"{world.namespace}mailbox.education", b"{}", key=b"letter-1")
+
+    async def done(*arguments: str | Path) -> Said:
+        said = await ops(world, *arguments, settings=settings)
+        assert "Authorization" not in said.out + said.err, said.err
+        return said
+
+    assert (await done("lag", "--json")).status == 0
+    assert (await done("parked", "list", "--json")).status in {0, 1}
+    backup = tmp_path / "backup"
+    made = await done("backup", "create", backup, "--json")
+    assert made.status == 0, made.err
+    drill = await done("drill", backup, "--yes", "--reason", "may it?", "--json")
+    assert drill.status == 0, drill.err or drill.out
+    assert drill.answer["records"] == made.answer["records"]
+    async with admin(world.settings.kafka) as asking:
+        assert not [name for name in await asking.list_topics() if name.startswith(f"{world.namespace}drill-")]
+
+    async with admin(kafka) as asking:
+        refused = await asking.delete_topics([world.namespace + name for name in ("letters", "mailbox.education")])
+        assert {for_code(code) for _, code in refused.topic_error_codes} == {TopicAuthorizationFailedError}
+
+    # Who lacks a right is told what gives it, and by no traceback.
+    kafka = world.as_user("reporting")
+    less = world.settings.model_copy(
+        update={"kafka_username": kafka.username, "kafka_password": SecretStr(kafka.password)}
+    )
+    refused_drill = await ops(world, "drill", backup, "--yes", "--reason", "may it?", settings=less)
+    assert (refused_drill.status, "python -m deploy.acls apply" in refused_drill.err) == (1, True), refused_drill.err
+    store = Store(world.settings.mongo_url, world.namespace)
+    await store.drop("ops")
+    store.close()
 
 
 async def test_the_store_lets_nobody_in_but_its_user(guarded: Guarded) -> None:
