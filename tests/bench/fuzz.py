@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from tests.bench.results import Result, check
 from tests.bench.town import Town, tell
 from tests.conftest import new_world
-from tests.fuzz import gun
+from tests.fuzz import disorder, gun
 from tests.fuzz.city import fuzzed_city
 from tests.fuzz.requests import SLOW_SECONDS, Fuzzer, Report
 
@@ -42,6 +42,8 @@ async def measure(town: Town) -> list[Result]:
             sent = await gun.fire(world, gun.barrage(rounds, seed))
             await gun.nobody_is_behind(world, 600)
             waits, heard = await gun.parked(world), await gun.refused(world, gun.UNITS)
+            await disorder.out_of_order(world, seed)
+            await disorder.again_and_forged(world)
     lost = [str(one) for one in sent if one.shot.bad and not gun.answered_for(one, waits, heard)]
     check("messages that nobody can find again", lost, [])
     statuses = {str(status): number for status, number in sorted(report.answered.items())}

@@ -6,6 +6,7 @@ is refused with ENOSPC. That needs the right to mount, which root has; elsewhere
 real disk, and what a power cut leaves on one.
 """
 
+import errno
 import os
 import shutil
 import subprocess
@@ -44,6 +45,17 @@ class Disk:
         total, free = (getattr(os.statvfs(self.path), name) for name in ("f_blocks", "f_bfree"))
         used_mb = (total - free) * os.statvfs(self.path).f_frsize // 1_048_576
         self._resize(used_mb + LEFT_MB)
+
+    def is_full(self) -> bool:
+        """Whether a file of more than what is left is refused."""
+        probe = self.path / "probe"
+        try:
+            probe.write_bytes(bytes((LEFT_MB + 1) * 1_048_576))
+        except OSError as error:
+            return error.errno == errno.ENOSPC
+        finally:
+            probe.unlink(missing_ok=True)
+        return False
 
     def empty(self) -> None:
         """Make room again."""

@@ -110,8 +110,13 @@ class Ground:
 
     @property
     def names(self) -> list[str]:
-        """All processes."""
+        """All processes, the third replicas too."""
         return self.clocks.names
+
+    @property
+    def regular(self) -> list[Run]:
+        """The processes that always run."""
+        return [self.fleet.of(name, replica) for replica in range(REPLICAS) for name in NAMES]
 
 
 def kinds_here() -> frozenset[Kind]:
@@ -127,7 +132,7 @@ def kinds_here() -> frozenset[Kind]:
 @asynccontextmanager
 async def standing(folder: Path) -> AsyncIterator[Ground]:
     """Engines, proxies and services, all ready; logs and clocks in `folder`. Nothing of them is left at the end but what is in there."""
-    names = [f"{service}-{replica}" for replica in range(REPLICAS) for service in NAMES]
+    names = [f"{service}-{replica}" for replica in range(REPLICAS + 1) for service in NAMES]
     kafka, controller, ferretdb, postgres, control, *ports = free_ports(5 + 3 * len(names))
     inside, kafka_ports, store_ports = (ports[n::3] for n in range(3))
     environ = {name: value for name, value in os.environ.items() if name not in {"KAFKA_BOOTSTRAP", "MONGO_URL"}}
@@ -149,7 +154,7 @@ async def standing(folder: Path) -> AsyncIterator[Ground]:
         world = await _world(engines, folder)
         clocks = Clocks(folder, names)
         clocks.go_on(START)
-        fleet = Fleet(world, folder, replicas=REPLICAS)
+        fleet = Fleet(world, folder, replicas=REPLICAS + 1)
         for name, run, at_kafka, at_store in zip(names, fleet.runs, kafka_ports, store_ports, strict=True):
             run.environment = run.environment | {
                 "KAFKA_BOOTSTRAP": f"127.0.0.1:{at_kafka}",
@@ -158,8 +163,9 @@ async def standing(folder: Path) -> AsyncIterator[Ground]:
                 "UPLOAD_LIMIT": "",  # all citizens have one address here
             }
         try:
-            await fleet.up()
-            yield Ground(folder, engines, disk, proxies, world, fleet, clocks)
+            ground = Ground(folder, engines, disk, proxies, world, fleet, clocks)
+            await fleet.up(ground.regular)
+            yield ground
         finally:
             fleet.kill_all()
     finally:

@@ -15,6 +15,17 @@ FILE = "ledger.jsonl"
 
 
 @dataclass(frozen=True)
+class Posted:
+    """A letter that is about to be posted: whatever becomes of the answer, intake may have it from here on."""
+
+    kind: ClassVar[str] = "posted"
+    at: str
+    key: str
+    """The Idempotency-Key; all attempts have the same one."""
+    letter: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Acknowledged:
     """A letter that intake answered with 202: from here on it may never be lost, doubled or changed."""
 
@@ -61,8 +72,8 @@ class Fault:
     seconds: float
 
 
-RECORDS = {record.kind: record for record in (Acknowledged, Numbered, Approved, Fault)}
-Record = Acknowledged | Numbered | Approved | Fault
+RECORDS = {record.kind: record for record in (Posted, Acknowledged, Numbered, Approved, Fault)}
+Record = Posted | Acknowledged | Numbered | Approved | Fault
 
 
 class Ledger:

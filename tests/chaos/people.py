@@ -18,7 +18,7 @@ from shared.directory import Directory
 PATIENCE_SECONDS = 180
 """How long somebody tries to get one thing done: longer than all faults together may last in a row."""
 TIMEOUT_SECONDS = 8
-COME_BACK = frozenset({403, 404, 409, 429, 503, 507})
+COME_BACK = frozenset({403, 404, 409, 429, 503})
 """Statuses after which people look again. 403 and 404: a service has not heard yet of what another one did."""
 
 
@@ -53,7 +53,7 @@ class Door(City):
             response = await super().ask(method, path, **more)
         except Refused as refused:
             self.statuses[str(refused.status)] += 1
-            if refused.status >= 500 and refused.status != 507 and not (refused.status == 503 and refused.retry_after):
+            if refused.status >= 500 and not (refused.status == 503 and refused.retry_after):
                 self.wrong.append(f"{refused} (retry after {refused.retry_after})")
             raise
         except Away as away:

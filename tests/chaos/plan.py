@@ -28,6 +28,7 @@ JUMPS = tuple(
 )
 """Mornings and afternoons that come early: the reading clock, a weekly bulletin, the limit of what was handed out first."""
 REPLICAS = 2
+"""How many of each service always run; there is one more of each, which only joins (`Kind.JOIN`)."""
 STEP_SECONDS = 300
 """By how much a clock is put forward or back."""
 ARRIVALS = 0.8
@@ -93,6 +94,7 @@ class Kind(StrEnum):
     PARTITION = "partition from the broker"
     CLOCK = "clock step"
     REBALANCE = "replica leaves and comes back"
+    JOIN = "third replica joins and leaves"
     DEPLOY = "rolling restart"
 
 
@@ -248,6 +250,8 @@ def _strikes(random: Random, seconds: float, kinds: frozenset[Kind]) -> Iterator
 
 def _target(kind: Kind, random: Random) -> str:
     service, replica = random.choice(NAMES), random.randrange(REPLICAS)
+    if kind is Kind.JOIN:
+        return f"{service}-{REPLICAS}"
     return f"{service}-{replica}" if kind in _OF_A_REPLICA else _ONE_OF[kind]
 
 

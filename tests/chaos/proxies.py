@@ -40,7 +40,7 @@ class Proxies:
         await self._ask("POST", "/proxies", body)
 
     async def slow(self, names: list[str], milliseconds: float) -> None:
-        """Delay every answer by up to half as much again."""
+        """Delay every answer by so much, or up to half of it more or less."""
         delay = {"latency": int(milliseconds), "jitter": int(milliseconds / 2)}
         await asyncio.gather(*(self._toxic(name, "latency", "downstream", delay) for name in names))
 
@@ -48,6 +48,10 @@ class Proxies:
         """Let nothing through in either direction: connections stay open, and new ones are never answered."""
         for stream in ("upstream", "downstream"):
             await self._toxic(name, "timeout", stream, {"timeout": 0})
+
+    async def bent(self, name: str) -> bool:
+        """Whether something is done to what comes through, as the server itself says."""
+        return bool((await self._ask("GET", f"/proxies/{name}/toxics")).json())
 
     async def heal(self, name: str) -> None:
         """Let everything through again. Connections are closed first: what was cut off in the middle of one must not go on."""

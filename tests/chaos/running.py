@@ -19,7 +19,7 @@ from tests.chaos.ledger import Ledger
 from tests.chaos.lives import Load
 from tests.chaos.office import Office
 from tests.chaos.people import Door
-from tests.chaos.plan import LAST_JUMP, Kind, Plan, make
+from tests.chaos.plan import LAST_JUMP, REPLICAS, Kind, Plan, make
 from tests.chaos.texts import texts
 from tests.checker.checking import check
 from tests.checker.town import Town
@@ -96,7 +96,7 @@ async def _strike(ground: Ground, outcome: Outcome, tell: Callable[[str], None])
     """Letters and faults, until all have ended and the system is quiet."""
     plan, ledger = outcome.plan, Ledger(ground.folder)
     replicas: list[Mapping[str, str]] = [
-        {name: ground.fleet.of(name, n).url for name in NAMES} for n in range(ground.fleet.replicas)
+        {name: ground.fleet.of(name, n).url for name in NAMES} for n in range(REPLICAS)
     ]
     async with Door(replicas, ground.world.keys, ground.world.kit().directory, plan.seed) as door:
         load = Load(Office(plan, ground, door, ledger, texts()))
@@ -107,7 +107,7 @@ async def _strike(ground: Ground, outcome: Outcome, tell: Callable[[str], None])
             await asyncio.gather(faults.run(plan), _move_clocks(ground, plan))
             outcome.seconds["letters and faults"] = monotonic() - began
             began = monotonic()
-            outcome.failed += faults.wrong + await quiet.ready(ground.fleet.runs, READY_SECONDS)
+            outcome.failed += faults.wrong + await quiet.ready(ground.regular, READY_SECONDS)
             tell("all faults have ended; the clocks go on past every limit")
             await _until_all_ended(ground, living)
         finally:
@@ -117,12 +117,29 @@ async def _strike(ground: Ground, outcome: Outcome, tell: Callable[[str], None])
         outcome.seconds["until every letter came to its end"] = monotonic() - began
         began = monotonic()
         outcome.failed += load.stuck + sorted(set(door.wrong))
-        outcome.failed += await quiet.quiet(ground.fleet.runs, QUIET_SECONDS)
+        outcome.failed += await quiet.quiet(ground.regular, QUIET_SECONDS)
         outcome.seconds["until quiet"] = monotonic() - began
         outcome.seconds["slowest to leave when asked"] = faults.longest_leave
         outcome.counts["letters that came to their end"] = load.ended
         outcome.counts["requests by answer"] = door.statuses
-        outcome.counts["faults"] = Counter(str(strike.kind) for strike in plan.strikes)
+        outcome.counts["faults that were seen to strike"] = _struck(faults.struck)
+        outcome.failed += _without_effect(plan, faults.struck)
+
+
+def _struck(struck: "Counter[Kind]") -> Counter[str]:
+    """How often each kind struck; what this machine cannot bring about says so."""
+    here = kinds_here()
+    return Counter({str(kind) if kind in here else f"{kind}: not on this machine": struck[kind] for kind in Kind})
+
+
+def _without_effect(plan: Plan, struck: "Counter[Kind]") -> list[str]:
+    """The kinds that were planned more often than they were seen to strike."""
+    planned = Counter(strike.kind for strike in plan.strikes)
+    return [
+        f"{kind}: planned {number} times, seen to strike {struck[kind]} times"
+        for kind, number in planned.items()
+        if struck[kind] < number
+    ]
 
 
 async def _until_all_ended(ground: Ground, living: "asyncio.Task[None]") -> None:
@@ -146,7 +163,7 @@ async def _check(ground: Ground, outcome: Outcome, tell: Callable[[str], None]) 
     """Let the checker look; what it was told by is kept beside the ledger."""
     tell("checking")
     town = Town(
-        urls={name: [ground.fleet.of(name, n).url for n in range(ground.fleet.replicas)] for name in NAMES},
+        urls={name: [ground.fleet.of(name, n).url for n in range(REPLICAS)] for name in NAMES},
         environment=ground.world.environment(),
         keys=ground.world.keys,
     )

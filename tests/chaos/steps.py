@@ -11,7 +11,7 @@ from uuid import NAMESPACE_URL, uuid5
 from deploy.demo.city import Away, Json, Refused
 from shared.contracts.actions import Action, ApproveReply, CollectLetter, SubmitReply
 from shared.contracts.catalogue import TYPE_OF
-from tests.chaos.ledger import Acknowledged, Approved, Numbered, sha256
+from tests.chaos.ledger import Acknowledged, Approved, Numbered, Posted, sha256
 from tests.chaos.office import Office
 from tests.chaos.people import COME_BACK, PATIENCE_SECONDS, Step, Stuck
 from tests.chaos.plan import Ending, Errand
@@ -49,6 +49,7 @@ class Steps:
             )
         body = letter(self.errand, self.text, self.door.directory, signed, self.office.plan.seed)
         key = str(uuid5(NAMESPACE_URL, f"chaos/{self.office.plan.seed}/{self.errand.number}"))
+        self.office.ledger.add(Posted(self.office.now(), key, body))
         taken = await self._insist(lambda: self.door.submit(body, key))
         self.office.ledger.add(Acknowledged(self.office.now(), key, taken["receipt"], body, tuple(files)))
 

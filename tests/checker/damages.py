@@ -8,9 +8,10 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeAlias
+from uuid import uuid4
 
 from shared.contracts.envelope import Outgoing, event_id
 from shared.storage import Store
@@ -84,7 +85,8 @@ def _other_sender(lines: list[Json], _: Place) -> None:
 
 def _one_of_two(lines: list[Json], _: Place) -> None:
     """Forget one of two letters that say the same: the system has made two of one that was acknowledged."""
-    lines.remove([line for line in lines if line["kind"] == "acknowledged"][-1])
+    for kind in ("posted", "acknowledged"):
+        lines.remove([line for line in lines if line["kind"] == kind][-1])
 
 
 def _other_number(lines: list[Json], _: Place) -> None:
@@ -97,6 +99,18 @@ def _never_approved(lines: list[Json], _: Place) -> None:
 
 def _other_file(lines: list[Json], _: Place) -> None:
     next(line for line in lines if line.get("files"))["files"][0]["sha256"] = "0" * 64
+
+
+def _other_name(lines: list[Json], _: Place) -> None:
+    next(line for line in lines if line.get("files"))["files"][0]["name"] = "别的名字.pdf"
+
+
+def _no_file(lines: list[Json], _: Place) -> None:
+    next(line for line in lines if line.get("files"))["files"] = []
+
+
+def _about_nobody(lines: list[Json], _: Place) -> None:
+    _of(lines, "acknowledged")["letter"]["reported_mailbox"] = "water"
 
 
 # ── what services keep ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -161,6 +175,21 @@ async def _twice_issued(place: Place) -> AsyncIterator[None]:
         yield
     finally:
         await issues.delete_one({"_id": "again"})
+
+
+@asynccontextmanager
+async def _week_skipped(place: Place) -> AsyncIterator[None]:
+    """Let the last weekly bulletin be about the week after its own: what comes next follows that one, so nobody makes up for it."""
+    issues = place.store.collection("reporting", "issues")
+    last = await issues.find_one({"series": "weekly"}, sort=[("total_serial", -1)])
+    later = json_copy(last)
+    for holder, name in ((later, "first_day"), (later["listed"], "first_day"), (later["listed"], "last_day")):
+        holder[name] = (date.fromisoformat(holder[name]) + timedelta(days=7)).isoformat()
+    await issues.replace_one({"_id": last["_id"]}, later)
+    try:
+        yield
+    finally:
+        await issues.replace_one({"_id": last["_id"]}, last)
 
 
 @asynccontextmanager
@@ -261,6 +290,15 @@ def _overdue_twice(place: Place, facts: Mapping[str, list[Json]]) -> list[tuple[
     return [(place.late, "deadline", 0, _first(facts[place.late], "ReplyOverdue"))]
 
 
+def _never_late(place: Place, facts: Mapping[str, list[Json]]) -> list[tuple[str, str, int, Json]]:
+    urged = _first(facts[place.late], "UrgingDue")
+    return [(place.late, "deadline", 0, {**urged, "due_at": AT, "count": urged["count"] + 1})]
+
+
+def _posted_by_nobody(place: Place, facts: Mapping[str, list[Json]]) -> list[tuple[str, str, int, Json]]:
+    return [(str(uuid4()), "intake", 0, {**_first(facts[place.late], "LetterReceived"), "at": AT, "body": OTHER})]
+
+
 def _number_twice(place: Place, facts: Mapping[str, list[Json]]) -> list[tuple[str, str, int, Json]]:
     return [(place.filed, "intake", 0, {**_first(facts[place.late], "LetterRegistered"), "at": AT})]
 
@@ -302,6 +340,9 @@ DAMAGES: Final[Mapping[str, tuple[Damage, frozenset[str]]]] = {
         ("a letter that the system never got", ledger(_never_got), "letter.there"),
         ("a letter that was made twice", ledger(_one_of_two), "letter.once"),
         ("a body that is not what was posted", ledger(_other_body), "letter.content"),
+        ("a report about somebody that the letter is not", ledger(_about_nobody), "letter.content"),
+        ("a file under another name", ledger(_other_name), "letter.content"),
+        ("a file that nobody sent", ledger(_no_file), "letter.content"),
         ("a sender that is not who wrote", ledger(_other_sender), "letter.content"),
         ("a file that the letter lost", ledger(_other_file), "attachment.bytes"),
         ("a number that somebody saw otherwise", ledger(_other_number), "number.unchanged"),
@@ -368,6 +409,7 @@ DAMAGES: Final[Mapping[str, tuple[Damage, frozenset[str]]]] = {
             f"public.there {REBUILT}",
         ),
         ("a bulletin issued twice", _twice_issued, "bulletin.once"),
+        ("a week without a bulletin", _week_skipped, "bulletin.once"),
         (
             "a bulletin altered",
             stored("reporting", "issues", lambda _: {}, put("content", to=lambda text: text.replace("0", "1", 1))),
@@ -376,9 +418,11 @@ DAMAGES: Final[Mapping[str, tuple[Damage, frozenset[str]]]] = {
         ("something decided and not sent", _unsent, f"outbox.empty {REBUILT}"),
         ("a fact twice with other content", told(_other_content), "fact.once history.unbroken"),
         ("a lateness declared twice", told(_overdue_twice), "overdue.once"),
+        ("an urging without its lateness", told(_never_late), "overdue.once"),
         ("a number on two letters", told(_number_twice), "number.unique"),
         ("a gap in the numbers", told(_number_skipped), f"number.gapless {REBUILT}"),
         ("two holders at a time", told(_two_holders), "holder.one"),
+        ("a letter that nobody posted", told(_posted_by_nobody), "letter.posted"),
         ("a lost record", told(_lost), "fact.order projection.facts history.unbroken waiting.none"),
     )
 }

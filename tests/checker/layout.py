@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from shared.messaging.kafka import read_from_start
-from tests.chaos.ledger import Acknowledged, Approved, Ledger, Numbered
+from tests.chaos.ledger import Acknowledged, Approved, Ledger, Numbered, Posted
 from tests.checker.town import Town
 
 LONG = 80
@@ -28,6 +28,7 @@ create table facts (letter text, place integer, source text, seq integer, type t
 create table letters (letter text primary key, digest text, mailbox text, seen text, entries integer, erased integer, public text);
 create table numbers (letter text, mailbox text, year integer, serial integer, ascii text, text text, at text);
 create table acknowledged (receipt text primary key, digest text, post text, letter text);
+create table posted (key text primary key, digest text);
 create table sightings (letter text, number text);
 create table approvals (letter text, hash text);
 create table shown (number text primary key);
@@ -39,6 +40,7 @@ create index by_number on numbers (ascii);
 create index by_text on numbers (text);
 create index of_letter on numbers (letter);
 create index by_post on acknowledged (digest);
+create index by_attempt on posted (digest);
 create index by_pair on acknowledged (letter);
 create index by_sight on sightings (letter);
 create index by_approval on approvals (letter);
@@ -164,6 +166,8 @@ class Layout:
                 post = {"letter": record.letter, "files": list(record.files)}
                 row = (record.receipt, digest_of(record.letter), json.dumps(post, ensure_ascii=False), "")
                 self.db.execute("insert or ignore into acknowledged values (?,?,?,?)", row)
+            elif isinstance(record, Posted):
+                self.db.execute("insert or ignore into posted values (?,?)", (record.key, digest_of(record.letter)))
             elif isinstance(record, Numbered):
                 self.db.execute("insert into sightings values (?,?)", (record.letter_id, record.number))
             elif isinstance(record, Approved):

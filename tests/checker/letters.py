@@ -26,13 +26,24 @@ def pair(layout: Layout) -> None:
 def count_twice(layout: Layout, report: Report) -> None:
     """Look for letters that were made twice of one that was acknowledged."""
     counted = (
-        "select min(letter), count(*), digest, (select count(*) from acknowledged a where a.digest = l.digest) as kept"
+        "select min(letter), count(*), digest, max("
+        " (select count(*) from acknowledged a where a.digest = l.digest),"
+        " (select count(*) from posted p where p.digest = l.digest)) as kept"
         " from letters l where digest in (select digest from acknowledged) group by digest"
     )
     for letter, there, _, kept in layout.rows(counted):
         report.holds("letter.once", there)
         if there > kept:
-            report.violated("letter.once", letter, "letters", f"{there} letters of what was acknowledged {kept} times")
+            report.violated("letter.once", letter, "letters", f"{there} letters of what was posted {kept} times")
+
+
+def check_posted(layout: Layout, report: Report) -> None:
+    """Look for letters that nobody posted, in so many words. Only a ledger that knows every attempt can tell."""
+    if not layout.one("select count(*) from posted"):
+        return
+    known = "(select digest from posted union select digest from acknowledged)"
+    for letter, posted in layout.rows(f"select letter, digest in {known} from letters where digest != ''"):
+        report.expect("letter.posted", bool(posted), letter, "letters", "nobody posted what it says")
 
 
 async def check_letters(layout: Layout, doors: Doors, report: Report) -> None:
@@ -70,6 +81,8 @@ async def _content(letter: str, posted: Mapping[str, Any], layout: Layout, doors
         report.expect("letter.content", not shown["body"], letter, where, "the text was erased and is there")
         return
     wrong = different(posted["letter"], shown)
+    if len(shown["attachments"]) > len(posted["files"]):
+        wrong.append("number of files")
     report.expect("letter.content", not wrong, letter, where, "another " + ", ".join(wrong))
     for file in posted["files"]:
         # Whoever uploads a file is told its hash and not the id that it gets.
@@ -78,6 +91,8 @@ async def _content(letter: str, posted: Mapping[str, Any], layout: Layout, doors
         if kept is None:
             report.expect("attachment.bytes", False, letter, where, "the letter names no file of this hash")
             continue
+        other = [name for name in ("name", "size") if kept[name] != file[name]]
+        report.expect("letter.content", not other, letter, where, "a file with another " + ", ".join(other))
         answer = await doors.get("intake", f"/intake/letters/{letter}/attachments/{kept['id']}", headers)
         same = answer.status_code == 200 and hashlib.sha256(answer.content).hexdigest() == file["sha256"]
         says = f"{answer.status_code}, {len(answer.content)} bytes that are not those uploaded"
@@ -89,6 +104,8 @@ def different(posted: Mapping[str, Any], shown: Mapping[str, Any]) -> list[str]:
     first = shown["corrections"][0]["before"] if shown["corrections"] else shown["classification"]
     wrong = [name for name in _SAME if name in posted and shown[name] != posted[name]]
     wrong += [name for name in _ABOUT if first[name] != posted[name]]
+    if first["reported_mailbox"] != posted.get("reported_mailbox"):
+        wrong.append("reported mailbox")
     if shown["chosen_mailbox"] != posted["mailbox"]:
         wrong.append("mailbox")
     contact = shown["contact"] or {}

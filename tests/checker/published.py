@@ -1,10 +1,11 @@
-"""What the public sees, on every path where it sees it, against what was approved (R9.1)."""
+"""What the public sees against what was approved (R9.1): letters' pages and JSON, the list, files, open data; names in feed and sitemap."""
 
 import csv
 import hashlib
 import json
 import re
 from collections.abc import Mapping
+from html import unescape
 from io import StringIO
 from typing import Any
 
@@ -15,6 +16,9 @@ from tests.checker.town import Doors, each
 _LOC = re.compile(r"<loc>\s*([^<]+?)\s*</loc>")
 PORTION = 200
 _PAGE = re.compile(r"/public/letters/([A-Z]+-\d{4}-\d+)")
+_TITLE = re.compile(r"<h1[^>]*>(.*?)</h1>", re.DOTALL)
+_TEXT = re.compile(r'<p class="letter-text"[^>]*>(.*?)</p>', re.DOTALL)
+_AS_PAGE = {"Accept": "text/html"}
 
 
 async def check_public(layout: Layout, doors: Doors, report: Report) -> None:
@@ -31,6 +35,7 @@ async def check_public(layout: Layout, doors: Doors, report: Report) -> None:
         page = answer.json()
         _compare(layout, number, where, {**page, "letter": page["body"]}, report)
         _compare(layout, number, "/public/letters.json", line, report)
+        await _page(layout, number, doors, report)
         for file in page["attachments"]:
             content = (await doors.get("publication", file["address"])).content
             same = hashlib.sha256(content).hexdigest() == file["sha256"]
@@ -45,11 +50,35 @@ async def check_public(layout: Layout, doors: Doors, report: Report) -> None:
     await each(lines, one)
     await _open_data(layout, doors, report)
     await _named_elsewhere(layout, doors, report)
+    await _taken_back(layout, doors, report)
     for letter, public in list(layout.rows("select letter, public from letters where public != ''")):
         _approved(layout, letter, json.loads(public), report)
         number = layout.one("select ascii from numbers where letter = ?", letter)
         there = layout.one("select count(*) from shown where number = ?", number) or _is_report(layout, letter)
         report.expect("public.there", bool(there), letter, "/public/letters.json", "it was approved and is not there")
+
+
+async def _page(layout: Layout, number: str, doors: Doors, report: Report) -> None:
+    """Compare what stands on a letter's page, as a browser gets it."""
+    where = f"/public/letters/{number}"
+    answer = await doors.get("publication", where, _AS_PAGE)
+    texts = [unescape(text) for text in (*_TITLE.findall(answer.text)[:1], *_TEXT.findall(answer.text))]
+    if answer.status_code != 200 or len(texts) != 3:
+        says = f"{answer.status_code}, {len(texts)} texts"
+        report.expect("public.there", False, _letter(layout, number), where, says)
+        return
+    _compare(layout, number, where, dict(zip(("subject", "letter", "reply"), texts, strict=True)), report)
+
+
+async def _taken_back(layout: Layout, doors: Doors, report: Report) -> None:
+    """Check that what is public no more, and was once, is on no page and in no JSON."""
+    once = "select distinct f.letter, n.ascii from facts f, letters l, numbers n where f.type = 'LetterPublished'"
+    once += " and l.letter = f.letter and l.public = '' and n.letter = f.letter"
+    for letter, number in list(layout.rows(once)):
+        for path in (f"/public/letters/{number}", f"/public/letters/{number}.json"):
+            answer = await doors.get("publication", path, _AS_PAGE)
+            gone = answer.status_code in {404, 410} and not _TEXT.search(answer.text)
+            report.expect("public.there", gone, letter, path, f"{answer.status_code}: it was taken back and is there")
 
 
 async def _open_data(layout: Layout, doors: Doors, report: Report) -> None:

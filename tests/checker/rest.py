@@ -5,11 +5,16 @@ import hashlib
 import json
 import re
 from collections import Counter, defaultdict
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from itertools import pairwise
 from time import monotonic
 from typing import Any, Final
 
 import httpx
 
+from shared.calendar.zone import business_date, start_of_day, week_start
+from tests.checker.layout import Layout
 from tests.checker.report import Report
 from tests.checker.town import Doors
 
@@ -21,6 +26,9 @@ WAITING: Final = (
     "xinxiang_dirty_cells",
 )
 UNSENT: Final = ("xinxiang_outbox_depth",)
+WEEK: Final = timedelta(days=7)
+DUE_AFTER: Final = timedelta(hours=2)
+"""How long after the end of its week, by the facts' own clock, a bulletin must be there: it is made from 1:00 on (R11.2)."""
 
 
 async def at_rest(doors: Doors) -> bool:
@@ -60,11 +68,18 @@ async def check_rest(doors: Doors, report: Report) -> None:
         report.expect(invariant, value == 0, "", f"{url}/metrics", f"{name} of {service} is {value:g}")
 
 
-async def check_bulletins(doors: Doors, report: Report) -> None:
-    """Read every issue: one for each period, numbered without gaps, and with the hash of what it says (R11.2, R11.3)."""
+async def check_bulletins(layout: Layout, doors: Doors, report: Report) -> None:
+    """Read every issue: one for each period, none missing, numbered without gaps, and with the hash of what it says (R11.2, R11.3)."""
+    end = monotonic() + doors.town.patience
+    lines = await _issues(doors)
+    while _missing_weeks(lines, layout, doors) and monotonic() < end:
+        await asyncio.sleep(1)
+        lines = await _issues(doors)
+    for monday in _missing_weeks(lines, layout, doors):
+        report.violated("bulletin.once", "", "/reporting/issues", f"no weekly bulletin about the week of {monday}")
     of_period: Counter[tuple[str, str, str]] = Counter()
     serials: dict[tuple[str, str, Any], list[int]] = defaultdict(list)
-    async for line in doors.pages("reporting", "/reporting/issues?limit=200", doors.duty):
+    for line in lines:
         where = f"/reporting/issues/{line['id']}"
         period = (line["series"], line["mailbox"], line["first_day"])
         of_period[period] += 1
@@ -81,3 +96,38 @@ async def check_bulletins(doors: Doors, report: Report) -> None:
         whole = sorted(numbers) == list(range(1, len(numbers) + 1))
         says = f"{len(numbers)} numbers from {min(numbers)} to {max(numbers)}"
         report.expect("bulletin.once", whole, "", f"{series} of {mailbox}, {year}", says)
+    _follow_each_other(lines, report)
+
+
+async def _issues(doors: Doors) -> list[dict[str, Any]]:
+    return [line async for line in doors.pages("reporting", "/reporting/issues?limit=200", doors.duty)]
+
+
+def _missing_weeks(lines: Sequence[dict[str, Any]], layout: Layout, doors: Doors) -> list[date]:
+    """Return the Mondays of the weeks that passed since the mayor's mailbox got its first letter and that no weekly bulletin is about."""
+    received = "select min(f.at) from facts f join letters l on l.letter = f.letter"
+    first = layout.one(f"{received} where f.type = 'LetterReceived' and l.mailbox = ?", doors.town.duty[1])
+    if first is None:
+        return []
+    issued = {date.fromisoformat(line["first_day"]) for line in lines if line["series"] == "weekly"}
+    monday = week_start(business_date(datetime.fromisoformat(first)))
+    over = datetime.fromisoformat(layout.newest) - DUE_AFTER
+    missing = []
+    while start_of_day(monday + WEEK) <= over:
+        if monday not in issued:
+            missing.append(monday)
+        monday += WEEK
+    return missing
+
+
+def _follow_each_other(lines: Sequence[dict[str, Any]], report: Report) -> None:
+    """Check that each period of a series begins where the one before ended."""
+    periods: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    for line in lines:
+        periods[line["series"], line["mailbox"]].append((line["first_day"], line["last_day"]))
+    for (series, mailbox), found in periods.items():
+        days = sorted(set(found))
+        for (_, last), (first, _) in pairwise(days):
+            follows = date.fromisoformat(last) + timedelta(days=1) == date.fromisoformat(first)
+            says = f"the one about days up to {last} is followed by the one about days from {first}"
+            report.expect("bulletin.once", follows, "", f"{series} of {mailbox}", says)

@@ -1,7 +1,6 @@
 """What the record itself must be like, letter by letter: order, numbers, holders, what was declared. Fills the tables by the way."""
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -14,12 +13,18 @@ ONCE: Final = {
     "DispositionOverdue": ("due_at",),
     "ReplyOverdue": ("handoff_id", "due_at"),
     "ReplyDueSet": ("handoff_id",),
+    "ReplyReminded": ("handoff_id", "due_at", "working_days_left"),
+    "InstructionReminded": ("instruction_id", "at"),
     "UrgingDue": ("handoff_id", "count"),
     "UrgingSent": ("handoff_id", "count"),
 }
 """Fact → the fields that no two of a letter share."""
 SLACK: Final = timedelta(minutes=10)
 """A lateness that began so lately, by the facts' own clock, may not be declared yet."""
+
+
+LONG: Final = timedelta(days=21)
+"""Whatever the calendar: who did not open a letter, or do anything with it, for so long is late (R3.1, R1.4)."""
 
 
 def read_through(layout: Layout, report: Report) -> None:
@@ -29,7 +34,7 @@ def read_through(layout: Layout, report: Report) -> None:
     for letter, records in layout.by_letter():
         facts = _in_order(letter, records, report)
         _note(layout, letter, facts, report)
-        _declared(letter, facts, _held(letter, facts, report), layout.newest, report)
+        check_lateness(letter, facts, _held(letter, facts, report), layout.newest, report)
 
 
 def _in_order(letter: str, records: Sequence[Record], report: Report) -> list[Record]:
@@ -99,22 +104,68 @@ def _note(layout: Layout, letter: str, facts: Sequence[Record], report: Report) 
     layout.write("insert into letters values (?,?,?,?,?,?,?)", [kept])
 
 
-def _declared(letter: str, facts: Sequence[Record], held: Sequence[str], newest: str, report: Report) -> None:
-    """Check that each lateness was declared once, and that none is missing of the hand-offs that are open."""
-    said: Counter[tuple[Any, ...]] = Counter()
+def check_lateness(letter: str, facts: Sequence[Record], held: Sequence[str], newest: str, report: Report) -> None:
+    """Check that what was declared was declared once, and that nothing is missing that the record itself asks for.
+
+    A hand-off that was answered soon after its limit need not have been declared late: deadline heard of both at once.
+
+    Args:
+        letter: whose facts these are.
+        facts: each once, in the order of the topic.
+        held: the hand-offs that are open at the end.
+        newest: the latest moment of any fact.
+        report: where it is noted.
+    """
+    said: set[tuple[Any, ...]] = set()
     due: dict[str, str] = {}
+    excused: set[str] = set()
     for fact in facts:
         handoff = fact.body.get("handoff_id", "")
         if fields := ONCE.get(fact.type):
             key = (fact.type, *(fact.body.get(name) for name in fields))
-            said[key] += 1
-            report.expect("overdue.once", said[key] == 1, letter, fact.where, f"{fact.type} was declared before")
+            report.expect("overdue.once", key not in said, letter, fact.where, f"{fact.type} was declared before")
+            _in_its_turn(letter, fact, said, report)
+            said.add(key)
         if fact.type in {"ReplyDueSet", "ReplyDueChanged"}:
             due[handoff] = fact.body["due_at"]
+        # Whoever explains, asks for more time, or answers by itself is not urged, or later (R6.4, R7.1).
+        if fact.type in {"ProgressRecorded", "ExtensionRequested"}:
+            excused.add(handoff)
+        if fact.type == "HandoffSent" and fact.body["sender"] == fact.body["receiver"]:
+            excused.add(handoff)
+    now = datetime.fromisoformat(newest)
     for handoff, moment in due.items():
-        if handoff in held and datetime.fromisoformat(moment) < datetime.fromisoformat(newest) - SLACK:
+        if handoff in held and datetime.fromisoformat(moment) < now - SLACK:
+            where = f"hand-off {handoff}"
             declared = ("ReplyOverdue", handoff, moment) in said
-            report.expect("overdue.once", declared, letter, f"hand-off {handoff}", "it is late and nobody was told")
+            report.expect("overdue.once", declared, letter, where, "it is late and nobody was told")
+            urged = handoff in excused or ("UrgingDue", handoff, 1) in said
+            report.expect("overdue.once", urged, letter, where, "it is late and was not urged")
+    _left_alone(letter, facts, now, report)
+
+
+def _in_its_turn(letter: str, fact: Record, said: set[tuple[Any, ...]], report: Report) -> None:
+    """Check that an urging follows the lateness that it is for and the urging before it, and that its slip follows it (R7.1)."""
+    handoff, count = fact.body.get("handoff_id"), fact.body.get("count", 0)
+    if fact.type == "UrgingDue":
+        late = ("ReplyOverdue", handoff, fact.body["due_at"]) in said
+        report.expect("overdue.once", late, letter, fact.where, "it is urged and was not declared late")
+        before = count == 1 or ("UrgingDue", handoff, count - 1) in said
+        report.expect("overdue.once", before, letter, fact.where, f"urging {count} comes without the one before")
+    if fact.type == "UrgingSent":
+        asked = ("UrgingDue", handoff, count) in said
+        report.expect("overdue.once", asked, letter, fact.where, f"urging {count} was sent and was not due")
+
+
+def _left_alone(letter: str, facts: Sequence[Record], now: datetime, report: Report) -> None:
+    """Check that a letter that nobody opened, or did anything with once it was registered, was declared late."""
+    at = {fact.type: datetime.fromisoformat(fact.at) for fact in reversed(facts) if fact.at}
+    for begins, ends, late in (
+        ("LetterReceived", ("LetterRead", "LetterRegistered", "LetterDiscarded", "LetterNoted"), "ReadingOverdue"),
+        ("LetterRegistered", ("HandoffSent", "CitizenAnswered", "LetterNoted"), "DispositionOverdue"),
+    ):
+        if begins in at and at[begins] < now - LONG and not at.keys() & set(ends):
+            report.expect("overdue.once", late in at, letter, begins, f"nothing came of it for long, and no {late}")
 
 
 def _held(letter: str, facts: Sequence[Record], report: Report) -> list[str]:

@@ -1,7 +1,7 @@
 """A city to be fuzzed: all services in one process of its own, with letters at every stage and what can be asked about them."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -50,12 +50,11 @@ async def all_services(world: World, folder: Path) -> AsyncIterator[Run]:
 
 @asynccontextmanager
 async def fuzzed_city(world: World, folder: Path, copies: int) -> AsyncIterator[tuple[Run, Known]]:
-    """The process, ready, and what exists in its city: `copies` letters at each stage."""
+    """The process, ready, and what exists in its city: at each stage `copies` letters for each operation that needs one there."""
     async with city_of(world) as city:
         await through_the_front_door(city)
-        letters: dict[str, list[Letter]] = defaultdict(list)
-        for stage in STAGES:
-            letters[stage] = [city.letter() for _ in range(copies)]
+        needed = Counter(row.stage for row in rows())
+        letters = {stage: [city.letter() for _ in range(copies * max(1, needed[stage]))] for stage in STAGES}
         await city.bring(letters)
         known = _known(city, letters)
     async with all_services(world, folder) as run:
@@ -102,9 +101,12 @@ def _known(city: City, letters: Mapping[str, list[Letter]]) -> Known:
                 people.append(Person(name, city.world.token(f"{mailbox}-fuzz-{roles[0]}", mailbox, *roles)))
     by_name = {person.name: person for person in people}
     fitting: dict[str, list[tuple[Person, dict[str, str]]]] = defaultdict(list)
+    before: Counter[str] = Counter()
     for row in rows():
         who = [by_name[f"{mailbox} {'+'.join(ROLES[role])}"] for mailbox, role in sorted(row.who)] or people
-        for letter in letters[row.stage] if row.stage in letters else letters["published"]:
+        there = letters.get(row.stage, letters["published"])
+        # Each operation begins with a letter that no other has changed.
+        for letter in there[before[row.stage] :] + there[: before[row.stage]]:
             given = {"attachment_id": "0" * 32, "name": "附件1.png", **city.known}
             if row.stage not in {"none", "real"}:
                 del given["letter_id"]
@@ -114,4 +116,5 @@ def _known(city: City, letters: Mapping[str, list[Letter]]) -> Known:
             )
             assert found is not None, filled
             fitting[row.key] += [(person, found.groupdict()) for person in who]
+        before[row.stage] = (before[row.stage] + 1) % len(there)
     return Known(parts, people, fitting)

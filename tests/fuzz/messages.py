@@ -94,8 +94,7 @@ def _wrong_type(draw: Any, shot: Shot) -> Shot:
     value = json.loads(shot.value or b"{}")
     holder, name = draw(st.sampled_from(list(places(value))))
     holder[name] = draw(st.sampled_from(oddities.VALUES))
-    text = json.dumps(value, ensure_ascii=True)
-    return replace(shot, value=text.encode(), bent=f"{name} is {text[:0]}{str(holder[name])[:20]!r}")
+    return replace(shot, value=json.dumps(value).encode(), bent=f"{name} is {str(holder[name])[:20]!r}")
 
 
 def _missing_field(draw: Any, shot: Shot) -> Shot:
@@ -198,6 +197,17 @@ def _unknown_type(draw: Any, shot: Shot) -> Shot:
     return shot.with_header("ce_type", kind, f"of type {kind[:30]!r}", bad=True)
 
 
+def _foreign_type(draw: Any, shot: Shot) -> Shot:
+    """Of a type that is not the system's own: what is its own and newer stops whoever reads the directory (ADR 19)."""
+    kind = draw(st.sampled_from([b"", b"org.example.MailboxAdded.v1", b"\xe4\xbf\xa1", b"t" * 50_000]))
+    return shot.with_header("ce_type", kind, f"of type {kind[:30]!r}", bad=True)
+
+
+def _key_without_meaning(draw: Any, shot: Shot) -> Shot:
+    """On `directory` keys say nothing: the change is taken, if its number is the next one."""
+    return replace(_wrong_key(draw, shot), bad=False)
+
+
 def _missing_header(draw: Any, shot: Shot) -> Shot:
     name = draw(st.sampled_from(["ce_specversion", "ce_id", "ce_type", "ce_source", "ce_subject"]))
     return replace(shot, headers=tuple(h for h in shot.headers if h[0] != name), bent=f"without {name}", bad=True)
@@ -283,11 +293,13 @@ ON_LETTERS: Final = {
     "forged_replay": _forged_replay,
 }
 ON_SUBMISSIONS: Final = {**ANYWHERE, "forged_source": _forged_source, "forged_replay": _forged_replay}
-ON_ACTIONS: Final = {**ANYWHERE, "forged_replay": _forged_replay}
+ON_ACTIONS: Final = {**ANYWHERE, "forged_source": _forged_source, "forged_replay": _forged_replay}
+"""An action about a letter that is not there is refused, whoever it says it is from."""
 ON_DIRECTORY: Final = {
-    name: way
-    for name, way in {**ANYWHERE, "forged_source": _forged_source}.items()
-    if name not in {"wrong_key", "unknown_type"}  # keys say nothing there; of a newer release's changes see ADR 19
+    **ANYWHERE,
+    "forged_source": _forged_source,
+    "wrong_key": _key_without_meaning,
+    "unknown_type": _foreign_type,
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services import NAMES
-from tests.chaos.ledger import Acknowledged, Approved, Fault, Ledger, Record
+from tests.chaos.ledger import Acknowledged, Approved, Fault, Ledger, Posted, Record
 from tests.chaos.plan import EVERYWHERE, LAST_JUMP, REPLICAS, Kind, Way, make
 from tests.chaos.texts import picture
 
@@ -55,7 +55,7 @@ def test_faults_that_this_machine_cannot_bring_about_are_left_out_and_letters_st
 
 def test_all_replicas_are_struck_over_many_plans() -> None:
     struck = {strike.target for seed in range(20) for strike in make(seed, 600).strikes}
-    replicas = {f"{name}-{replica}" for name in NAMES for replica in range(REPLICAS)}
+    replicas = {f"{name}-{replica}" for name in NAMES for replica in range(REPLICAS + 1)}
     assert struck == replicas | {"kafka", "postgres", "ferretdb", "store", "services"}
 
 
@@ -67,6 +67,7 @@ def test_attachments_follow_from_their_seed() -> None:
 def test_the_ledger_gives_back_what_was_written_and_leaves_out_what_a_crash_cut_off(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     records: list[Record] = [
+        Posted("2026-03-02T09:29:00+08:00", "key", {"subject": "路灯"}),
         Acknowledged("2026-03-02T09:30:00+08:00", "key", "AMRW-XKQS-Y4SJ-0", {"subject": "路灯"}),
         Approved("2026-03-02T09:31:00+08:00", "letter", "hash", {"subject": "路灯"}),
         Fault("2026-03-02T09:32:00+08:00", str(Kind.KILL_STORE), "postgres", 1.5),
