@@ -8,6 +8,7 @@ from secrets import token_hex
 from types import TracebackType
 from typing import Any, Final, Self
 
+from deploy.topics import declared
 from services import NAMES
 from services.__main__ import build
 from services.kit import Kit
@@ -40,6 +41,7 @@ class Shadow:
     town: Town
     services: list[Service] = field(default_factory=list)
     _begin: dict[int, int] = field(default_factory=dict)
+    """Partition → where it is read on."""
 
     async def __aenter__(self) -> Self:
         settings = self.town.settings
@@ -48,6 +50,8 @@ class Shadow:
         kit.__dict__["store"] = self.store  # of this kit alone: everything else is the town's
         self.live = Store(settings.mongo_url, settings.namespace)
         await kit.changes.read_once()
+        topic = next(one for one in declared(settings.namespace, ()) if one.name == settings.namespace + "letters")
+        self._begin = dict.fromkeys(range(topic.partitions), 0)
         self.services = [build(name, kit) for name in NAMES]
         for service in self.services:
             await service.parking.ensure()
@@ -70,7 +74,7 @@ class Shadow:
         settings = self.town.settings
         topic = settings.namespace + "letters"
         read = 0
-        async for records, _ in read_from_start(settings.kafka_bootstrap, topic, BATCH, self._begin or None):
+        async for records, _ in read_from_start(settings.kafka_bootstrap, topic, BATCH, self._begin):
             for service in self.services:
                 await service.replay(records)
             read += len(records)

@@ -109,10 +109,10 @@ async def test_an_operator_sees_what_is_wrong_and_what_to_do(
         assert "ce_seq: 9" in (await ops(world, "parked", "show", origin)).out
         refused = await ops(world, "parked", "drop", origin, "--service", "routing", "--yes")
         assert (refused.status, "--reason" in refused.err) == (1, True)
-        for why, told in (("gap", "waits for an earlier fact"), ("behind", "waits behind")):
+        for why, words in (("gap", "waits for an earlier fact"), ("behind", "waits behind")):
             origin = next(one["origin"] for one in waiting if one["why"] == why)
             undone = await ops(world, "parked", "drop", origin, "--service", "routing", "--yes", "--reason", "误发")
-            assert (undone.status, told in undone.err) == (1, True)
+            assert (undone.status, words in undone.err) == (1, True)
 
         # A replica that does not answer is wrong, an engine that does not is unknown; a wrong word is explained.
         away = await ops(world, "health", "--service=intake=http://127.0.0.1:1", "--json")
