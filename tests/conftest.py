@@ -27,7 +27,7 @@ from services.runtime import Service
 from services.settings import Settings
 from shared.calendar.clock import write_clock_file
 from shared.contracts.catalogue import parse
-from shared.contracts.envelope import Outgoing, attributes, event_id, pack
+from shared.contracts.envelope import Outgoing, attributes, pack_fact
 from shared.contracts.facts import Fact
 from shared.contracts.types import Value
 from shared.messaging.connection import client_options
@@ -153,18 +153,7 @@ class World:
         for fact in facts:
             counter = self._seq.setdefault((fact.letter_id, fact.source), itertools.count(1))
             number = next(counter) if seq is None else seq
-            messages.append(
-                pack(
-                    fact,
-                    topic="letters",
-                    letter_id=fact.letter_id,
-                    source=fact.source,
-                    id=event_id(fact.letter_id, fact.source, number),
-                    time=fact.at,
-                    traceparent="",
-                    seq=number,
-                )
-            )
+            messages.append(pack_fact(fact, number))
         await self.send(*messages)
 
     async def send(self, *messages: Outgoing) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from secrets import token_hex
+from time import monotonic
 from typing import Any
 
 import filetype
@@ -55,6 +56,7 @@ LOCKED_AWAY = (
     "附件含有恶意程序，已隔离，不能下载；请来信人另行提供 / There is malware in it, it is locked away; ask for another"
 )
 SCANNED_AT_ONCE = 20
+LONGEST_ROUND_SECONDS = 15.0
 _CHUNK = 256 * 1024
 _HEAD = 8192
 _UNSAFE = re.compile(
@@ -252,7 +254,8 @@ class Attachments:
     async def scan_waiting(self) -> None:
         """Look into the files that no scanner has seen yet, the oldest first, until the scanner stops answering.
 
-        A file on which it gives no verdict has its next turn after all others: whatever somebody sends, it holds nobody else's up.
+        A file on which it gives no verdict has its next turn after all others: whatever somebody sends, it holds nobody else's up. What
+        takes long ends the round, for other measures wait for it.
         """
         waiting = {"metadata.unscanned_since": {"$gt": BEGINNING, "$lt": datetime.now(UTC) + timedelta(days=1)}}
         with translated():
@@ -264,7 +267,10 @@ class Attachments:
                 self.collection.find(waiting, {"_id": 1}).sort([("metadata.unscanned_since", 1)]).limit(SCANNED_AT_ONCE)
             )
             due = [described["_id"] async for described in found]
+        began = monotonic()
         for file in due:
+            if monotonic() - began > LONGEST_ROUND_SECONDS:
+                return
             with translated():
                 content = await (await self.files.open_download_stream(file)).read()
             try:

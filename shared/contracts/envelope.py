@@ -11,6 +11,7 @@ from datetime import datetime
 from uuid import UUID, uuid5
 
 from shared.contracts.catalogue import TYPE_OF
+from shared.contracts.facts import LETTERS, Fact
 from shared.contracts.types import Value
 
 _NAMESPACE = UUID("5f0f6f0e-9d3c-5b0e-8a55-7a1f5d0f2c11")
@@ -79,6 +80,20 @@ def pack(
     if traceparent:
         headers["traceparent"] = traceparent
     return Outgoing(id, topic, letter_id, headers, message.model_dump_json().encode())
+
+
+def pack_fact(fact: Fact, seq: int, traceparent: str = "") -> Outgoing:
+    """Put a fact into its envelope: the `seq`-th of its service on its letter, for the topic `letters`."""
+    return pack(
+        fact,
+        topic=LETTERS,
+        letter_id=fact.letter_id,
+        source=fact.source,
+        id=event_id(fact.letter_id, fact.source, seq),
+        time=fact.at,
+        traceparent=traceparent,
+        seq=seq,
+    )
 
 
 def attributes(headers: Mapping[str, str] | Collection[tuple[str, bytes | None]]) -> Attributes:

@@ -14,7 +14,7 @@ from services.routing import domain as routing
 from services.routing.state import ON as ROUTING
 from services.settings import Settings
 from shared.calendar.working_days import WorkingCalendar
-from shared.contracts.envelope import Outgoing, event_id, pack
+from shared.contracts.envelope import Outgoing, pack_fact
 from shared.contracts.facts import (
     CitizenAnswered,
     Fact,
@@ -179,16 +179,5 @@ def packed(facts: Sequence[Fact]) -> list[Outgoing]:
     messages = []
     for fact in facts:
         seq = seqs[fact.source] = seqs.get(fact.source, 0) + 1
-        messages.append(
-            pack(
-                fact,
-                topic="letters",
-                letter_id=fact.letter_id,
-                source=fact.source,
-                id=event_id(fact.letter_id, fact.source, seq),
-                time=fact.at,
-                traceparent="",
-                seq=seq,
-            )
-        )
+        messages.append(pack_fact(fact, seq))
     return messages

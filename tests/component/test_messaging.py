@@ -12,7 +12,7 @@ from services.kit import Kit
 from services.rebuild import rebuild
 from services.runtime import Service
 from shared.contracts.catalogue import TYPE_OF
-from shared.contracts.envelope import event_id, pack
+from shared.contracts.envelope import event_id, pack, pack_fact
 from shared.contracts.facts import Fact, LetterRead, LetterReceived, LetterRegistered, ReadingOverdue
 from shared.contracts.types import Actor, Classification, Moment, Nature, Number, Value
 from shared.messaging.letters import Letters
@@ -97,16 +97,7 @@ def registered(letter_id: str, serial: int) -> LetterRegistered:
 
 
 def packed(fact: Fact, seq: int) -> tuple[str, str, bytes, dict[str, str]]:
-    message = pack(
-        fact,
-        topic="letters",
-        letter_id=fact.letter_id,
-        source=fact.source,
-        id=event_id(fact.letter_id, fact.source, seq),
-        time=fact.at,
-        traceparent="",
-        seq=seq,
-    )
+    message = pack_fact(fact, seq)
     return message.topic, message.key, message.value, message.headers
 
 

@@ -19,7 +19,7 @@ from services.reporting.totals import Totals
 from services.runtime import Service
 from services.settings import Settings
 from shared.calendar.zone import SHANGHAI
-from shared.contracts.envelope import Outgoing, event_id, pack
+from shared.contracts.envelope import Outgoing, pack_fact
 from shared.contracts.facts import Fact
 from tests.conftest import World, eventually
 from tests.histories import flat, histories, recount
@@ -36,18 +36,7 @@ def packed(letters: Iterable[Sequence[Fact]]) -> list[Outgoing]:
         seen: Counter[str] = Counter()
         for fact in facts:
             seen[fact.source] += 1
-            messages.append(
-                pack(
-                    fact,
-                    topic="letters",
-                    letter_id=fact.letter_id,
-                    source=fact.source,
-                    id=event_id(fact.letter_id, fact.source, seen[fact.source]),
-                    time=fact.at,
-                    traceparent="",
-                    seq=seen[fact.source],
-                )
-            )
+            messages.append(pack_fact(fact, seen[fact.source]))
     return messages
 
 

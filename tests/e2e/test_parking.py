@@ -14,7 +14,7 @@ from deploy.demo.city import City, Refused
 from deploy.parked import listed
 from services import NAMES
 from shared.contracts.actions import CollectLetter
-from shared.contracts.envelope import event_id, pack
+from shared.contracts.envelope import event_id, pack_fact
 from shared.contracts.facts import Fact, LetterReclassified, LetterRegistered
 from shared.contracts.mailbox import ActionRefused
 from shared.contracts.types import Actor, Classification, Nature, Number
@@ -57,16 +57,7 @@ async def parked(world: World, *arguments: str, status: int = 0) -> str:
 
 def message(fact: Fact, seq: int) -> tuple[str, str, bytes, dict[str, str]]:
     """A fact as its service would send it."""
-    made = pack(
-        fact,
-        topic="letters",
-        letter_id=fact.letter_id,
-        source=fact.source,
-        id=event_id(fact.letter_id, fact.source, seq),
-        time=fact.at,
-        traceparent="",
-        seq=seq,
-    )
+    made = pack_fact(fact, seq)
     return made.topic, made.key, made.value, made.headers
 
 

@@ -11,7 +11,7 @@ from services import NAMES
 from services.__main__ import build
 from services.runtime import Service
 from shared.contracts.catalogue import parse
-from shared.contracts.envelope import attributes, event_id, pack
+from shared.contracts.envelope import attributes, pack_fact
 from shared.contracts.facts import HandoffCollected, LetterReceived, ReplySubmitted
 from shared.contracts.types import Value
 from shared.messaging.parking import Why
@@ -127,16 +127,7 @@ def told(letter: Letter, stage: str = "published") -> list[Shot]:
     for fact in letter.until(stage):
         counts[fact.source] += 1
         seq = counts[fact.source]
-        out = pack(
-            fact,
-            topic="letters",
-            letter_id=letter.id,
-            source=fact.source,
-            id=event_id(letter.id, fact.source, seq),
-            time=fact.at,
-            traceparent="",
-            seq=seq,
-        )
+        out = pack_fact(fact, seq)
         headers = tuple((name, text.encode()) for name, text in out.headers.items())
         shots.append(Shot("letters", letter.id.encode(), out.value, headers))
     return shots
