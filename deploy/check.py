@@ -12,15 +12,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from deploy.engines import EngineError, Engines
 from deploy.engines.places import CHECKOUT
 
 PACKAGES = ("shared", "services", "deploy", "tests")
 QUICK: Mapping[str, Sequence[str]] = {
+    "types": ("mypy", *(word for package in PACKAGES for word in ("-p", package))),
     "format": ("ruff", "format", "--check", "."),
     "lint": ("ruff", "check", "."),
-    "types": ("mypy", *(word for package in PACKAGES for word in ("-p", package))),
     "import rules": ("importlinter", "--no-logo"),
     "message documents": ("deploy.asyncapi", "--check"),
     "state machine": ("deploy.state_machine", "--check"),
@@ -28,7 +29,7 @@ QUICK: Mapping[str, Sequence[str]] = {
     "rules": ("deploy.rules", "--check"),
     "dashboards": ("deploy.dashboards", "--check"),
 }
-"""Name → module and arguments. Each says by itself what is wrong."""
+"""Name → module and arguments, the longest first. Each says by itself what is wrong."""
 REPAIR: Mapping[str, str] = {
     "format": ".venv/bin/ruff format .",
     "lint": ".venv/bin/ruff check --fix .",
@@ -47,6 +48,8 @@ WORKERS = (os.cpu_count() or 1) + 1
 """Each file of `TESTS` runs in one of so many processes; every test has topics and databases of its own."""
 SLOW_WORKERS = 2
 """The same for `SLOW_TESTS`, whose services are processes of their own."""
+BY_FILE = ("--dist=loadfile", "--no-loadscope-reorder")
+"""A file stays in one process; which begin first says `LONGEST` in `tests/conftest.py`."""
 
 
 def tell(line: str) -> None:
@@ -61,13 +64,21 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {**environ, **plain, "PYTHONDONTWRITEBYTECODE": ""}
 
 
+def command(module: str, arguments: Sequence[str]) -> list[str]:
+    """Return how a module of this Python is run."""
+    if module == "importlinter":
+        return [sys.executable, "-c", "from importlinter.cli import lint_imports_command as run; run()", *arguments]
+    return [sys.executable, "-m", module, *arguments]
+
+
 def run(module: str, arguments: Sequence[str]) -> int:
     """Run a module of this Python; return its exit status. Interrupted, it gets the time to stop what it started."""
-    command = [sys.executable, "-m", module, *arguments]
-    if module == "importlinter":
-        command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as run; run()", *arguments]
     with subprocess.Popen(
-        command, cwd=CHECKOUT, env=environment(os.environ), stdin=subprocess.DEVNULL, start_new_session=True
+        command(module, arguments),
+        cwd=CHECKOUT,
+        env=environment(os.environ),
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
     ) as child:
         try:
             return child.wait()
@@ -81,15 +92,30 @@ def run(module: str, arguments: Sequence[str]) -> int:
 
 
 def quick_checks() -> list[str]:
-    """Run all quick checks; return the names of those that failed."""
-    failed = []
-    for name, (module, *arguments) in QUICK.items():
-        tell(f"{name} …")
+    """Run all quick checks, as many at a time as there are processors; return the names of those that failed."""
+
+    def ran(check: Sequence[str]) -> tuple[int, str, float]:
         began = time.monotonic()
-        status = run(module, arguments)
-        tell(f"{name}: {'ok' if status == 0 else 'FAILED'} in {time.monotonic() - began:.1f} s")
-        if status:
-            failed.append(name)
+        done = subprocess.run(
+            command(check[0], check[1:]),
+            cwd=CHECKOUT,
+            env=environment(os.environ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout, time.monotonic() - began
+
+    failed = []
+    tell(f"{', '.join(QUICK)} …")
+    with ThreadPoolExecutor(os.cpu_count()) as several:
+        for name, (status, said, seconds) in zip(QUICK, several.map(ran, QUICK.values()), strict=True):
+            print(said, end="", flush=True)
+            tell(f"{name}: {'ok' if status == 0 else 'FAILED'} in {seconds:.1f} s")
+            if status:
+                failed.append(name)
     return failed
 
 
@@ -101,12 +127,11 @@ def tests(*, everything: bool) -> int:
     plain = ["--color=no"] if os.environ.get("CI") else []
     try:
         tell(f"tests: {', '.join(TESTS)} …")
-        together = run("pytest", [*TESTS, f"--numprocesses={WORKERS}", "--dist=loadfile", *plain])
+        together = run("pytest", [*TESTS, f"--numprocesses={WORKERS}", *BY_FILE, *plain])
         if not everything:
             return together
         tell(f"tests: {', '.join(SLOW_TESTS)} …")
-        several = [f"--numprocesses={SLOW_WORKERS}", "--dist=loadfile", "--no-loadscope-reorder"]
-        slow = run("pytest", [*SLOW_TESTS, *several, *plain])
+        slow = run("pytest", [*SLOW_TESTS, f"--numprocesses={SLOW_WORKERS}", *BY_FILE, *plain])
         return slow or together
     finally:
         if started:

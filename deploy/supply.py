@@ -1,8 +1,10 @@
 """`python -m deploy.supply sbom|audit|licences`: what the system is made of besides its own code, and what is known against it.
 
-`sbom` writes the bill of materials of what runs (CycloneDX 1.6, JSON, every package with its hashes) to `build/sbom.json`.
-`audit` asks a database of advisories about every package that is locked, for running and for development; it needs one that answers, and a
-package that could not be asked about is no pass. Exit status 0: nothing known; 1: something is, or a package could not be asked about.
+`sbom` writes the bill of materials (CycloneDX 1.6, JSON) to `build/sbom.json`: every package that runs with its hashes; the images and the
+programs beside them by version, `excluded` where only tests and demonstrations use them.
+`audit` asks a database of advisories about every package that is locked, for running and for development; it needs one that answers
+(`--url`: a mirror of OSV), and a package that could not be asked about is no pass. Exit status 0: nothing known; 1: something is, or a
+package could not be asked about.
 `licences` writes `docs/licences.md`; exit status 1 where a licence is unknown or not among those allowed.
 """
 
@@ -15,10 +17,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from deploy.engines import fetch
+from deploy.engines.go_programs import GO_MODULES, GO_TOOLS
 from deploy.engines.places import CHECKOUT
 
 RUNTIME_LOCK = CHECKOUT / "requirements.lock"
-DEVELOPMENT_LOCK = CHECKOUT / "requirements-dev.lock"
+LOCKS = (RUNTIME_LOCK, CHECKOUT / "requirements-dev.lock")
+"""What runs, and what it is developed with."""
+COMPOSE = CHECKOUT / "deploy" / "compose.yaml"
+DOCKERFILE = CHECKOUT / "deploy" / "Dockerfile"
 SBOM = CHECKOUT / "build" / "sbom.json"
 LICENCES = CHECKOUT / "docs" / "licences.md"
 ALLOWED = re.compile(
@@ -110,13 +119,44 @@ def write_sbom(target: Path = SBOM) -> dict[str, Any]:
     command += ["--output-reproducible", "--of", "JSON", "-o", str(target)]
     subprocess.run([sys.executable, "-m", *command], check=True, capture_output=True, text=True)
     made: dict[str, Any] = json.loads(target.read_text(encoding="utf-8"))
+    made["components"] += beside()
+    target.write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return made
 
 
+def images() -> list[str]:
+    """Return the images, `name:tag`, that ours is made on and that run beside it."""
+    composed = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"].values()
+    beside = {service["image"] for service in composed if not service["image"].startswith("xinxiang:")}
+    return [*re.findall(r"^ARG PYTHON_IMAGE=(\S+)$", DOCKERFILE.read_text("utf-8"), re.MULTILINE), *sorted(beside)]
+
+
+def beside() -> list[dict[str, str]]:
+    """Return the components that are no packages of Python: images by tag, fetched programs by version. Neither has a hash here."""
+    made = []
+    for image in images():
+        name, _, tag = image.partition("@")[0].rpartition(":")
+        made.append(_component("container", name, tag, f"pkg:docker/{name}@{tag}", "required"))
+    from_go = {"ferretdb": fetch.FERRETDB_PACKAGE}
+    from_go |= {name: package for name, (package, _) in GO_TOOLS.items()}
+    from_go |= {name: package for name, (package, _, _) in GO_MODULES.items()}
+    for name, artifact in fetch.ARTIFACTS.items():
+        version = re.sub(r"^\D+-", "", artifact.key)
+        purl = f"pkg:golang/{from_go[name].lower()}@v{version}" if name in from_go else f"pkg:generic/{name}@{version}"
+        if name == "kafka":
+            purl = f"pkg:maven/org.apache.kafka/kafka_2.13@{version}"
+        made.append({**_component("application", name, version, purl, "excluded"), "description": artifact.what})
+    return made
+
+
+def _component(kind: str, name: str, version: str, purl: str, scope: str) -> dict[str, str]:
+    return {"bom-ref": purl, "type": kind, "name": name, "version": version, "purl": purl, "scope": scope}
+
+
 def audit(more: Sequence[str]) -> int:
-    """Ask about both locks; `more` is passed on to pip-audit. Exit status as said above."""
+    """Ask about all locked packages; `more` is passed on to pip-audit. Exit status as said above."""
     status = 0
-    for lock in (RUNTIME_LOCK, DEVELOPMENT_LOCK):
+    for lock in LOCKS:
         print(f"{lock.name}:", flush=True)
         command = [
             sys.executable,
@@ -152,12 +192,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verbs.add_parser("sbom", help=f"write {SBOM.relative_to(CHECKOUT)}")
     asking = verbs.add_parser("audit", help="ask what is known against the locked packages")
     asking.add_argument("--service", choices=["pypi", "osv"], default="osv", help="whose advisories; osv if not given")
+    asking.add_argument(
+        "--url", help="where OSV, or a mirror of it, answers queries, such as https://api.osv.dev/v1/query"
+    )
     verbs.add_parser("licences", help=f"write {LICENCES.relative_to(CHECKOUT)}")
     given = parser.parse_args(arguments)
     if given.verb == "licences":
         return write_licences()
     if given.verb == "audit":
-        return audit(["--vulnerability-service", given.service])
+        return audit(["--vulnerability-service", given.service, *(["--osv-url", given.url] if given.url else [])])
     made = write_sbom()
     print(f"{SBOM}: {len(made['components'])} components, CycloneDX {made['specVersion']}")
     return 0

@@ -18,7 +18,7 @@ from time import thread_time
 from typing import Any, Final
 
 CPU_SECONDS: Final = 120
-SHORT: Final = 1_000
+SHORT: Final = 300
 TIMES: Final = 8
 LINEAR: Final = 24.0
 """Eight times the text may take so many times as long; were it squared, it would be 64."""

@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import subprocess
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -35,6 +36,13 @@ def rules() -> list[dict[str, Any]]:
     """Every rule of every file, in order."""
     files = [yaml.safe_load((FOLDER / name).read_text(encoding="utf-8")) for name in RULE_FILES]
     return [rule for file in files for group in file["groups"] for rule in group["rules"]]
+
+
+def alerts() -> list[str]:
+    """What each alert rule is called; those of a budget, which bear one name, with their severity: `PagesBurnBudget ticket`."""
+    found = [rule for rule in rules() if "alert" in rule]
+    times = Counter(rule["alert"] for rule in found)
+    return sorted(f"{r['alert']} {r['labels']['severity']}" if times[r["alert"]] > 1 else r["alert"] for r in found)
 
 
 def shrunk(text: str) -> str:

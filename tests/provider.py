@@ -1,12 +1,15 @@
 """An identity provider that does wrong on purpose, which a real one cannot be made to: it signs whatever it is told to.
 
-It stands behind the HTTP client, so that no port is needed. `tests/component/test_sign_in.py` signs in at a real one, Dex.
+It stands behind the HTTP client, so that no port is needed; `served_over_tls` gives it one. `tests/component/test_sign_in.py` signs in at a
+real one, Dex.
 """
 
 import base64
 import hashlib
 import json
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from secrets import token_urlsafe
 from typing import Any
@@ -14,7 +17,14 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import httpx
 import jwt
+import uvicorn
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from deploy.engines.guard import Certificate
+from tests.served import served
 
 ISSUER = "https://id.city.test/realms/city"
 CLIENT = "mailboxes"
@@ -26,6 +36,7 @@ class FakeProvider(httpx.AsyncBaseTransport):
     """What it has, and how it does wrong."""
 
     keys: dict[str, RSAPrivateKey] = field(default_factory=lambda: {"first": KEYS["first"]})
+    issuer: str = ISSUER
     away: bool = False
     """It does not answer."""
     person: dict[str, Any] = field(
@@ -68,7 +79,7 @@ class FakeProvider(httpx.AsyncBaseTransport):
     def access_token(self, **changes: Any) -> str:
         """A token for the APIs."""
         now = int(time.time())
-        claims = {"iss": ISSUER, "aud": ["xinxiang"], "iat": now, "exp": now + 300, **self.person, **changes}
+        claims = {"iss": self.issuer, "aud": ["xinxiang"], "iat": now, "exp": now + 300, **self.person, **changes}
         return self.signed({name: value for name, value in claims.items() if value is not None})
 
     def signed(self, claims: dict[str, Any]) -> str:
@@ -87,7 +98,14 @@ class FakeProvider(httpx.AsyncBaseTransport):
         if asked is None or asked["redirect_uri"] != form["redirect_uri"] or asked["code_challenge"] != challenge:
             return httpx.Response(400, json={"error": "invalid_grant"})
         now = int(time.time())
-        claims = {"iss": ISSUER, "aud": CLIENT, "nonce": asked["nonce"], "iat": now, "exp": now + 300, **self.person}
+        claims = {
+            "iss": self.issuer,
+            "aud": CLIENT,
+            "nonce": asked["nonce"],
+            "iat": now,
+            "exp": now + 300,
+            **self.person,
+        }
         claims = {name: value for name, value in (claims | self.change).items() if value is not None}
         return httpx.Response(
             200, json={"id_token": self.signed(claims), "access_token": "opaque", "token_type": "Bearer"}
@@ -95,19 +113,38 @@ class FakeProvider(httpx.AsyncBaseTransport):
 
     def _document(self) -> dict[str, Any]:
         return {
-            "issuer": ISSUER,
-            "authorization_endpoint": f"{ISSUER}/authorize",
-            "token_endpoint": f"{ISSUER}/token",
-            "jwks_uri": f"{ISSUER}/keys",
-            "end_session_endpoint": f"{ISSUER}/logout",
+            "issuer": self.issuer,
+            "authorization_endpoint": f"{self.issuer}/authorize",
+            "token_endpoint": f"{self.issuer}/token",
+            "jwks_uri": f"{self.issuer}/keys",
+            "end_session_endpoint": f"{self.issuer}/logout",
             "code_challenge_methods_supported": ["S256"],
-            **({"userinfo_endpoint": f"{ISSUER}/userinfo"} if self.userinfo is not None else {}),
+            **({"userinfo_endpoint": f"{self.issuer}/userinfo"} if self.userinfo is not None else {}),
             **self.document,
         }
 
     def _public(self, kid: str) -> dict[str, Any]:
         described: dict[str, Any] = jwt.algorithms.RSAAlgorithm.to_jwk(self.keys[kid].public_key(), as_dict=True)
         return {**described, "kid": kid, "use": "sig"}
+
+
+@asynccontextmanager
+async def served_over_tls(provider: FakeProvider, certificate: Certificate) -> AsyncIterator[None]:
+    """Serve a provider at a port of its own over TLS; its issuer is that address."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        asked = Request(scope, receive)
+        content = await asked.body()
+        given = await provider.handle_async_request(httpx.Request(asked.method, str(asked.url), content=content))
+        await Response(given.content, given.status_code, media_type="application/json")(scope, receive, send)
+
+    key = str(certificate.key_file)
+    config = uvicorn.Config(
+        answer, port=0, lifespan="off", log_config=None, ssl_certfile=certificate.file, ssl_keyfile=key
+    )
+    async with served(config) as port:
+        provider.issuer = f"https://127.0.0.1:{port}/realms/city"
+        yield
 
 
 def _by_hand(claims: dict[str, Any], header: dict[str, Any], secret: bytes) -> str:

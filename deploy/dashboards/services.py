@@ -37,6 +37,18 @@ SPECIAL: Mapping[str, Sequence[Panel]] = {
             unit="reqps",
         ),
         one("待办来信 Letters by stage", 'max by (state) (xinxiang_letters{service="intake"})', "{{state}}"),
+        Panel(
+            "附件安全检查 Files and the scanner",
+            [
+                Query("max(xinxiang_unscanned_files) or on() vector(0)", "待查 waiting"),
+                Query(
+                    'sum by (service, outcome) (increase(xinxiang_scans_total{outcome=~"away|failed"}[1h])) or on() vector(0)',
+                    "{{service}} {{outcome}}",
+                ),
+            ],
+            about="files that no scanner has looked into yet; in an hour: scanner away, no verdict on a file",
+            limits=BAD,
+        ),
     ],
     "routing": [
         one("办理环节 Letters by stage", 'max by (state) (xinxiang_letters{service="routing"})', "{{state}}", width=12),

@@ -77,7 +77,7 @@ class Demo:
             "DIRECTORY_FILE": str(SAMPLE),
             "CLOCK_FILE": str(self.clock_file),
             "JWKS_FILE": str(self.keys / "jwks.json"),
-            "SWEEP_SECONDS": os.environ.get("SWEEP_SECONDS", "0.1"),
+            "SWEEP_SECONDS": os.environ.get("SWEEP_SECONDS", "0.25"),
         }
 
     def run(self) -> int:

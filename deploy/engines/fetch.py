@@ -29,6 +29,7 @@ _kafka_version = re.search(r"<kafka\.version>([^<]+)<", POM.read_text())
 if _kafka_version is None:
     raise EngineError(f"{POM} has no <kafka.version>")
 KAFKA_VERSION = _kafka_version[1]
+FERRETDB_PACKAGE = "github.com/FerretDB/FerretDB/v2/cmd/ferretdb"
 FERRETDB_VERSION = "2.7.0"
 POSTGRESQL_MAJOR = "18"
 DOCUMENTDB_TRIED = "1.0"  # what the host's mirror has in testing is taken; another version than this is told
@@ -114,8 +115,8 @@ def _fill_kafka(new: Path, _final: Path, runner: Runner, _tell: Say) -> None:
 
 
 def _fill_ferretdb(new: Path, _final: Path, runner: Runner, _tell: Say) -> None:
-    module = f"github.com/FerretDB/FerretDB/v2/cmd/ferretdb@v{FERRETDB_VERSION}"
-    runner.run(["go", "install", "-trimpath", module], GOBIN=str(new / "bin"), CGO_ENABLED="0")
+    package = f"{FERRETDB_PACKAGE}@v{FERRETDB_VERSION}"
+    runner.run(["go", "install", "-trimpath", package], GOBIN=str(new / "bin"), CGO_ENABLED="0")
 
 
 def _fill_postgres(new: Path, final: Path, runner: Runner, tell: Say) -> None:

@@ -1,6 +1,8 @@
 """One Apache Kafka node, broker and controller in one process, as near to production's settings as one node can be."""
 
 import base64
+import hashlib
+import os
 import shutil
 import socket
 import ssl
@@ -54,7 +56,12 @@ class Kafka:
     def start(self) -> None:
         """Start the broker and return when it answers; raises EngineError with the end of its log."""
         settings = self._write_settings(self.prepare())
-        command = [*self._java(), *FRUGAL, "-XX:+ExitOnOutOfMemoryError", "kafka.Kafka"]
+        if not self._member:
+            self._provide_classes(settings)
+        self._run(settings)
+
+    def _run(self, settings: Path, *options: str) -> None:
+        command = [*self._java(), *FRUGAL, *options, "-XX:+ExitOnOutOfMemoryError", "kafka.Kafka"]
         self.process.start([*command, str(settings)], cwd=self._folder, env=self._environ)
         tls = self._guard.tls() if self._guard else None
         # Members start side by side, and wait for one another.
@@ -77,9 +84,28 @@ class Kafka:
         """Let the broker close its logs and end."""
         self.process.stop()
 
+    @property
+    def _classes(self) -> Path:
+        """Where Java keeps Kafka's classes as it has them in memory; of no use to another Java, which does without."""
+        program = os.path.realpath(shutil.which(java(self._environ), path=self._environ.get("PATH")) or "java")
+        return home("kafka", self._environ) / f"classes-{hashlib.sha256(program.encode()).hexdigest()[:12]}.jsa"
+
+    def _provide_classes(self, settings: Path) -> None:
+        """Have a first broker on this machine write down its classes as it ends: each later one starts with half the CPU."""
+        classes = self._classes
+        if classes.exists() or not os.access(classes.parent, os.W_OK):
+            return
+        new = classes.with_suffix(f".{os.getpid()}")
+        self._run(settings, f"-XX:ArchiveClassesAtExit={new}")
+        self.stop()
+        new.touch()  # a Java that writes none is not asked again
+        new.replace(classes)
+
     def _java(self) -> list[str]:
+        classes = self._classes
+        kept = [f"-XX:SharedArchiveFile={classes}"] if classes.exists() and classes.stat().st_size else []
         return [
-            *(java(self._environ), "-cp", f"{home('kafka', self._environ) / 'lib'}/*"),
+            *(java(self._environ), "-cp", f"{home('kafka', self._environ) / 'lib'}/*", *kept),
             *(f"-Dlog4j2.configurationFile={LOGGING}", "-Djava.awt.headless=true"),
         ]
 

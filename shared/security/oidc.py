@@ -358,7 +358,9 @@ class Provider:
                 raise ProviderAway
             found = httpx.Response(200, content=content).json()
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            log.warning("the identity provider does not answer", extra={"reason": type(error).__name__})
+            untrusted = "CERTIFICATE_VERIFY_FAILED" in str(error)
+            reason = "its certificate is of no authority known here: set OIDC_CA_FILE" if untrusted else ""
+            log.warning("the identity provider does not answer", extra={"reason": reason or type(error).__name__})
             raise ProviderAway from None
         except ValueError:
             raise Refused("the identity provider's answer is not JSON") from None

@@ -1,5 +1,6 @@
 """Settings of signing in at the city's identity provider."""
 
+import ssl
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -75,6 +76,11 @@ class SignInSettings(BaseSettings):
             return wrong
         if not self.oidc_client_id:
             wrong.append("OIDC_CLIENT_ID: set it to what the provider calls this system; OIDC_ISSUER is set")
+        if self.oidc_ca_file is not None:
+            try:
+                ssl.create_default_context(cafile=str(self.oidc_ca_file))
+            except OSError as error:
+                wrong.append(f"OIDC_CA_FILE: {self.oidc_ca_file} holds no certificates that can be read: {error}")
         if not self.secrets():
             wrong.append(
                 "SESSION_SECRETS: set it, the same for all services; `python -m shared.security.keys new` makes one. OIDC_ISSUER is set"

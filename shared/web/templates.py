@@ -124,7 +124,8 @@ def _environment(folder: Path | None, language: Language) -> Environment:
         extensions=["jinja2.ext.i18n"],
     )
     environment.policies["ext.i18n.trimmed"] = True
-    environment.install_gettext_translations(catalogue(language, folders), newstyle=True)  # type: ignore[attr-defined]
+    # The new style takes whatever `_()` is given for markup, names from the directory too.
+    environment.install_gettext_translations(catalogue(language, folders), newstyle=False)  # type: ignore[attr-defined]
     environment.filters |= {
         "iso": iso,
         **{

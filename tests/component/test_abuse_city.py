@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +21,7 @@ from shared.security.receipts import receipt_code
 from tests.citizen_pages import Shown, Visitor
 from tests.conftest import World, eventually, new_world
 from tests.intake_desk import LETTER, submit, unread
+from tests.unit.test_abuse_addresses import is_for_an_address
 
 DUTY: Final = ("mayor-duty", "mayor", "duty_officer", "clerk", "head", "leader")
 EVIL: Final = "evil.example"
@@ -165,6 +166,34 @@ async def test_open_redirect_a_redirect_leads_nowhere_else_whatever_the_request_
         assert not there.startswith(("//", "/\\")), (path, there)
         for link in (f'href="//{EVIL}', f'href="http://{EVIL}', f'action="//{EVIL}', f'href="/\\{EVIL}'):
             assert link not in answer.text, path
+
+
+async def test_ssrf_no_request_has_a_field_for_an_address_to_be_asked(city: City) -> None:
+    """Nor has an action of a unit's system: `tests/unit/test_abuse_addresses.py`."""
+    document = (await city.get("/openapi.json")).json()
+
+    def names(schema: Any, seen: frozenset[str] = frozenset()) -> Iterator[str]:
+        """The names of all fields of a schema, through its references."""
+        if isinstance(schema, list):
+            for part in schema:
+                yield from names(part, seen)
+        elif isinstance(schema, dict):
+            where = schema.get("$ref", "").rpartition("/")[2]
+            if where and where not in seen:
+                yield from names(document["components"]["schemas"][where], seen | {where})
+            yield from schema.get("properties", {})
+            for key, part in schema.items():
+                if key not in {"example", "examples", "enum", "default"}:
+                    yield from names(part, seen)
+
+    found: dict[str, set[str]] = {}
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            given = {parameter["name"] for parameter in operation.get("parameters", [])}
+            found[f"{method} {path}"] = given | set(names(operation.get("requestBody", {})))
+    assert "body" in found["post /intake/letters"]
+    assert sum(map(len, found.values())) > 200
+    assert {where: wrong for where, all_ in found.items() if (wrong := set(filter(is_for_an_address, all_)))} == {}
 
 
 async def test_host_poisoning_the_code_on_a_receipt_survives_whatever_host_was_asked_for(city: City) -> None:

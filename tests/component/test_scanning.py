@@ -1,84 +1,34 @@
 """Attachments are looked into by a real ClamAV daemon before anybody gets them, and held while it does not answer (R2.2, R9.1)."""
 
-import os
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import httpx
 import pytest
 
-from deploy.engines.processes import Process
-from deploy.tools import program
 from services.intake.app import build
 from services.publication.attachments import Files
 from services.publication.repository import cases
 from services.runtime import Service
 from shared.contracts.errors import BadInput
+from shared.observability import metrics
 from shared.security import scanner
+from tests.clamd import MALWARE, Daemon, daemon_in
 from tests.conftest import World, eventually
-from tests.e2e.fleet import free_ports
 from tests.intake_desk import submit, unread
 from tests.unit.test_publication_cleaning import bytes_of, pdf_of
 
-MALWARE = b"this is what the tests' signature knows: 8f2c6b"
 CLEAN = bytes_of(pdf_of())
 INFECTED = CLEAN + b"\n% " + MALWARE
-
-
-@dataclass
-class Daemon:
-    """A clamd of our own with one signature."""
-
-    process: Process
-    folder: Path
-    port: int
-
-    @property
-    def address(self) -> str:
-        """What SCANNER is set to."""
-        return f"clamav://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        """Start it and wait until it answers."""
-        command = [str(program("clamd")), "-c", str(self.folder / "clamd.conf")]
-        self.process.start(command, cwd=self.folder, env=os.environ)
-        self.process.wait_ready(self._answers, 60)
-
-    def _answers(self) -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
-                connection.sendall(b"nPING\n")
-                return connection.recv(16).startswith(b"PONG")
-        except OSError:
-            return False
 
 
 @pytest.fixture(scope="module")
 def clamd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """The daemon, which tests may stop and start."""
-    folder = tmp_path_factory.mktemp("clamd")
-    (port,) = free_ports(1)
-    signatures = folder / "signatures"
-    signatures.mkdir()
-    (signatures / "tests.ndb").write_text(f"Xinxiang.Test:0:*:{MALWARE.hex()}\n")
-    settings = {
-        "Foreground": "yes",
-        "TCPSocket": port,
-        "TCPAddr": "127.0.0.1",
-        "DatabaseDirectory": signatures,
-        "TemporaryDirectory": folder,
-        "LogFile": folder / "clamd.log",
-        "StreamMaxLength": "20M",
-    }
-    (folder / "clamd.conf").write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
-    for path in (folder, signatures, *folder.parents[:2]):
-        path.chmod(path.stat().st_mode | 0o755)
-    daemon = Daemon(Process("clamd", folder), folder, port)
+    daemon = daemon_in(tmp_path_factory.mktemp("clamd"))
     daemon.start()
     yield daemon
     daemon.process.stop()
@@ -228,10 +178,19 @@ async def test_r2_2_where_the_policy_says_accept_files_are_given_out_meanwhile_a
 
 
 async def test_r2_2_without_a_scanner_files_are_held_or_given_out_as_the_policy_says(world: World) -> None:
+    metrics.unscanned_files.clear()
     async with desk(world, "") as at:
         assert (await at.download(await at.letter_with(CLEAN, "没有扫描程序，照收"))).status_code == 200
+        await at.catch_up()
+        assert _told_to_wait() == [], "nobody waits for a scanner"
     async with desk(world, "", unscanned="hold") as at:
         assert (await at.download(await at.letter_with(CLEAN, "没有扫描程序，扣住"))).status_code == 409
+        await at.catch_up()
+        assert _told_to_wait() == [2]
+
+
+def _told_to_wait() -> list[float]:
+    return [sample.value for told in metrics.unscanned_files.collect() for sample in told.samples]
 
 
 async def test_r9_1_what_staff_upload_for_the_public_is_looked_into_and_waits_for_the_scanner(

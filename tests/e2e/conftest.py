@@ -17,21 +17,6 @@ from tests.e2e.guarded import Guarded, GuardedWorld, guarded_fleet, new_certific
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 """Each worker has engines of its own to break."""
-LONGEST = (
-    "test_replay.py",
-    "test_chaos.py",
-    "test_alerts_fire.py",
-    "test_demo.py",
-    "test_three_brokers.py",
-    "test_rolling.py",
-)
-"""These begin first, so that the workers end at about the same time."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first; the order within a file stays."""
-    places = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
 
 
 @pytest.fixture

@@ -110,7 +110,7 @@ def test_a_wrong_setting_is_refused_with_its_name(stage: Stage) -> None:
 
 def test_ctrl_c_in_the_middle_ends_all_within_15_seconds(stage: Stage) -> None:
     """What it leaves half done is forgotten by the next run, which the next test sees."""
-    demo = stage.start(until=" 3/18 ")
+    demo = stage.start(until=" 2/18 ")
     pressed = time.monotonic()
     demo.send_signal(signal.SIGINT)
     assert demo.wait(30) == 130

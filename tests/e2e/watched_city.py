@@ -8,61 +8,33 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
-from threading import Thread
 from typing import Any
 from uuid import uuid4
 
 from deploy.demo.city import Away, City, Refused, settled
 from deploy.engines import Engines
 from deploy.engines.processes import recorded
-from shared.contracts.facts import Fact, LetterDiscarded, LetterReceived
-from shared.contracts.types import Actor, InvalidReason
+from shared.contracts.facts import Fact
 from shared.security.receipts import receipt_code
 from shared.storage import Store
+from tests.clamd import Daemon, daemon_in
 from tests.conftest import MONDAY, World, eventually
 from tests.e2e.fleet import Fleet
+from tests.e2e.troubles import Fault, burning, discarded, drop, mad, received
 from tests.intake_desk import LETTER
+from tests.operator import ops
 from tests.prometheus import PACE, Prometheus
-from tests.routing_desk import ABOUT, TEXT
 
 LATER = MONDAY + timedelta(days=70)
 WEEKS_AFTER = LATER + timedelta(days=60)
 DUE_SOON, FLOOD, POISON = 24, 650, 12
 LIMIT_SECONDS = 40 * PACE
 """How long an act waits for its alerts to fire, and again for them to clear. One that does not is told by its own test."""
-
-Deed = Callable[[], Coroutine[Any, Any, None]]
-
-
-async def _nothing() -> None:
-    return None
-
-
-@dataclass
-class Fault:
-    """What an alert is for, and how it went."""
-
-    alert: str
-    cause: Deed = _nothing
-    heal: Deed = _nothing
-    labels: Mapping[str, str] = field(default_factory=dict)
-    """Which of its kind: on a city with several troubles at once the alert may fire for others too."""
-    fires_when_healed: bool = False
-    """The alert tells of what was late, which is known once it came."""
-    quiet_before: bool = False
-    fired: bool = False
-    cleared: bool = False
-
-    def among(self, firing: Sequence[Mapping[str, str]]) -> bool:
-        """Whether it is among the alerts that fire."""
-        wanted = {"alertname": self.alert, **self.labels}
-        return any(wanted.items() <= labels.items() for labels in firing)
 
 
 @dataclass
@@ -74,7 +46,7 @@ class WatchedCity:
     city: City
     prometheus: Prometheus
     store: Store
-    backups: "BackupFile"
+    scanner: Daemon
     ids: dict[str, str] = field(default_factory=dict)
     parked: list[str] = field(default_factory=list)
     faults: dict[str, Fault] = field(default_factory=dict)
@@ -110,8 +82,17 @@ class WatchedCity:
         self.ids[name] = await eventually(there)
         return self.ids[name]
 
+    def fired(self, *alerts: str) -> bool:
+        """Whether all of these were seen to fire."""
+        return all(self.faults[alert].fired for alert in alerts)
+
     async def prepare(self) -> None:
-        """Letters that will be overdue: one unread, one pending, one in a unit's hands, one with a leader's instruction."""
+        """A backup, and letters that will be overdue: one unread, one pending, one in a unit's hands, one with a leader's instruction."""
+        async with asyncio.TaskGroup() as at_once:
+            at_once.create_task(self.back_up())
+            at_once.create_task(self._late_letters())
+
+    async def _late_letters(self) -> None:
         city = self.city
         await self.letter("未阅")
         for name in ("拟办", "承办", "批示"):
@@ -168,32 +149,27 @@ class WatchedCity:
 
     async def poison(self) -> None:
         """A sender went mad: messages that nobody can understand, many at once and then more and more."""
-        for number in range(5 * POISON):
-            await self.world.produce("submissions", f"mad-{number}", b"\xff\xfe", {})
-            if number >= POISON:
-                await asyncio.sleep(PACE / 2)
-            if self.faults["ManyMessagesParked"].fired:
+        await self.world.send(*(mad(number) for number in range(POISON)))
+        for number in range(POISON, 5 * POISON):
+            if self.fired("ManyMessagesParked"):
                 return
+            await self.world.send(mad(number))
+            await asyncio.sleep(PACE / 2)
 
     async def drop_poison(self) -> None:
         """An operator skips them."""
         parked = self.store.collection("intake", "waiting")
         origins = [document["_id"] async for document in parked.find({"topic": "submissions"})]
-        await asyncio.gather(*(self._drop(origin) for origin in origins))
-
-    async def _drop(self, origin: str) -> None:
-        number = int(origin.rpartition("/")[2])
-        headers = {"replayof": origin, "replaydrop": "true", "replaywhy": "sent by mistake"}
-        await self.world.produce("submissions", f"drop-{number}", b"{}", headers)
+        await self.world.send(*map(drop, origins))
 
     async def skip_a_fact(self) -> None:
         """A fact comes whose predecessor has not."""
         self.ids["gap"] = str(uuid4())
-        await self.world.publish(_discarded(self.ids["gap"]), seq=2)
+        await self.world.publish(discarded(self.ids["gap"]), seq=2)
 
     async def bring_it(self) -> None:
         """The missing one comes."""
-        await self.world.publish(_received(self.ids["gap"]), seq=1)
+        await self.world.publish(received(self.ids["gap"]), seq=1)
 
     async def spoil_a_cell(self) -> None:
         """A document that nobody can read stands among reporting's cells."""
@@ -238,27 +214,40 @@ class WatchedCity:
             code = receipt_code(b"somebody else's secret", str(uuid4()))
             await self.city.http.get(f"{self.city.urls['intake']}/intake/receipts/{code}")
             await asyncio.sleep(0.01)
-            if self.faults["ManyRefused"].fired:
+            if self.fired("ManyRefused"):
                 return
 
     async def backups_stop(self) -> None:
-        """The last backup is of the day before yesterday."""
-        self.backups.done_at = time.time() - 48 * 3600
+        """No backup is made for two nights: the last one, by its record, is so much older."""
+        records = self.store.collection("ops", "log")
+        before = datetime.now().astimezone() - timedelta(days=2)
+        done = await records.update_many({"verb": "backup"}, {"$set": {"at": before}})
+        assert done.modified_count
 
     async def back_up(self) -> None:
-        """A backup is made."""
-        self.backups.done_at = None
+        """The operator's command makes a backup."""
+        made = await ops(self.world, "backup", "into", self.fleet.folder / "backups")
+        assert made.status == 0, made.err
+
+    async def send_a_file(self) -> None:
+        """The scanner goes away, and a citizen sends a file."""
+        await asyncio.to_thread(self.scanner.process.stop)
+        await self.city.attach("照片.pdf", b"%PDF-1.7\n")
+
+    async def start_scanner(self) -> None:
+        """It is started again."""
+        await asyncio.to_thread(self.scanner.start)
 
     # ── second act: the store ────────────────────────────────────────────────────────────────────────────────────────
 
     async def slow_store(self) -> None:
         """The store's front answers in fits and starts, until the alerts on it and on the letters that wait for it fire."""
+        hurt = ("StoreSlow", "DeliveringBurnsBudget page", "DeliveringBurnsBudget ticket")
         (pid,) = (process.pid() for process in recorded(self.engines.folder) if process.name == "ferretdb")
         assert pid
-        both = [self.faults[name] for name in ("StoreSlow", "DeliveringBurnsBudget")]
         end = time.monotonic() + LIMIT_SECONDS / 2
         try:
-            while time.monotonic() < end and not all(fault.fired for fault in both):
+            while time.monotonic() < end and not self.fired(*hurt):
                 os.kill(pid, signal.SIGSTOP)
                 await asyncio.sleep(2.5)
                 os.kill(pid, signal.SIGCONT)
@@ -271,7 +260,7 @@ class WatchedCity:
         for day in range(1, 30):
             self.world.move_clock(LATER + timedelta(days=day))
             await asyncio.sleep(PACE)
-            if self.faults["DeclaringBurnsBudget"].fired:
+            if self.fired("DeclaringBurnsBudget page", "DeclaringBurnsBudget ticket"):
                 return
 
     async def stop_store(self) -> None:
@@ -280,7 +269,7 @@ class WatchedCity:
         facts: list[Fact] = []
         for _ in range(FLOOD):
             letter_id = str(uuid4())
-            facts += [_received(letter_id), _discarded(letter_id)]
+            facts += [received(letter_id), discarded(letter_id)]
         await self.world.publish(*facts)
 
     async def start_engines(self) -> None:
@@ -318,23 +307,24 @@ class WatchedCity:
                 Fault("ServiceRestarts", labels={"service": "publication"}, fires_when_healed=True),
                 Fault("ManyRefused", self.guess, labels={"service": "intake"}),
                 Fault("BackupTooOld", self.backups_stop, self.back_up),
+                Fault("FilesUnscanned", self.send_a_file, self.start_scanner, {"service": "intake", "outcome": "away"}),
             ],
             [
                 Fault("StoreSlow", self.slow_store),
-                Fault("DeliveringBurnsBudget"),
-                Fault("DeclaringBurnsBudget", self.clock_leaps),
+                *burning("DeliveringBurnsBudget"),
+                *burning("DeclaringBurnsBudget", self.clock_leaps),
             ],
             [
                 Fault("StoreAway", self.stop_store, self.start_engines),
                 Fault("ServiceNotReady", labels={"service": "routing"}),
                 Fault("ConsumerStalled", labels={"service": "intake", "group": "intake-submissions"}),
                 Fault("ServiceFallsBehind", labels={"service": "deadline"}),
-                Fault("PagesBurnBudget"),
+                *burning("PagesBurnBudget"),
             ],
             [
                 Fault("KafkaAway", self.stop_kafka, self.start_engines),
                 Fault("FactsNotSent", labels={"service": "intake"}),
-                Fault("AcceptingBurnsBudget"),
+                *burning("AcceptingBurnsBudget"),
                 Fault("BulletinLate"),
                 Fault("ClocksNotDeclared"),
             ],
@@ -344,8 +334,11 @@ class WatchedCity:
         """Cause all faults and make them good again; note on each what its alert did."""
         acts = self.acts()
         self.faults = {fault.alert: fault for act in acts for fault in act}
-        for act in acts:
-            await self._act(act)
+        async with asyncio.TaskGroup() as behind:
+            for act in acts:
+                await self._act(act)
+                tickets = [fault for fault in act if fault.fired and fault.is_slow]
+                behind.create_task(self._watch(tickets, "cleared", present=False, seconds=3 * LIMIT_SECONDS))
 
     async def _act(self, act: Sequence[Fault]) -> None:
         # A busy machine may well make one letter late by itself, and its alert clears.
@@ -358,11 +351,13 @@ class WatchedCity:
             for fault in act:
                 deeds.create_task(fault.heal())
             await self._watch([fault for fault in act if fault.fires_when_healed], "fired", present=True)
-        await self._watch([fault for fault in act if fault.fired], "cleared", present=False)
+        await self._watch([fault for fault in act if fault.fired and not fault.is_slow], "cleared", present=False)
 
-    async def _watch(self, faults: Sequence[Fault], note: str, *, present: bool) -> None:
-        """Look until each alert fires (or no longer does), and note it; give up after `LIMIT_SECONDS`."""
-        end = time.monotonic() + LIMIT_SECONDS
+    async def _watch(
+        self, faults: Sequence[Fault], note: str, *, present: bool, seconds: float = LIMIT_SECONDS
+    ) -> None:
+        """Look until each alert fires (or no longer does), and note it; give up after so many seconds."""
+        end = time.monotonic() + seconds
         waiting = list(faults)
         while waiting and time.monotonic() < end:
             firing = await self.prometheus.firing()
@@ -372,67 +367,21 @@ class WatchedCity:
             await asyncio.sleep(0.1)
 
 
-class BackupFile:
-    """What a backup leaves for the textfile collector, served as a node_exporter serves it."""
-
-    def __init__(self) -> None:
-        self.done_at: float | None = None
-        file = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(200)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
-                self.end_headers()
-                with suppress(BrokenPipeError):  # on a busy machine the scrape may be over
-                    self.wfile.write(
-                        f"xinxiang_backup_last_success_timestamp_seconds {file.done_at or time.time()}\n".encode()
-                    )
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        Thread(target=self.server.serve_forever, daemon=True).start()
-
-    @property
-    def target(self) -> str:
-        """Where it is scraped."""
-        return f"127.0.0.1:{self.server.server_port}"
-
-
-def _received(letter_id: str) -> LetterReceived:
-    return LetterReceived(
-        letter_id=letter_id,
-        at=MONDAY,
-        mailbox="education",
-        chosen_mailbox="education",
-        subject="路灯",
-        body=TEXT,
-        classification=ABOUT,
-        may_publish=False,
-        attachments=(),
-    )
-
-
-def _discarded(letter_id: str) -> LetterDiscarded:
-    by = Actor(subject="education-clerk", mailbox="education")
-    return LetterDiscarded(letter_id=letter_id, at=MONDAY, by=by, reason=InvalidReason.ADVERTISING)
-
-
 @asynccontextmanager
 async def watched(fleet: Fleet, engines: Engines, prometheus: Prometheus) -> AsyncIterator[WatchedCity]:
     """A city at work that Prometheus watches."""
-    backups = BackupFile()
+    scanner = daemon_in(fleet.folder / "clamd")
+    for run in fleet.runs:
+        run.environment["SCANNER"] = scanner.address
     store = Store(fleet.world.settings.mongo_url, fleet.world.namespace)
     try:
+        await asyncio.to_thread(scanner.start)
         await fleet.up()
         services = [{"targets": [f"127.0.0.1:{run.port}"], "labels": {"service": run.service}} for run in fleet.runs]
         prometheus.point("services.yaml", services)
-        prometheus.point("backup.yaml", [{"targets": [backups.target]}])
         await prometheus.start()
         async with fleet.city() as city:
-            watching = WatchedCity(fleet, engines, city, prometheus, store, backups)
+            watching = WatchedCity(fleet, engines, city, prometheus, store, scanner)
             citizens = asyncio.create_task(watching.citizens())
             try:
                 await watching.prepare()
@@ -443,5 +392,5 @@ async def watched(fleet: Fleet, engines: Engines, prometheus: Prometheus) -> Asy
                     await citizens
     finally:
         await prometheus.stop()
-        backups.server.shutdown()
+        scanner.process.stop()
         store.close()

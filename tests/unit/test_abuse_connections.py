@@ -100,6 +100,11 @@ async def site() -> AsyncIterator[Site]:
         made.taken.append(await request.body())
         return Response(b"taken")
 
+    @router.get("/later")
+    async def later() -> Response:
+        await asyncio.sleep(0.6)
+        return Response(b"later")
+
     @router.get("/long")
     async def long() -> Response:
         async def pieces() -> AsyncIterator[bytes]:
@@ -174,6 +179,16 @@ async def test_slow_loris_a_slow_line_that_keeps_sending_is_served(site: Site) -
         await asyncio.sleep(0.05)
     assert b"200 OK" in await line.one()
     assert site.taken == [b"x" * 3000], "in three times the time that a stalled one has"
+
+
+async def test_who_sends_many_requests_at_once_is_not_held_late_while_we_answer_the_first(site: Site) -> None:
+    line = await site.call()
+    later = b"GET /intake/later HTTP/1.1\r\nHost: city.test\r\n\r\n"
+    line.writer.write(later + later + later[:20])
+    assert b"200 OK" in await line.one()
+    line.writer.write(later[20:])
+    assert [b"200 OK" in await line.one() for _ in range(2)] == [True, True]
+    line.writer.close()
 
 
 async def test_slow_loris_an_answer_that_nobody_reads_is_broken_off(site: Site) -> None:

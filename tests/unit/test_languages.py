@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from deploy.engines.places import CHECKOUT
 from shared.web import languages
 from shared.web.templates import Pages
 
@@ -53,3 +54,12 @@ def test_english_dates_and_lengths():
     assert languages.shanghai_date(date(2026, 1, 5), "en") == "5 Jan 2026"
     assert languages.duration(timedelta(minutes=-5), "en") == "-5 min"
     assert languages.deadline(None, "en") == "—"
+
+
+@pytest.mark.parametrize("language", languages.LANGUAGES)
+def test_a_name_that_a_page_looks_up_in_the_catalogue_stays_text(language):
+    choice = {"code": "a", "name": "<i>100% %(count)s</i>", "level": 1, "count": 7}
+    shown = Pages(CHECKOUT / "services" / "publication" / "pages").text(
+        "options.html", language=language, choices=[choice]
+    )
+    assert "&lt;i&gt;100% %(count)s&lt;/i&gt; (7)" in shown

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 from fastapi import APIRouter, FastAPI, Request
+from lxml import html  # type: ignore[import-untyped]
 
 from shared.directory import Directory, load_directory
 from shared.security.claims import Roles, RolesError
@@ -135,6 +136,17 @@ async def test_a_clerk_who_opens_a_page_is_sent_to_sign_in_and_comes_back_to_it(
     assert (back.status_code, back.headers["location"]) == (303, "/test/who?day=2026-03-02")
     seen = (await site.client.get(back.headers["location"])).json()
     assert seen == {"subject": "mayor-clerk", "name": "甲经办", "mailbox": "mayor", "roles": ["clerk"]}
+
+
+async def test_html_in_what_the_provider_tells_of_somebody_is_text_on_the_pages_of_signing_in(site: Site) -> None:
+    evil = "</title>\"'><i class=evil onclick=hit()>甲"
+    await site.sign_in_as(preferred_username="zhang", name=evil, groups=["duty"])
+    refused = await site.client.get(f"/auth/callback?state={'x' * 43}&error={evil}&iss={evil}", headers=PAGE)
+    shown = [await site.client.get(f"/auth/{name}", headers=PAGE) for name in ("me", "logout")]
+    assert evil in html.document_fromstring(shown[0].text).text_content()
+    for page in (refused, *shown):
+        assert page.headers["content-type"].startswith("text/html")
+        assert html.document_fromstring(page.text).xpath("//i | //*[@onclick]") == []
 
 
 async def test_a_program_without_a_token_gets_a_401_and_no_redirect(site: Site) -> None:
