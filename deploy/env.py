@@ -69,7 +69,10 @@ def make() -> None:
     with step("making .venv from requirements-dev.lock", tell):
         _run([sys.executable, "-m", "venv", "--clear", str(VENV)])
         pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-        _run([*pip, "--require-hashes", "--no-deps", "-r", str(LOCK)])
+        _run([*pip, "--require-hashes", "--no-deps", "--no-compile", "-r", str(LOCK)])
+        # On all processors, where pip would take one; some packages hold templates that are no Python, and stay as they are.
+        compiling = [str(VENV / "bin" / "python"), "-m", "compileall", "-q", "-j", "0", str(VENV / "lib")]
+        subprocess.run(compiling, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         STAMP.write_text(wanted())
 
 

@@ -286,37 +286,46 @@ async def picture(page: Page, name: str) -> None:
         await page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
 
-def _listen(page: Page, complaints: list[str]) -> None:
-    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+async def findings(browser: Browser, base: str, scenes: Sequence[Scene]) -> list[str]:
+    """Everything wrong with scenes in all their looks, one line each; raises AssertionError where one is not the scene at all.
 
-
-async def findings(browser: Browser, base: str, scene: Scene) -> list[str]:
-    """Everything wrong with a scene in all its looks, one line each; raises AssertionError where it is not the scene at all."""
+    All scenes of a look are opened in one page, one after the other, and know nothing of each other: it begins each without cookies.
+    """
     wrong: list[str] = []
-    schemes = set[tuple[bool, bool]]()
-    for look in scene.looks:
+    coloured = set[tuple[Scene, bool, bool]]()
+    for look in LOOKS:
         async with opened(browser, look) as page:
             complaints: list[str] = []
-            _listen(page, complaints)
-            answer = await page.goto(base + address(scene.path, look.language), wait_until="load")
-            if scene.then is not None:
-                await scene.then(page)
-            else:
-                assert answer is not None
-                assert answer.status == scene.status, f"{scene.name}: {answer.status}, not {scene.status}"
-            if look.language == "zh":
-                text = await page.text_content("body") or ""
-                assert scene.shows in text, f"{scene.name} ({look}) does not show {scene.shows!r}: {text[:500]}"
-            own = [said for said in complaints if "status of" not in said]  # the scene's own status is no complaint
-            if look.scripts:  # axe-core is a script itself
-                # To measure contrasts takes longer than all else, and they depend on neither width nor language.
-                scheme = (look.dark, look.printed)
-                own += await violations(page, colours=scheme not in schemes)
-                schemes.add(scheme)
-            own += await page.evaluate(_TOO_WIDE)
-            if look.typed:
-                own += await keyboard(page)
-            await picture(page, f"{scene.name}-{look}")
-            wrong += [f"{scene.name} ({look}): {one}" for one in own]
+            page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)  # noqa: B023
+            page.on("pageerror", lambda error: complaints.append(str(error)))  # noqa: B023
+            for scene in scenes:
+                if look not in scene.looks:
+                    continue
+                complaints.clear()
+                await page.context.clear_cookies()
+                await _enter(page, base, scene, look)
+                own = [said for said in complaints if "status of" not in said]  # the scene's own status is no complaint
+                if look.scripts:  # axe-core is a script itself
+                    # To measure contrasts takes longer than all else, and they depend on neither width nor language.
+                    scheme = (scene, look.dark, look.printed)
+                    own += await violations(page, colours=scheme not in coloured)
+                    coloured.add(scheme)
+                own += await page.evaluate(_TOO_WIDE)
+                if look.typed:
+                    own += await keyboard(page)
+                await picture(page, f"{scene.name}-{look}")
+                wrong += [f"{scene.name} ({look}): {one}" for one in own]
     return wrong
+
+
+async def _enter(page: Page, base: str, scene: Scene, look: Look) -> None:
+    """Open a scene, and see that it is the one."""
+    answer = await page.goto(base + address(scene.path, look.language), wait_until="load")
+    if scene.then is not None:
+        await scene.then(page)
+    else:
+        assert answer is not None
+        assert answer.status == scene.status, f"{scene.name}: {answer.status}, not {scene.status}"
+    if look.language == "zh":
+        text = await page.text_content("body") or ""
+        assert scene.shows in text, f"{scene.name} ({look}) does not show {scene.shows!r}: {text[:500]}"

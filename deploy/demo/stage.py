@@ -40,12 +40,13 @@ def expect(what: str, expected: object, seen: object) -> None:
 
 
 async def eventually(what: str, expected: object, look: Callable[[], Awaitable[object]], seconds: float = 20) -> None:
-    """Look until what is seen is what is expected; raises NotSeen with the last sight after `seconds`."""
-    end = time.monotonic() + seconds
+    """Look until what is seen is what is expected, less often the longer it takes; raises NotSeen with the last sight after `seconds`."""
+    end, pause = time.monotonic() + seconds, 0.05
     while (seen := await look()) != expected:
         if time.monotonic() > end:
             raise NotSeen(what, expected, seen)
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(pause)
+        pause = min(0.5, pause * 1.3)
 
 
 def _short(value: object) -> str:

@@ -13,13 +13,12 @@ from functools import cached_property
 from secrets import token_hex
 from typing import Any, TextIO
 
+from services.reporting.last_backup import DATABASE, LOG
 from services.settings import Settings
 from shared.storage import Store, insert_missing
 
 WELL, WRONG, UNKNOWN = 0, 1, 2
 """Exit statuses: all is well or done; something needs a person, or was refused; it could not be found out."""
-DATABASE, LOG = "ops", "log"
-"""Where it is recorded what operators did: collection `log` of the database `xinxiang_ops`."""
 CERTIFICATE = "certificate"
 """Under this name the record of an erasure keeps its whole certificate, which names nobody."""
 

@@ -12,12 +12,13 @@ from typing import Any
 from aiokafka.errors import KafkaError
 
 from deploy.ops.cluster import admin, lags, topics_of
-from deploy.ops.console import DATABASE, LOG, UNKNOWN, WELL, WRONG, Ops, ago, table, verb
+from deploy.ops.console import UNKNOWN, WELL, WRONG, Ops, ago, table, verb
 from deploy.ops.lag import by_group
 from deploy.ops.replicas import Replica, ask
 from deploy.parked import parking
 from deploy.topics import DECLARED, declared, differing_settings, mailbox_codes
 from services import NAMES
+from services.reporting.last_backup import DATABASE, LOG
 from shared.directory import DirectoryError
 from shared.messaging import topics as shared_topics
 from shared.storage import StoreUnavailable, translated

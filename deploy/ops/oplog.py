@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from deploy.ops.certificate import write
-from deploy.ops.console import CERTIFICATE, DATABASE, LOG, WELL, Ops, Refused, table, verb
+from deploy.ops.console import CERTIFICATE, WELL, Ops, Refused, table, verb
 from services.kit import Kit
+from services.reporting.last_backup import DATABASE, LOG
 from shared.calendar.zone import SHANGHAI
 from shared.storage import translated
 

@@ -8,7 +8,8 @@ from shared.storage import Store, translated
 
 DATABASE: Final = "ops"
 LOG: Final = "log"
-"""Where the operator's command records what it did; the only thing outside its own database that the service reads."""
+"""Where the operator's command records what operators did: collection `log` of the database `xinxiang_ops`. It is the only thing outside
+its own database that the service reads."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from shared.contracts.envelope import Outgoing, event_id, pack
-from shared.contracts.facts import LETTERS, Fact
+from shared.contracts.envelope import Outgoing, event_id, pack, pack_fact
+from shared.contracts.facts import Fact
 from shared.contracts.types import Value
 from shared.observability.tracing import current_traceparent
 from shared.storage import Change, Stored
@@ -119,24 +119,12 @@ class Work(Generic[State]):
 
     def _record(self, fact: Fact) -> None:
         """Apply a fact of this service and put it into the outbox."""
-        source = self.domain.source
-        seq = self.expected(source)
+        seq = self.expected(fact.source)
         evolve = self.domain.on.get(type(fact))
         after = evolve(self.state, fact) if evolve else self.state
         traceparent = current_traceparent()
-        self.send.append(
-            pack(
-                fact,
-                topic=LETTERS,
-                letter_id=fact.letter_id,
-                source=source,
-                id=event_id(fact.letter_id, source, seq),
-                time=fact.at,
-                traceparent=traceparent,
-                seq=seq,
-            )
-        )
-        self._step(fact, after, source, seq, traceparent)
+        self.send.append(pack_fact(fact, seq, traceparent))
+        self._step(fact, after, fact.source, seq, traceparent)
 
     def evolve(self, fact: Fact, source: str, seq: int) -> None:
         """Apply a fact that came on the topic and is next in line."""

@@ -27,7 +27,7 @@ async def test_every_page_can_be_used_by_everybody(stage: Stage, world: World, b
     async with world.running(*stage.services(world)) as client:
         await stage.happened(world, client)
         async with origin(client) as base:
-            wrong = [line for scene in stage.scenes for line in await findings(browser, base, scene)]
+            wrong = await findings(browser, base, stage.scenes)
             for scene in stage.scenes:
                 if scene.then is None:
                     view = await first_view(browser, base + scene.path)

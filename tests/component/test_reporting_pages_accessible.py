@@ -43,7 +43,7 @@ async def test_bulletins_and_statistics_can_be_used_by_everybody(
 ) -> None:
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://paper") as client, origin(client) as base:
-        wrong = [line for scene in scenes for line in await findings(browser, base, scene)]
+        wrong = await findings(browser, base, scenes)
         for scene in scenes:
             view = await first_view(browser, base + scene.path)
             if view.bytes > MOST_BYTES and scene.path != f"/bulletins/{LONG}":
