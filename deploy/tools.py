@@ -1,4 +1,4 @@
-"""The programs beside the engines that tests use: Prometheus and promtool, ClamAV, a proxy that makes a connection slow …
+"""The programs beside the engines that tests use: Prometheus and promtool, ClamAV, nginx, a proxy that makes a connection slow …
 
 `python -m deploy.tools` provides them all, each fetched once into the user's cache as the engines are; with names, those. Only tests need
 them: what prevents fetching one is told, and the tests that need it fail with the same words. Standard library only: the host's Python
@@ -19,6 +19,7 @@ PROGRAMS: Mapping[str, tuple[str, str]] = {
     "prometheus": ("prometheus", "tree/usr/bin/prometheus"),
     "promtool": ("prometheus", "tree/usr/bin/promtool"),
     "clamd": ("clamav", "tree/usr/sbin/clamd"),
+    "nginx": ("nginx", "tree/usr/sbin/nginx"),
     **{name: (name, f"bin/{name}") for name in BUILT},
 }
 """Program → what is fetched for it, and where in that folder it is."""

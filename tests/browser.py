@@ -303,6 +303,7 @@ async def findings(browser: Browser, base: str, scenes: Sequence[Scene]) -> list
                     continue
                 complaints.clear()
                 await page.context.clear_cookies()
+                await page.unroute_all()
                 await _enter(page, base, scene, look)
                 own = [said for said in complaints if "status of" not in said]  # the scene's own status is no complaint
                 if look.scripts:  # axe-core is a script itself

@@ -44,6 +44,7 @@ FONTS_TRIED = "20240730"
 BROWSER_PACKAGES = ("chromium-headless-shell", "fonts-noto-cjk", "libc-bin")
 BROWSER_TRIED = "156"
 CLAMAV_PACKAGES = ("clamav-daemon", "libc-bin")
+NGINX_PACKAGES = ("nginx", "libc-bin")
 PROMETHEUS_PACKAGES = ("prometheus", "libc-bin")
 PROMETHEUS_TRIED = "3"
 SUITES = ("testing", "sid")  # sid for the days when the packages do not fit together in testing
@@ -160,6 +161,12 @@ def _fill_clamav(new: Path, final: Path, runner: Runner, _tell: Say) -> None:
     """The daemon that tests have attachments scanned by; its signatures are the tests' own."""
     tree, _ = _unpacked(new, runner, CLAMAV_PACKAGES)
     _settle(tree, final / "tree", [tree / "usr/sbin/clamd"], runner)
+
+
+def _fill_nginx(new: Path, final: Path, runner: Runner, _tell: Say) -> None:
+    """The reverse proxy of compose, as tests run it."""
+    tree, _ = _unpacked(new, runner, NGINX_PACKAGES)
+    _settle(tree, final / "tree", [tree / "usr/sbin/nginx"], runner)
 
 
 def _fill_go_tool(name: str) -> Callable[[Path, Path, Runner, Say], None]:
@@ -332,6 +339,7 @@ ARTIFACTS = {
             _fill_prometheus,
         ),
         Artifact("clamav", "clamav-1", "ClamAV's daemon from Debian packages, for tests, 25 MB", _fill_clamav),
+        Artifact("nginx", "nginx-1", "nginx from Debian packages, for tests, 10 MB", _fill_nginx),
         *(
             Artifact(name, f"{name}-{version}", f"{name} {version} built with Go, for tests", _fill_go_tool(name))
             for name, (_, version) in GO_TOOLS.items()

@@ -43,7 +43,7 @@ def read_yaml(file: Path, rule: str, setting: str, sample: str) -> dict[str, Any
         ConfigurationError: there is no such file, or it is no YAML, or no mapping.
     """
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     except FileNotFoundError:
         wrong = ("文件不存在", f"there is no such file; set {setting} to one, for example {sample}")
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -54,7 +54,7 @@ def load_distribution(file: Path) -> Distribution:
         DistributionError: it cannot be used.
     """
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
         return Distribution.model_validate(content)
     except (OSError, UnicodeDecodeError) as error:
         wrong = [f"  it cannot be read: {type(error).__name__}"]

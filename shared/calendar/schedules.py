@@ -54,7 +54,7 @@ def load_schedules(folder: Path) -> tuple[YearSchedule, ...]:
         raise ScheduleError([f"the folder {folder} does not exist; create it or unset the setting"])
     for file in sorted(folder.glob("*.yaml")):
         try:
-            content = yaml.safe_load(file.read_text(encoding="utf-8"))
+            content = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             problems.append(f"{file.name}: cannot be read ({error}); write it as YAML in UTF-8")
             continue

@@ -248,7 +248,7 @@ def _is_subject(text: str) -> bool:
 
 def _read(file: Path) -> _File:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     except OSError as error:
         raise RolesError(
             file, [f"it cannot be read: {error.strerror}; deploy/sample/roles.yaml is an example"]

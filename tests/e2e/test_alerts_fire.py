@@ -104,7 +104,12 @@ async def typed(city: WatchedCity, lines: Sequence[str], instead: Mapping[str, s
         if command.startswith(PYTHON):  # a copy of one that has read the modules: a third of the time
             log = city.fleet.folder / f"{uuid4()}.log"
             forked = Forked(shlex.split(command.removeprefix(PYTHON)), environment, log)
-            return await asyncio.to_thread(forked.wait) or 0, log.read_text(encoding="utf-8")
+
+            async def ended() -> bool:  # asked in this thread alone: an exit status is told once
+                return forked.poll() is not None
+
+            await eventually(ended, 120)
+            return forked.returncode or 0, log.read_text(encoding="utf-8")
         process = await asyncio.create_subprocess_exec(
             shell,
             "-c",
