@@ -23,7 +23,7 @@ from shared.messaging.parking import read
 from shared.messaging.patience import patiently
 from shared.messaging.salvage import salvage
 from shared.observability import metrics
-from shared.storage import Store, UpdateOne, insert_missing, translated
+from shared.storage import Store, StoreUnavailable, UpdateOne, find_many, insert_missing, translated
 
 log = logging.getLogger(__name__)
 
@@ -100,9 +100,24 @@ class History:
             entry = heads[record.fact.letter_id].extend(record.fact)
             if entry is not None:
                 documents.append(_document(Told(entry, record)))
-        await insert_missing(self.entries, documents)
+        taken = await insert_missing(self.entries, documents)
+        await self._look_again([documents[position] for position in taken], before)
         await self._move({i: head for i, head in heads.items() if head.n > before[i]}, before)
         return len(documents)
+
+    async def _look_again(self, taken: Sequence[Mapping[str, Any]], before: Mapping[str, int]) -> None:
+        """See that what stands where entries were to be written are these very entries.
+
+        Where another one stands, and the letter's end is further than it was read, the store had not shown that end: DocumentDB loses
+        sight of a collection that was just made while others are thrown away. The fact would be passed over.
+
+        Raises:
+            StoreUnavailable: so it was; the end is read again.
+        """
+        there = await find_many(self.entries, [document["_id"] for document in taken], {"hash": 1})
+        others = {d["letter"] for d in taken if d["_id"] in there and there[d["_id"]]["hash"] != d["hash"]}
+        if any(head.n > before[letter_id] for letter_id, head in (await self._heads(others)).items()):
+            raise StoreUnavailable("the document store showed an old end of a letter's history")
 
     async def _heads(self, letter_ids: Iterable[str]) -> dict[str, Head]:
         ids = list(letter_ids)

@@ -1,6 +1,6 @@
 """The history of a letter on real engines: complete, chained, checked against the record, and read by whom it concerns (R10.1, R10.2)."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -570,3 +570,26 @@ async def test_r10_1_the_command_shows_and_verifies_a_letter_by_id_or_number_and
     for name in ("none", "YFX-2026-2", "ZZZ-2026-1"):
         with pytest.raises(command.NoSuchLetter):
             await run("verify", name)
+
+
+async def test_r10_1_an_end_that_the_store_does_not_show_for_a_moment_loses_no_entry(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.publish(*life("a"))
+    records = await world.records("letters")
+    history = checker(world).history
+    await history.handle(records[:4])
+    shown = recorder.History._heads
+    unseen = iter([True])
+
+    async def heads(self: recorder.History, letter_ids: Iterable[str]) -> dict[str, Head]:
+        if next(unseen, False):
+            return {letter_id: Head() for letter_id in letter_ids}
+        return await shown(self, letter_ids)
+
+    monkeypatch.setattr(recorder.History, "_heads", heads)
+    for record in records[4:]:
+        await history.handle([record])
+    found = await documents(world)
+    assert [entry["n"] for entry in found[recorder.HISTORY]] == list(range(1, len(records) + 1))
+    assert found[recorder.HEADS][0]["n"] == len(records)
