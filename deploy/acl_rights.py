@@ -6,7 +6,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-import yaml
+from shared.yaml_files import load_yaml
 
 DECLARED = Path(__file__).with_name("acls.yaml")
 EVERY = "*"
@@ -62,7 +62,7 @@ _OPERATIONS = {
 
 def declared(file: Path = DECLARED) -> dict[str, Any]:
     """Return the declaration."""
-    content: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    content: dict[str, Any] = load_yaml(file)
     return content
 
 

@@ -18,7 +18,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from faststream.kafka import KafkaBroker
 from faststream.specification.asyncapi import AsyncAPI
 from pydantic import BaseModel, ConfigDict, Field
@@ -34,6 +33,7 @@ from services.settings import Settings
 from shared.contracts import actions, directory, facts, mailbox, submissions, types
 from shared.contracts.catalogue import CATALOGUE, name_of, type_name
 from shared.contracts.types import Labelled, Value
+from shared.yaml_files import load_yaml
 
 DOCUMENT = CHECKOUT / "docs" / "asyncapi.json"
 PAGE = CHECKOUT / "docs" / "messages.md"
@@ -110,7 +110,7 @@ def attribute_docs(model: type) -> dict[str, str]:
 
 
 def _declared() -> dict[str, Any]:
-    topics: dict[str, Any] = yaml.safe_load(DECLARED.read_text(encoding="utf-8"))["topics"]
+    topics: dict[str, Any] = load_yaml(DECLARED)["topics"]
     return topics
 
 

@@ -12,16 +12,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from tempfile import TemporaryFile
+from typing import IO
 
 from deploy.engines import EngineError, Engines
 from deploy.engines.places import CHECKOUT
 
 PACKAGES = ("shared", "services", "deploy", "tests")
 QUICK: Mapping[str, Sequence[str]] = {
-    "types": ("mypy", *(word for package in PACKAGES for word in ("-p", package))),
     "format": ("ruff", "format", "--check", "."),
     "lint": ("ruff", "check", "."),
+    "types": ("mypy", *(word for package in PACKAGES for word in ("-p", package))),
     "import rules": ("importlinter", "--no-logo"),
     "message documents": ("deploy.asyncapi", "--check"),
     "state machine": ("deploy.state_machine", "--check"),
@@ -29,7 +31,7 @@ QUICK: Mapping[str, Sequence[str]] = {
     "rules": ("deploy.rules", "--check"),
     "dashboards": ("deploy.dashboards", "--check"),
 }
-"""Name → module and arguments, the longest first. Each says by itself what is wrong."""
+"""Name → module and arguments. Each says by itself what is wrong."""
 REPAIR: Mapping[str, str] = {
     "format": ".venv/bin/ruff format .",
     "lint": ".venv/bin/ruff check --fix .",
@@ -64,22 +66,25 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {**environ, **plain, "PYTHONDONTWRITEBYTECODE": ""}
 
 
-def command(module: str, arguments: Sequence[str]) -> list[str]:
-    """Return how a module of this Python is run."""
+def start(module: str, arguments: Sequence[str], output: IO[str] | None = None) -> "subprocess.Popen[bytes]":
+    """Start a module of this Python in a session of its own; what it says goes to `output`, or to where ours goes."""
+    command = [sys.executable, "-m", module, *arguments]
     if module == "importlinter":
-        return [sys.executable, "-c", "from importlinter.cli import lint_imports_command as run; run()", *arguments]
-    return [sys.executable, "-m", module, *arguments]
+        command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as run; run()", *arguments]
+    return subprocess.Popen(
+        command,
+        cwd=CHECKOUT,
+        env=environment(os.environ),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT if output else None,
+        start_new_session=True,
+    )
 
 
 def run(module: str, arguments: Sequence[str]) -> int:
     """Run a module of this Python; return its exit status. Interrupted, it gets the time to stop what it started."""
-    with subprocess.Popen(
-        command(module, arguments),
-        cwd=CHECKOUT,
-        env=environment(os.environ),
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as child:
+    with start(module, arguments) as child:
         try:
             return child.wait()
         except KeyboardInterrupt:
@@ -92,30 +97,24 @@ def run(module: str, arguments: Sequence[str]) -> int:
 
 
 def quick_checks() -> list[str]:
-    """Run all quick checks, as many at a time as there are processors; return the names of those that failed."""
-
-    def ran(check: Sequence[str]) -> tuple[int, str, float]:
-        began = time.monotonic()
-        done = subprocess.run(
-            command(check[0], check[1:]),
-            cwd=CHECKOUT,
-            env=environment(os.environ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        return done.returncode, done.stdout, time.monotonic() - began
-
+    """Run all quick checks side by side; return the names of those that failed. They start nothing: interrupted, they are ended."""
     failed = []
     tell(f"{', '.join(QUICK)} …")
-    with ThreadPoolExecutor(os.cpu_count()) as several:
-        for name, (status, said, seconds) in zip(QUICK, several.map(ran, QUICK.values()), strict=True):
-            print(said, end="", flush=True)
-            tell(f"{name}: {'ok' if status == 0 else 'FAILED'} in {seconds:.1f} s")
-            if status:
-                failed.append(name)
+    with ExitStack() as stack:
+        outputs = {name: stack.enter_context(TemporaryFile("w+", encoding="utf-8")) for name in QUICK}
+        running = {name: start(module, more, outputs[name]) for name, (module, *more) in QUICK.items()}
+        try:
+            for name, child in running.items():
+                status = child.wait()
+                outputs[name].seek(0)
+                print(outputs[name].read(), end="", flush=True)
+                tell(f"{name}: {'ok' if status == 0 else 'FAILED'}")
+                if status:
+                    failed.append(name)
+        except KeyboardInterrupt:
+            for child in running.values():
+                child.kill()
+            raise
     return failed
 
 

@@ -14,9 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from deploy.engines.places import CHECKOUT
+from shared.yaml_files import load_yaml
 
 BOOK = CHECKOUT / "docs" / "rules.yaml"
 PAGE = CHECKOUT / "docs" / "rules.md"
@@ -67,7 +66,7 @@ class Rule:
 
 def read_book(path: Path = BOOK) -> dict[str, Rule]:
     """Return the rules by id, in the order of the rule book."""
-    sections = yaml.safe_load(path.read_text(encoding="utf-8"))
+    sections = load_yaml(path)
     return {
         name: Rule(name, section["section"], entry["says"], entry["zh"], entry.get("missing"))
         for section in sections

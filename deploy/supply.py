@@ -17,11 +17,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from deploy.engines import fetch
 from deploy.engines.go_programs import GO_MODULES, GO_TOOLS
 from deploy.engines.places import CHECKOUT
+from shared.yaml_files import load_yaml
 
 RUNTIME_LOCK = CHECKOUT / "requirements.lock"
 LOCKS = (RUNTIME_LOCK, CHECKOUT / "requirements-dev.lock")
@@ -126,9 +125,9 @@ def write_sbom(target: Path = SBOM) -> dict[str, Any]:
 
 def images() -> list[str]:
     """Return the images, `name:tag`, that ours is made on and that run beside it."""
-    composed = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"].values()
-    beside = {service["image"] for service in composed if not service["image"].startswith("xinxiang:")}
-    return [*re.findall(r"^ARG PYTHON_IMAGE=(\S+)$", DOCKERFILE.read_text("utf-8"), re.MULTILINE), *sorted(beside)]
+    composed = load_yaml(COMPOSE)["services"].values()
+    others = {service["image"] for service in composed if not service["image"].startswith("xinxiang:")}
+    return [*re.findall(r"^ARG PYTHON_IMAGE=(\S+)$", DOCKERFILE.read_text("utf-8"), re.MULTILINE), *sorted(others)]
 
 
 def beside() -> list[dict[str, str]]:

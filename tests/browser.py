@@ -286,6 +286,11 @@ async def picture(page: Page, name: str) -> None:
         await page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
 
+def _listen(page: Page, complaints: list[str]) -> None:
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+
+
 async def findings(browser: Browser, base: str, scenes: Sequence[Scene]) -> list[str]:
     """Everything wrong with scenes in all their looks, one line each; raises AssertionError where one is not the scene at all.
 
@@ -296,8 +301,7 @@ async def findings(browser: Browser, base: str, scenes: Sequence[Scene]) -> list
     for look in LOOKS:
         async with opened(browser, look) as page:
             complaints: list[str] = []
-            page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)  # noqa: B023
-            page.on("pageerror", lambda error: complaints.append(str(error)))  # noqa: B023
+            _listen(page, complaints)
             for scene in scenes:
                 if look not in scene.looks:
                     continue

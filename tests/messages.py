@@ -27,7 +27,7 @@ IN_CHINESE_ONLY = frozenset(
 )
 """Official documents: what they say is in the regulation's words, also on an English page; what is around them is translated."""
 CHINESE = re.compile(r"[\u3001-\u303f\u4e00-\u9fff\uff00-\uffef]")
-_OPTIONS = {"newstyle_gettext": "true", "trimmed": "true", "silent": "false"}
+_OPTIONS = {"newstyle_gettext": "false", "trimmed": "true", "silent": "false"}
 _KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2)}
 _IN_CODE = {"marked": None, "say": None, "happened": (2,)}
 _ENVIRONMENT = Environment(extensions=["jinja2.ext.i18n"])

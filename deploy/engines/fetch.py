@@ -157,16 +157,14 @@ def _fill_prometheus(new: Path, final: Path, runner: Runner, tell: Say) -> None:
     _settle(tree, final / "tree", [tree / "usr/bin/prometheus", tree / "usr/bin/promtool"], runner)
 
 
-def _fill_clamav(new: Path, final: Path, runner: Runner, _tell: Say) -> None:
-    """The daemon that tests have attachments scanned by; its signatures are the tests' own."""
-    tree, _ = _unpacked(new, runner, CLAMAV_PACKAGES)
-    _settle(tree, final / "tree", [tree / "usr/sbin/clamd"], runner)
+def _fill_program(packages: Sequence[str], program: str) -> Callable[[Path, Path, Runner, Say], None]:
+    """A program that tests start, of any version that the mirror has."""
 
+    def fill(new: Path, final: Path, runner: Runner, _tell: Say) -> None:
+        tree, _ = _unpacked(new, runner, packages)
+        _settle(tree, final / "tree", [tree / program], runner)
 
-def _fill_nginx(new: Path, final: Path, runner: Runner, _tell: Say) -> None:
-    """The reverse proxy of compose, as tests run it."""
-    tree, _ = _unpacked(new, runner, NGINX_PACKAGES)
-    _settle(tree, final / "tree", [tree / "usr/sbin/nginx"], runner)
+    return fill
 
 
 def _fill_go_tool(name: str) -> Callable[[Path, Path, Runner, Say], None]:
@@ -338,8 +336,18 @@ ARTIFACTS = {
             "Prometheus with promtool from Debian packages, 60 MB",
             _fill_prometheus,
         ),
-        Artifact("clamav", "clamav-1", "ClamAV's daemon from Debian packages, for tests, 25 MB", _fill_clamav),
-        Artifact("nginx", "nginx-1", "nginx from Debian packages, for tests, 10 MB", _fill_nginx),
+        Artifact(
+            "clamav",
+            "clamav-1",
+            "ClamAV's daemon from Debian packages, for tests, 25 MB",
+            _fill_program(CLAMAV_PACKAGES, "usr/sbin/clamd"),
+        ),
+        Artifact(
+            "nginx",
+            "nginx-1",
+            "nginx from Debian packages, for tests, 10 MB",
+            _fill_program(NGINX_PACKAGES, "usr/sbin/nginx"),
+        ),
         *(
             Artifact(name, f"{name}-{version}", f"{name} {version} built with Go, for tests", _fill_go_tool(name))
             for name, (_, version) in GO_TOOLS.items()

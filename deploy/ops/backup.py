@@ -14,8 +14,6 @@ from pathlib import Path
 from time import time
 from typing import Any
 
-import yaml
-
 from deploy.ops import console
 from deploy.ops.cluster import FAMILIES, admin, bounds, committed, consumer, read_range, topics_of
 from deploy.ops.console import WELL, WRONG, Ops, Refused, verb
@@ -25,6 +23,7 @@ from deploy.ops.vault import MANIFEST, Collected, Manifest, Segment, damage, fin
 from shared.messaging.kafka import TopicPartition
 from shared.storage import translated
 from shared.storage.dump import collections, databases, dump, metadata_of, packed, writing
+from shared.yaml_files import load_yaml
 
 FIRST = ("letters", "rows", "heads", "attachments.files")
 """Collections that are read before what is made of them, or belongs to them: so nothing is newer than what it hangs on."""
@@ -288,7 +287,7 @@ def _beside(folder: Path, since: Path) -> str:
 def _files(ops: Ops, folder: Path, manifest: Manifest) -> None:
     file = ops.settings.directory_file
     (folder / "files").mkdir()
-    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    content = load_yaml(file)
     for source in [file, *(file.parent / content[table] for table in ("domains", "regions") if content.get(table))]:
         shutil.copyfile(source, folder / "files" / source.name)
         manifest.files[f"files/{source.name}"] = sha256(folder / "files" / source.name)

@@ -17,6 +17,7 @@ from services.kit import Kit
 from shared.contracts.types import Actor
 from shared.directory import DirectoryError, UnknownEntry
 from shared.directory import changes as rules
+from shared.yaml_files import load_yaml
 
 BASE = "/routing/directory"
 
@@ -62,7 +63,7 @@ def content(file: str) -> Any:
         Refused: it cannot be read as YAML.
     """
     try:
-        return yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        return load_yaml(Path(file))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise Refused(f"{file} 读不了 / cannot be read: {error}") from error
 

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from shared.yaml_files import load_yaml
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -43,7 +45,7 @@ def read_yaml(file: Path, rule: str, setting: str, sample: str) -> dict[str, Any
         ConfigurationError: there is no such file, or it is no YAML, or no mapping.
     """
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        content = load_yaml(file)
     except FileNotFoundError:
         wrong = ("文件不存在", f"there is no such file; set {setting} to one, for example {sample}")
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from services.reporting.issue_view import Series
+from shared.yaml_files import load_yaml
 
 Recipient = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 UNIT: Final = "{unit}"
@@ -54,7 +55,7 @@ def load_distribution(file: Path) -> Distribution:
         DistributionError: it cannot be used.
     """
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        content = load_yaml(file)
         return Distribution.model_validate(content)
     except (OSError, UnicodeDecodeError) as error:
         wrong = [f"  it cannot be read: {type(error).__name__}"]

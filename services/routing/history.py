@@ -121,12 +121,8 @@ class History:
 
     async def _heads(self, letter_ids: Iterable[str]) -> dict[str, Head]:
         ids = list(letter_ids)
-        heads = {letter_id: Head() for letter_id in ids}
-        if ids:
-            with translated():
-                cursor = self.heads.find({"_id": {"$in": ids}}).batch_size(len(ids) + 1)
-                heads |= {document["_id"]: _head(document) for document in await cursor.to_list(len(ids))}
-        return heads
+        there = await find_many(self.heads, ids)
+        return {i: _head(there[i]) if i in there else Head() for i in ids}
 
     async def _move(self, moved: Mapping[str, Head], before: Mapping[str, int]) -> None:
         """Note the new ends. An end never moves back: another replica may have come further with the same records."""

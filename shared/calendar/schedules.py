@@ -17,6 +17,8 @@ from typing import Any
 
 import yaml
 
+from shared.yaml_files import load_yaml
+
 REACH_BACK = timedelta(days=7)
 
 
@@ -54,7 +56,7 @@ def load_schedules(folder: Path) -> tuple[YearSchedule, ...]:
         raise ScheduleError([f"the folder {folder} does not exist; create it or unset the setting"])
     for file in sorted(folder.glob("*.yaml")):
         try:
-            content = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+            content = load_yaml(file)
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             problems.append(f"{file.name}: cannot be read ({error}); write it as YAML in UTF-8")
             continue

@@ -22,6 +22,7 @@ from shared.directory.checks import check_mailboxes
 from shared.directory.directory import Directory
 from shared.directory.models import Domain, Mailbox, Region
 from shared.directory.problems import DirectoryError, DirectoryProblem
+from shared.yaml_files import load_yaml
 
 MAX_DOMAIN_LEVELS = 3
 _SETTINGS = {"domains", "regions", "mailboxes"}
@@ -55,7 +56,7 @@ def load_directory(file: Path) -> Directory:
 
 def _settings(file: Path, problems: list[DirectoryProblem]) -> dict[str, Any]:
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)  # six times as fast
+        content = load_yaml(file)
     except FileNotFoundError:
         wrong, remedy = "the file does not exist", "set DIRECTORY_FILE to the directory's YAML file"
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from shared.messaging.connection import Kafka, client_options
+from shared.yaml_files import load_yaml
 
 DAY_MS = 86_400_000
 CHUNK = 200
@@ -44,7 +44,7 @@ class Copies:
 
     def where(self, file: Path, brokers: int) -> "Copies":
         """Return what holds where there are so many brokers. A number that was asked for stays: too few brokers refuse it."""
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        content = load_yaml(file)
         return self.of(self.replicas or min(int(content["replication"]), brokers))
 
     def of(self, replicas: int) -> "Copies":
@@ -68,7 +68,7 @@ def declared(
         services: names of the services for which topics are wanted.
         copies: how many replicas they have, as `Copies.where` gives it.
     """
-    content = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    content = load_yaml(file)
     codes = list(codes)
     topics = []
     for pattern, described in content["topics"].items():

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictStr, TypeAdapter, Valid
 from shared.directory import Directory, Role
 from shared.directory.models import Code, Subject
 from shared.web.problems import Problem
+from shared.yaml_files import load_yaml
 
 Claim = Annotated[StrictStr, Field(min_length=1, max_length=200)]
 Way = Claim | Annotated[list[Claim], Field(min_length=1, max_length=6)]
@@ -248,7 +249,7 @@ def _is_subject(text: str) -> bool:
 
 def _read(file: Path) -> _File:
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        content = load_yaml(file)
     except OSError as error:
         raise RolesError(
             file, [f"it cannot be read: {error.strerror}; deploy/sample/roles.yaml is an example"]

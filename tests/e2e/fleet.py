@@ -24,6 +24,17 @@ START_SECONDS = 120
 THIS_RELEASE = ("services",)
 
 
+async def ended(process: "Forked | subprocess.Popen[bytes]", seconds: float) -> int:
+    """Wait until a process has ended; return its exit status. It is asked by one thread alone: a status is told once."""
+
+    async def gone() -> bool:
+        return process.poll() is not None
+
+    await eventually(gone, seconds)
+    assert process.returncode is not None
+    return process.returncode
+
+
 @dataclass
 class Run:
     """One process of one service: the same port and the same log whenever it is started again."""
@@ -70,14 +81,7 @@ class Run:
         assert self.process is not None
         began = monotonic()
         self.process.send_signal(signal.SIGTERM)
-        process = self.process
-
-        async def gone() -> bool:
-            return process.poll() is not None
-
-        await eventually(gone, seconds)
-        assert process.returncode is not None
-        return process.returncode, monotonic() - began
+        return await ended(self.process, seconds), monotonic() - began
 
     async def get(self, path: str) -> httpx.Response:
         """Ask this very process."""

@@ -19,7 +19,7 @@ from services import NAMES
 from shared.contracts.actions import CollectLetter
 from shared.contracts.envelope import Outgoing
 from tests.conftest import eventually, new_world
-from tests.e2e.fleet import ROOT, Fleet
+from tests.e2e.fleet import ROOT, Fleet, ended
 from tests.e2e.nursery import Forked
 from tests.e2e.watched_city import WatchedCity, watched
 from tests.prometheus import Prometheus, alerts, rules, shrunk
@@ -104,12 +104,7 @@ async def typed(city: WatchedCity, lines: Sequence[str], instead: Mapping[str, s
         if command.startswith(PYTHON):  # a copy of one that has read the modules: a third of the time
             log = city.fleet.folder / f"{uuid4()}.log"
             forked = Forked(shlex.split(command.removeprefix(PYTHON)), environment, log)
-
-            async def ended() -> bool:  # asked in this thread alone: an exit status is told once
-                return forked.poll() is not None
-
-            await eventually(ended, 120)
-            return forked.returncode or 0, log.read_text(encoding="utf-8")
+            return await ended(forked, 120), log.read_text(encoding="utf-8")
         process = await asyncio.create_subprocess_exec(
             shell,
             "-c",

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from services.publication.redaction.marks import Kind
+from shared.yaml_files import load_yaml
 
 
 class WrongRules(ValueError):
@@ -102,7 +103,7 @@ def load_rules(file: Path) -> Rules:
         WrongRules: naming the file, each place in it, what is wrong and what to do.
     """
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        content = load_yaml(file)
     except FileNotFoundError:
         raise WrongRules(f"{file}: 文件不存在 / the file does not exist; set REDACTION_FILE to the YAML file") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
