@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 
 HOST_PYTHON := sh deploy/python.sh
 VENV_PYTHON := .venv/bin/python
-COMPILE := .local/tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
            --no-emit-index-url --no-emit-find-links --no-header --no-annotate pyproject.toml
 
 help:
@@ -65,6 +65,6 @@ reset:
 	@$(HOST_PYTHON) -m deploy.engines reset
 
 lock:
-	@test -x .local/tools/bin/uv || { $(HOST_PYTHON) -m venv .local/tools && .local/tools/bin/pip install --quiet uv; }
+	@$(HOST_PYTHON) -m deploy.env
 	@$(COMPILE) --output-file requirements.lock
 	@$(COMPILE) --extra dev --output-file requirements-dev.lock

@@ -9,10 +9,11 @@ import argparse
 import hashlib
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,6 +27,10 @@ from shared.printing.fonts import find_folder
 LOCK = CHECKOUT / "requirements-dev.lock"
 VENV = CHECKOUT / ".venv"
 STAMP = VENV / "made-from"
+PIP = (str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check")
+INSTALL = ("install", "--quiet", "--require-hashes", "--no-deps", "-r")
+UV_NAMES = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX", "find-links": "UV_FIND_LINKS"}
+"""pip's setting → the variable that says the same to uv."""
 
 
 def tell(line: str) -> None:
@@ -68,12 +73,33 @@ def make() -> None:
     STAMP.unlink(missing_ok=True)
     with step("making .venv from requirements-dev.lock", tell):
         _run([sys.executable, "-m", "venv", "--clear", str(VENV)])
-        pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-        _run([*pip, "--require-hashes", "--no-deps", "--no-compile", "-r", str(LOCK)])
-        # On all processors, where pip would take one; some packages hold templates that are no Python, and stay as they are.
-        compiling = [str(VENV / "bin" / "python"), "-m", "compileall", "-q", "-j", "0", str(VENV / "lib")]
-        subprocess.run(compiling, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        try:
+            _install_by_uv()
+        except EngineError as error:  # pip knows settings of its own, of which uv is told only where packages are
+            tell(f"pip installs instead, which takes longer: {error}")
+            _run([*PIP, *INSTALL, str(LOCK)])
         STAMP.write_text(wanted())
+
+
+def _install_by_uv() -> None:
+    """Have pip fetch uv, as the lock has it, and uv all others: in a third of pip's time, and compiled on all processors."""
+    uv = re.search(r"^uv==.*(?:\n .*)*", LOCK.read_text(), re.MULTILINE)
+    assert uv, "the lock names its installer"
+    (VENV / "uv.lock").write_text(uv[0] + "\n")
+    _run([*PIP, *INSTALL, str(VENV / "uv.lock")])
+    said = subprocess.run([*PIP, "config", "list"], capture_output=True, text=True, check=False).stdout
+    more = ("--compile-bytecode", "--python", str(VENV / "bin" / "python"))
+    _run([str(VENV / "bin" / "uv"), "pip", *INSTALL, str(LOCK), *more], os.environ | places_of_packages(said))
+
+
+def places_of_packages(settings: str) -> dict[str, str]:
+    """What `pip config list` says of where packages are, in uv's words: name → value; the environment is before files."""
+    found = {}
+    for line in sorted(settings.splitlines(), key=lambda line: line.startswith(":env:")):
+        name, _, value = line.partition("=")
+        if told := UV_NAMES.get(name.rpartition(".")[2]):
+            found[told] = value.strip("'\"")
+    return found
 
 
 def fetch_for_tests(engines: Engines) -> None:
@@ -92,9 +118,15 @@ def fetch_for_tests(engines: Engines) -> None:
         fetch.fetch(wanted, os.environ, tell)
 
 
-def _run(command: Sequence[str]) -> None:
+def _run(command: Sequence[str], environ: Mapping[str, str] = os.environ) -> None:
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environ,
+        check=False,
     )
     if done.returncode:
         said = "\n".join("    " + line[:300] for line in done.stdout.strip().splitlines()[-15:])

@@ -24,7 +24,7 @@ from tests.conftest import eventually
 
 FOLDER = CHECKOUT / "deploy" / "prometheus"
 RULE_FILES = ("recording.yaml", "slo.yaml", "alerts.yaml")
-SCRAPE = "500ms"
+SCRAPE = "750ms"
 PACE = float(os.environ.get("ALERT_PACE", "1.5"))
 """On a machine that others load as well, 2 makes everything twice as long."""
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -1,5 +1,6 @@
 """The Python environment is made anew only where it belongs."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,42 @@ def test_what_tests_need_is_fetched_together_but_not_what_the_host_has(monkeypat
     env.fetch_for_tests(Engines("nobody", {}))
     assert asked[0] == set(fetch.ARTIFACTS)
     assert asked[0] - asked[1] == {"kafka", "postgres", "ferretdb", "chromium", "fonts"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("", {}),
+        ("global.cert='/etc/ca.pem'\n", {}),
+        ("global.index-url='https://a.test/simple'\n", {"UV_DEFAULT_INDEX": "https://a.test/simple"}),
+        (
+            ":env:.index-url='https://mine.test'\nglobal.index-url='https://a.test'\n:env:.find-links='/wheels'\n",
+            {"UV_DEFAULT_INDEX": "https://mine.test", "UV_FIND_LINKS": "/wheels"},
+        ),
+    ],
+    ids=["none", "others", "a file's", "the environment before a file"],
+)
+def test_uv_looks_for_packages_where_pip_is_told_they_are(settings: str, told: dict[str, str]) -> None:
+    assert env.places_of_packages(settings) == told
+
+
+def test_pip_installs_where_uv_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    venv = tmp_path / ".venv"
+    venv.mkdir()
+    monkeypatch.setattr(env, "VENV", venv)
+    monkeypatch.setattr(env, "STAMP", venv / "made-from")
+    done: list[Sequence[str]] = []
+
+    def uv_cannot(command: Sequence[str], *_: object) -> None:
+        done.append(command)
+        if command[0].endswith("/uv"):
+            raise EngineError("uv finds no index")
+
+    monkeypatch.setattr(env, "_run", uv_cannot)
+    env.make()
+    assert (venv / "uv.lock").read_text().startswith("uv==")
+    assert "--hash=" in (venv / "uv.lock").read_text()
+    assert done[-1][: len(env.PIP)] == [*env.PIP]
+    assert done[-1][-1] == str(env.LOCK)
+    assert "--require-hashes" in done[-1]
+    assert env.STAMP.read_text() == env.wanted()
