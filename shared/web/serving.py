@@ -106,10 +106,17 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request, at uvicorn's own time limit."""
+        """Wait for the next request, at uvicorn's own time limit; one that began before this answer has its time from now on.
+
+        We may not have read it while we answered.
+        """
         super().on_response_complete()
         if self.timeout_keep_alive_task is not None and self._stands == _SERVED:
             self._now(_IDLE)
+        elif self._late is not None and (self._stands == _IN_HEAD or not self.cycle.response_complete):
+            self._late.cancel()
+            self._since = self.loop.time()
+            self._watch()
 
     def pause_writing(self) -> None:
         """Begin to wait for a client that does not read."""
