@@ -39,8 +39,9 @@ def tell(line: str) -> None:
 
 
 def wanted() -> str:
-    """What the environment is made from: this Python's version and platform, and the lock's contents."""
-    made_by = f"{sys.version_info.major}.{sys.version_info.minor} {sysconfig.get_platform()}"
+    """What the environment is made from: this Python, its version and platform, and the lock's contents."""
+    python = Path(sys.executable).resolve()
+    made_by = f"{python} {sys.version_info.major}.{sys.version_info.minor} {sysconfig.get_platform()}"
     return f"{made_by} {hashlib.sha256(LOCK.read_bytes()).hexdigest()}"
 
 

@@ -1,10 +1,13 @@
 #!/bin/sh
-# Run Python 3.11 or newer of this host with the given arguments ($PYTHON names one; else the first that is new enough).
+# Run Python 3.11 or newer of this host with the given arguments: the one that $PYTHON names; else the distribution's, if it can make
+# environments, for it is built to be fast (one that pyenv builds by default takes a fifth more CPU); else the first that is new enough.
 # Where there is none, name everything that the project needs and this host lacks, with what installs it.
 set -eu
 
 new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
+system=/usr/bin/python3
+if [ -z "${PYTHON:-}" ] && new_enough "$system" && "$system" -c 'import ensurepip, venv' 2>/dev/null; then exec "$system" "$@"; fi
 for python in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
     if new_enough "$python"; then exec "$python" "$@"; fi
 done

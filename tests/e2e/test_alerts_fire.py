@@ -85,7 +85,7 @@ async def test_every_query_of_every_dashboard_returns_data(city: WatchedCity, da
         assert not empty, empty
         return True
 
-    await eventually(all_return, 60)
+    await eventually(all_return, 120)
 
 
 async def typed(city: WatchedCity, lines: Sequence[str], instead: Mapping[str, str]) -> dict[str, tuple[int, str]]:

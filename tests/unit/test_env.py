@@ -1,5 +1,8 @@
 """The Python environment is made anew only where it belongs."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,6 +10,9 @@ import pytest
 
 from deploy import browser, env
 from deploy.engines import EngineError, Engines, compose, fetch
+from deploy.engines.places import CHECKOUT
+
+NEW_ENOUGH = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))"
 
 
 def test_somebody_else_s_environment_behind_a_link_is_not_emptied(
@@ -80,3 +86,26 @@ def test_pip_installs_where_uv_cannot(tmp_path: Path, monkeypatch: pytest.Monkey
     assert done[-1][-1] == str(env.LOCK)
     assert "--require-hashes" in done[-1]
     assert env.STAMP.read_text() == env.wanted()
+
+
+def _chosen(python: str) -> "subprocess.CompletedProcess[str]":
+    command = ["sh", "deploy/python.sh", "-c", "import sys; print(sys.executable)"]
+    environ = os.environ | {"PYTHON": python}
+    return subprocess.run(command, cwd=CHECKOUT, env=environ, capture_output=True, text=True, check=False)
+
+
+def test_the_host_s_python_is_the_one_that_is_named(tmp_path: Path) -> None:
+    assert _chosen(sys.executable).stdout.strip() == sys.executable
+    old = tmp_path / "python3.10"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    refused = _chosen(str(old))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert f"PYTHON={old} is not Python 3.11 or newer" in refused.stderr
+
+
+def test_the_distribution_s_python_is_taken_before_others() -> None:
+    system = Path("/usr/bin/python3")
+    if not system.exists() or subprocess.run([system, "-c", NEW_ENOUGH], check=False, capture_output=True).returncode:
+        pytest.skip("this host's distribution has none that is new enough and can make environments")
+    assert Path(_chosen("").stdout.strip()).resolve() == system.resolve()
