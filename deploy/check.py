@@ -1,8 +1,8 @@
 """`python -m deploy.check [fast]`: everything that a person or CI would check, by one command.
 
-First the quick checks, all of them, so that one run shows all that is wrong: format, lint, types, import rules, generated documents.
-Then, if they hold, the tests on real engines: unit, architecture, contract and component by several workers, since they mostly wait; then,
-unless `fast`, e2e, two files at a time: they mostly wait. The last line is pytest's.
+First the quick checks, all of them, so that one run shows all that is wrong: format, lint, types, tests that cannot be collected, import
+rules, generated documents. Then, if they hold, the tests on real engines: unit, architecture, contract and component by several workers,
+since they mostly wait; then, unless `fast`, e2e, two files at a time. The last line is pytest's.
 """
 
 import argparse
@@ -20,10 +20,13 @@ from deploy.engines import EngineError, Engines
 from deploy.engines.places import CHECKOUT
 
 PACKAGES = ("shared", "services", "deploy", "tests")
+TESTS = ("tests/unit", "tests/architecture", "tests/contract", "tests/component")
+SLOW_TESTS = ("tests/e2e",)
 QUICK: Mapping[str, Sequence[str]] = {
     "format": ("ruff", "format", "--check", "."),
     "lint": ("ruff", "check", "."),
     "types": ("mypy", *(word for package in PACKAGES for word in ("-p", package))),
+    "collection": ("pytest", *TESTS, *SLOW_TESTS, "--collect-only", "-qqq"),
     "import rules": ("importlinter", "--no-logo"),
     "message documents": ("deploy.asyncapi", "--check"),
     "state machine": ("deploy.state_machine", "--check"),
@@ -31,7 +34,7 @@ QUICK: Mapping[str, Sequence[str]] = {
     "rules": ("deploy.rules", "--check"),
     "dashboards": ("deploy.dashboards", "--check"),
 }
-"""Name → module and arguments. Each says by itself what is wrong."""
+"""Name → module and arguments. Each says by itself what is wrong. Collecting compiles the tests once for all processes that run them."""
 REPAIR: Mapping[str, str] = {
     "format": ".venv/bin/ruff format .",
     "lint": ".venv/bin/ruff check --fix .",
@@ -44,9 +47,7 @@ REPAIR: Mapping[str, str] = {
 """Name → the command that repairs it, where there is one."""
 STOP_SECONDS = 60
 """How long an interrupted check may take to stop engines and services."""
-TESTS = ("tests/unit", "tests/architecture", "tests/contract", "tests/component")
-SLOW_TESTS = ("tests/e2e",)
-WORKERS = (os.cpu_count() or 1) + 1
+WORKERS = (os.cpu_count() or 1) + 2
 """Each file of `TESTS` runs in one of so many processes; every test has topics and databases of its own."""
 SLOW_WORKERS = 2
 """The same for `SLOW_TESTS`, whose services are processes of their own."""
@@ -106,8 +107,9 @@ def quick_checks() -> list[str]:
         try:
             for name, child in running.items():
                 status = child.wait()
-                outputs[name].seek(0)
-                print(outputs[name].read(), end="", flush=True)
+                if status:
+                    outputs[name].seek(0)
+                    print(outputs[name].read(), end="", flush=True)
                 tell(f"{name}: {'ok' if status == 0 else 'FAILED'}")
                 if status:
                     failed.append(name)
