@@ -7,17 +7,21 @@ since they mostly wait; then, unless `fast`, e2e, two files at a time. The last 
 
 import argparse
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
+import psutil
+
 from deploy.engines import EngineError, Engines
-from deploy.engines.places import CHECKOUT
+from deploy.engines.places import CHECKOUT, checkout_hash
 
 PACKAGES = ("shared", "services", "deploy", "tests")
 TESTS = ("tests/unit", "tests/architecture", "tests/contract", "tests/component")
@@ -45,9 +49,13 @@ REPAIR: Mapping[str, str] = {
     "dashboards": ".venv/bin/python -m deploy.dashboards",
 }
 """Name → the command that repairs it, where there is one."""
+MEMORY = Path("/dev/shm") / f"xinxiang-{checkout_hash()}"  # noqa: S108 - used only where it is our own
+"""Where engines under test keep what they store, where there is room."""
+ROOM_BYTES = 8 * 2**30
+"""Far more than the engines under test store at once, which is some hundred MB; the rest is for their processes."""
 STOP_SECONDS = 60
 """How long an interrupted check may take to stop engines and services."""
-WORKERS = (os.cpu_count() or 1) + 2
+WORKERS = (os.cpu_count() or 1) + 1
 """Each file of `TESTS` runs in one of so many processes; every test has topics and databases of its own."""
 SLOW_WORKERS = 2
 """The same for `SLOW_TESTS`, whose services are processes of their own."""
@@ -120,8 +128,42 @@ def quick_checks() -> list[str]:
     return failed
 
 
+@contextmanager
+def data_in_memory() -> Iterator[None]:
+    """Where there is plenty of memory, keep what engines store in it, and nothing afterwards; not if we are told where it belongs.
+
+    Every test has topics of its own, and on a disk making and removing their files is most of what the broker does.
+    """
+    told = {"ENGINES_FOLDER", "TEST_ENGINES"} & os.environ.keys()
+    if told or Engines("test").running() or not _room_in_memory():
+        yield
+        return
+    os.environ["ENGINES_FOLDER"] = str(MEMORY)
+    try:
+        yield
+    finally:
+        del os.environ["ENGINES_FOLDER"]
+        shutil.rmtree(MEMORY, ignore_errors=True)
+
+
+def _room_in_memory() -> bool:
+    """Whether there is a folder of our own in memory, with room."""
+    try:
+        if min(shutil.disk_usage(MEMORY.parent).free, psutil.virtual_memory().available) < ROOM_BYTES:
+            return False
+        MEMORY.mkdir(mode=0o755, exist_ok=True)
+        return MEMORY.lstat().st_uid == os.geteuid() and not MEMORY.is_symlink()
+    except OSError:
+        return False
+
+
 def tests(*, everything: bool) -> int:
     """Run the tests on one set of engines; return the first exit status that is not 0."""
+    with data_in_memory():
+        return _tests(everything=everything)
+
+
+def _tests(*, everything: bool) -> int:
     engines = Engines(os.environ.get("TEST_ENGINES", "test"), tell=lambda line: tell(f"engines: {line}"))
     started = not engines.running()
     engines.up()

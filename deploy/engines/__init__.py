@@ -27,6 +27,7 @@ Settings, all by environment:
 - `XINXIANG_<NAME>_<ENGINE>_PORT` (`KAFKA`, `CONTROLLER`, `FERRETDB`, `POSTGRES`): a port. `dev` has 19092, 19093, 17017 and
   15432; other names get free ports, remembered in `.local/<name>/instance.json`.
 - `XINXIANG_ENGINES=local`: do not use Docker, which is otherwise preferred where its daemon answers (`deploy/compose.yaml`).
+- `ENGINES_FOLDER`: where the folders of instances are, instead of `.local`.
 - `XDG_CACHE_HOME`: where fetched software goes.
 
 Other programs may keep processes in an instance's folder with `Process(name, engines.folder)`; `down` stops them first.

@@ -46,14 +46,19 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
     return base / "xinxiang" / "engines"
 
 
+def instances_folder() -> Path:
+    """The folder that holds those of all instances: `$ENGINES_FOLDER`, or `.local` in the checkout."""
+    return Path(os.environ.get("ENGINES_FOLDER") or CHECKOUT / ".local")
+
+
 def instance_folder(name: str) -> Path:
-    """The folder of one instance's settings, records, logs and data: `.local/<name>` in the checkout."""
-    return CHECKOUT / ".local" / name
+    """The folder of one instance's settings, records, logs and data."""
+    return instances_folder() / name
 
 
 def postgres_folder(name: str) -> Path:
-    """PostgreSQL's part of it; in `/var/lib/xinxiang` where root's checkout is closed to the user it runs as."""
-    if os.geteuid() == 0 and not reachable_by_others(CHECKOUT):
+    """PostgreSQL's part of it; in `/var/lib/xinxiang` where root's folder is closed to the user it runs as."""
+    if os.geteuid() == 0 and not reachable_by_others(instances_folder()):
         return Path("/var/lib/xinxiang") / f"{name}-{checkout_hash()}"
     return instance_folder(name) / "postgres"
 
