@@ -18,6 +18,7 @@ from shared.contracts.envelope import event_id, pack
 from shared.contracts.facts import (
     CitizenAnswered,
     Fact,
+    HandoffSent,
     LetterDiscarded,
     LetterErased,
     LetterPublished,
@@ -125,6 +126,7 @@ async def test_r10_1_the_history_says_who_did_what_when_and_why_and_each_entry_c
 ) -> None:
     async with desk_of(world) as desk:
         letter_id = await desk.assigned()
+        await desk.facts(letter_id, HandoffSent)  # deadline, too, hears of it first
         await desk.due(letter_id, "s1", "education", DUE)
         await desk.done(f"{letter_id}/handoffs/s1/collect", UNIT_CLERK)
         await desk.done(f"{letter_id}/handoffs/s1/progress", UNIT_CLERK, {"text": "已派人查看"})
