@@ -21,7 +21,7 @@ from typing import IO
 import psutil
 
 from deploy.engines import EngineError, Engines
-from deploy.engines.places import CHECKOUT, checkout_hash
+from deploy.engines.places import CHECKOUT, checkout_hash, locked
 
 PACKAGES = ("shared", "services", "deploy", "tests")
 TESTS = ("tests/unit", "tests/architecture", "tests/contract", "tests/component")
@@ -135,15 +135,21 @@ def data_in_memory() -> Iterator[None]:
     Every test has topics of its own, and on a disk making and removing their files is most of what the broker does.
     """
     told = {"ENGINES_FOLDER", "TEST_ENGINES"} & os.environ.keys()
-    if told or Engines("test").running() or not _room_in_memory():
+    if told or Engines("test").running():
         yield
         return
-    os.environ["ENGINES_FOLDER"] = str(MEMORY)
-    try:
-        yield
-    finally:
-        del os.environ["ENGINES_FOLDER"]
-        shutil.rmtree(MEMORY, ignore_errors=True)
+    with locked(CHECKOUT / ".local" / "memory.lock", "another run of the tests keeps its engines in memory", tell):
+        if not _room_in_memory():
+            yield
+            return
+        os.environ["ENGINES_FOLDER"] = str(MEMORY)
+        _stop_all()  # a run that was killed leaves its engines
+        try:
+            yield
+        finally:
+            _stop_all()
+            del os.environ["ENGINES_FOLDER"]
+            shutil.rmtree(MEMORY, ignore_errors=True)
 
 
 def _room_in_memory() -> bool:
@@ -157,13 +163,13 @@ def _room_in_memory() -> bool:
         return False
 
 
+def _stop_all() -> None:
+    for folder in MEMORY.glob("*/"):
+        Engines(folder.name, tell=lambda _: None).down()
+
+
 def tests(*, everything: bool) -> int:
     """Run the tests on one set of engines; return the first exit status that is not 0."""
-    with data_in_memory():
-        return _tests(everything=everything)
-
-
-def _tests(*, everything: bool) -> int:
     engines = Engines(os.environ.get("TEST_ENGINES", "test"), tell=lambda line: tell(f"engines: {line}"))
     started = not engines.running()
     engines.up()
@@ -208,7 +214,8 @@ def check(*, everything: bool) -> int:
                 tell(f"  {name}: repair with {REPAIR[name]}")
         return 1
     tell(f"all {len(QUICK)} quick checks hold, {time.monotonic() - began:.0f} s")
-    return tests(everything=everything)
+    with data_in_memory():
+        return tests(everything=everything)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ set -eu
 new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
 system=/usr/bin/python3
-if [ -z "${PYTHON:-}" ] && new_enough "$system" && "$system" -c 'import ensurepip, venv' 2>/dev/null; then exec "$system" "$@"; fi
+makes_environments() { "$1" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+if [ -z "${PYTHON:-}" ] && makes_environments "$system"; then exec "$system" "$@"; fi
 for python in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
     if new_enough "$python"; then exec "$python" "$@"; fi
 done

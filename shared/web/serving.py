@@ -169,9 +169,8 @@ class BoundedHttp(HttpToolsProtocol):
             self.cut("long_head", _TOO_LONG)
 
     def _head_is_late(self) -> None:
-        """Break off, unless we do not read at present: the rest may have come behind requests that we have yet to answer."""
+        """Break off, unless we do not read at present: its time begins anew with our next answer."""
         if self.flow.read_paused:
-            self._late = self.loop.call_later(self.head_seconds, self._head_is_late)
             return
         # Who said nothing is told nothing: browsers open connections ahead of need.
         self.cut("slow_head", _TOO_SLOW if self._begun else b"")

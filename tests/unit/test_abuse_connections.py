@@ -181,8 +181,18 @@ async def test_slow_loris_a_slow_line_that_keeps_sending_is_served(site: Site) -
     assert site.taken == [b"x" * 3000], "in three times the time that a stalled one has"
 
 
+async def test_who_sends_many_requests_at_once_is_not_held_late_while_we_answer_the_first(site: Site) -> None:
+    line = await site.call()
+    later = b"GET /intake/later HTTP/1.1\r\nHost: city.test\r\n\r\n"
+    line.writer.write(later + later + later[:20])
+    assert b"200 OK" in await line.one()
+    line.writer.write(later[20:])
+    assert [b"200 OK" in await line.one() for _ in range(2)] == [True, True]
+    line.writer.close()
+
+
 @pytest.mark.parametrize("begun", [b"GET /intake/la", HEAD + b"Content-Length: 3\r\n\r\n1"], ids=["head", "body"])
-async def test_who_sends_many_requests_at_once_is_not_held_late_while_we_answer_the_first(
+async def test_who_sends_many_requests_at_once_has_all_the_time_for_the_last_one_from_our_last_answer_on(
     site: Site, monkeypatch: pytest.MonkeyPatch, begun: bytes
 ) -> None:
     """Three answers take longer than the rest of the fourth request may; its time runs from the last of them."""

@@ -31,6 +31,19 @@ def test_engines_under_test_store_in_memory_and_nothing_of_it_stays(memory: Path
     assert instance_folder("test") == CHECKOUT / ".local" / "test"
 
 
+def test_what_a_killed_run_left_is_stopped_before_and_what_runs_is_stopped_before_its_data_goes(
+    memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped: list[tuple[str, bool]] = []
+    monkeypatch.setattr(Engines, "down", lambda engines: stopped.append((engines.name, engines.folder.exists())))
+    (memory / "faults").mkdir(parents=True)
+    with check.data_in_memory():
+        assert stopped == [("faults", True)]
+        (memory / "test").mkdir()
+    assert sorted(stopped[1:]) == [("faults", True), ("test", True)]
+    assert not memory.exists()
+
+
 @pytest.mark.parametrize("name", ["ENGINES_FOLDER", "TEST_ENGINES"])
 def test_who_says_where_they_belong_is_heard(memory: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "elsewhere")
