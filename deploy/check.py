@@ -51,6 +51,8 @@ REPAIR: Mapping[str, str] = {
 """Name → the command that repairs it, where there is one."""
 MEMORY = Path("/dev/shm") / f"xinxiang-{checkout_hash()}"  # noqa: S108 - used only where it is our own
 """Where engines under test keep what they store, where there is room."""
+MEMORY_LOCK = CHECKOUT / ".local" / "memory.lock"
+"""Held by the one run of a checkout whose engines are there."""
 ROOM_BYTES = 8 * 2**30
 """Far more than the engines under test store at once, which is some hundred MB; the rest is for their processes."""
 STOP_SECONDS = 60
@@ -138,7 +140,7 @@ def data_in_memory() -> Iterator[None]:
     if told or Engines("test").running():
         yield
         return
-    with locked(CHECKOUT / ".local" / "memory.lock", "another run of the tests keeps its engines in memory", tell):
+    with locked(MEMORY_LOCK, "another run of the tests keeps its engines in memory", tell):
         if not _room_in_memory():
             yield
             return

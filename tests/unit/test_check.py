@@ -1,5 +1,6 @@
 """Where the engines under test keep what they store."""
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from deploy.engines.places import CHECKOUT, instance_folder, postgres_folder
 
 @pytest.fixture(autouse=True)
 def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A place for memory, with room, and nobody who says where engines belong."""
+    """A place for memory, with room, beside that of the run we are part of; and nobody who says where engines belong."""
     place = tmp_path / "memory"
     monkeypatch.setattr(check, "MEMORY", place)
+    monkeypatch.setattr(check, "MEMORY_LOCK", tmp_path / "memory.lock")
     monkeypatch.setattr(check, "ROOM_BYTES", 1)
     monkeypatch.setattr(Engines, "running", lambda _: set())
     monkeypatch.delenv("ENGINES_FOLDER", raising=False)
@@ -42,6 +44,13 @@ def test_what_a_killed_run_left_is_stopped_before_and_what_runs_is_stopped_befor
         (memory / "test").mkdir()
     assert sorted(stopped[1:]) == [("faults", True), ("test", True)]
     assert not memory.exists()
+
+
+def test_two_runs_in_one_checkout_take_turns(tmp_path: Path) -> None:
+    with check.data_in_memory(), (tmp_path / "memory.lock").open() as lock, pytest.raises(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with (tmp_path / "memory.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @pytest.mark.parametrize("name", ["ENGINES_FOLDER", "TEST_ENGINES"])
