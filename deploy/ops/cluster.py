@@ -76,10 +76,13 @@ def _ours(name: str, namespace: str) -> bool:
 
 
 async def bounds(client: Any, topics: Iterable[tuple[str, int]]) -> dict[TopicPartition, tuple[int, int]]:
-    """Return where each (topic, partition) begins and ends now; `client` is a consumer."""
+    """Return where each (topic, partition) begins and ends now; `client` is a consumer, and loses what it is assigned."""
     partitions = [TopicPartition(*one) for one in topics]
     if not partitions:
         return {}
+    # So it learns of all topics at once. Of those that it is only asked about, it learns one every tenth of a second.
+    client.assign(partitions)
+    client.pause(*partitions)
     begins = await client.beginning_offsets(partitions)
     ends = await client.end_offsets(partitions)
     return {partition: (begins[partition], ends[partition]) for partition in partitions}

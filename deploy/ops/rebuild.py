@@ -329,8 +329,9 @@ async def _ids_since(ops: Ops, topics: set[str], since: datetime) -> set[str]:
             for p in there[namespace + t]["partitions"]
         ]
         moment = int(since.timestamp() * 1000)
-        first = await reading.offsets_for_times({TopicPartition(*part): moment for part in parts})
-        for place, (_, end) in (await bounds(reading, parts)).items():
+        ends = await bounds(reading, parts)
+        first = await reading.offsets_for_times(dict.fromkeys(ends, moment))
+        for place, (_, end) in ends.items():
             begin = first[place].offset if first.get(place) else end
             async for records in read_range(reading, place, begin, end):
                 found |= {value.decode() for record in records for name, value in record.headers if name == "ce_id"}

@@ -115,9 +115,8 @@ async def _refuse_unless_empty(ops: Ops) -> None:
                     found.append(f"xinxiang_{name}.{one}")
     async with admin(ops.settings) as asking, consumer(ops.settings) as client:
         there = await topics_of(asking, ops.settings.namespace)
-        parts = [TopicPartition(n, part["partition"]) for n, topic in there.items() for part in topic["partitions"]]
-        ends = await client.end_offsets(parts) if parts else {}
-        found += sorted({f"topic {place.topic}" for place, end in ends.items() if end})
+        parts = [(name, part["partition"]) for name, topic in there.items() for part in topic["partitions"]]
+        found += sorted({f"topic {place.topic}" for place, (_, end) in (await bounds(client, parts)).items() if end})
     if found:
         raise Refused(
             f"目标不是空的：{', '.join(found[:5])}（共 {len(found)}）；未恢复 / not empty, so nothing was "

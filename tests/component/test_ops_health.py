@@ -1,5 +1,6 @@
 """What operators see: all at a glance, lag from Kafka itself, parked messages, one letter's story, the directory."""
 
+import asyncio
 import json
 from collections import Counter
 from pathlib import Path
@@ -7,9 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.ops import directory, replicas
+from deploy.ops.cluster import bounds
 from deploy.ops.console import table, width
+from shared.messaging.connection import client_options
 from tests.city_hall import ENTRY
 from tests.conftest import World, eventually
 from tests.operator import answered, city, ops, received, registered, settled
@@ -145,6 +149,21 @@ async def test_an_operator_sees_what_is_wrong_and_what_to_do(
         kit = world.kit()
         await kit.store.drop("ops")
         kit.store.close()
+
+
+async def test_how_far_topics_reach_is_learnt_of_all_at_once(world: World) -> None:
+    """However many mailboxes a city has: the client would otherwise wait once for every topic, here until the time is over."""
+    client = AIOKafkaConsumer(**client_options(world.settings.kafka), retry_backoff_ms=600_000)
+    await world.produce("mailbox.water", "1", b"{}", {})
+    await client.start()
+    try:
+        codes = ["mayor", "education", "water"]
+        wanted = [(f"{world.namespace}{family}.{code}", 0) for family in ("mailbox", "actions") for code in codes]
+        async with asyncio.timeout(30):
+            found = await bounds(client, wanted)
+    finally:
+        await client.stop()
+    assert found == {TopicPartition(*one): (0, int(one[0].endswith("mailbox.water"))) for one in wanted}
 
 
 def test_a_table_stands_straight_with_chinese_in_it() -> None:
