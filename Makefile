@@ -2,7 +2,7 @@
 # Needed on the host: what the first step names when it is missing, with the command that installs it.
 
 .DEFAULT_GOAL := help
-.PHONY: help env engines demo test mutants recount chaos bench reset down lock
+.PHONY: help env engines demo test mutants recount replay chaos bench reset down lock
 MAKEFLAGS += --no-print-directory
 
 HOST_PYTHON := sh deploy/python.sh
@@ -16,6 +16,7 @@ help:
 	@echo 'make test     format, lint, types, import rules and all tests, on real engines'
 	@echo 'make mutants  break the code of each rule and see its test fail; ONLY=R4.2 tries one rule'
 	@echo 'make recount  count every figure of 300 periods over 20,000 letters a second time, in memory and as served'
+	@echo 'make replay   let a thousand real letters of nine years go their way, a day at a time; LETTERS=n lets n'
 	@echo 'make chaos    ten minutes of letters under random faults, then a check of everything; SEED=n repeats one'
 	@echo 'make bench    measure; ONLY=<name> runs one measurement'
 	@echo 'make engines  start Kafka and the document store only, and print their addresses'
@@ -46,6 +47,10 @@ mutants:
 recount:
 	@$(HOST_PYTHON) -m deploy.env --engines test
 	@RECOUNT_PERIODS=300 RECOUNT_SERVED=20000 .venv/bin/pytest -q tests/recount
+
+replay:
+	@$(HOST_PYTHON) -m deploy.env --engines test
+	@REPLAY_LETTERS='$(or $(LETTERS),1000)' .venv/bin/pytest -q tests/e2e/test_replay.py
 
 chaos:
 	@$(HOST_PYTHON) -m deploy.env --engines chaos --tools

@@ -197,6 +197,7 @@ async def test_r9_1_a_public_letter_that_turns_out_to_be_a_report_is_public_no_l
         case = await city.does(ALL, "POST", f"/publication/cases/{letter_id}/prepare", text)
         approval = {"text_hash": case["prepared"]["text_hash"]}
         await city.does(("mayor-gao", "mayor", "head"), "POST", f"/publication/cases/{letter_id}/approve", approval)
+        assert await city.found_by(None, letter_id), "the search does not find what is public"
         assert MARK in (await city.client.get("/public/letters.json")).text
         await city.does(ALL, "PUT", f"/intake/letters/{letter_id}/classification", report(reported_mailbox="education"))
         await city.settled(letter_id)

@@ -20,7 +20,6 @@ FILE = FOLDER / "replied.jsonl.gz"
 CROWDED_FROM = 2017
 """Since then letters are dense; of the years before, some are taken whatever it costs."""
 EARLY = 16
-DROP_AT_ONCE = 10
 INVISIBLE = "\u200b\u202e\ufeff"
 """What stands in these letters and takes no room."""
 
@@ -44,12 +43,6 @@ class RealLetter:
         )
         return " ".join(subject.split()), body
 
-    @property
-    def days(self) -> set[date]:
-        """The days on which something happened to it."""
-        written = business_date(self.written_at)
-        return {written} if self.replied_on is None else {written, self.replied_on}
-
 
 def load() -> list[RealLetter]:
     """Return all real letters, in the order in which they were written; those of the same second come a millisecond apart."""
@@ -72,19 +65,20 @@ def _letter(line: dict[str, str | None], seconds: Counter[str]) -> RealLetter:
 
 
 def choose(letters: Sequence[RealLetter], number: int) -> list[RealLetter]:
-    """Return so many letters over the whole span of years: all odd ones, some of the sparse years, the others so that they share days.
+    """Return so many letters over the whole span of years: all odd ones, some of the sparse years, the others one after another.
 
-    Each day on which something happens costs the replay a stop, so letters on lonely days are dropped first.
+    Each day on which something happens costs the replay a stop, so those are taken from where letters came densest.
     """
     early = [letter for letter in letters if letter.written_at.year < CROWDED_FROM]
     kept = [letter for letter in letters if _is_odd(letter, letters)]
     kept += [letter for letter in early[:: len(early) // EARLY + 1] if letter not in kept]
-    live = [letter for letter in letters if letter.written_at.year >= CROWDED_FROM and letter not in kept]
-    while live and len(live) + len(kept) > number:
-        crowd = Counter(day for letter in (*live, *kept) for day in letter.days)
-        live.sort(key=lambda letter: min(crowd[day] for day in letter.days))
-        del live[: min(DROP_AT_ONCE, len(live) + len(kept) - number)]
-    return sorted([*kept, *live], key=lambda letter: letter.written_at)
+    others = [letter for letter in letters if letter not in kept]
+    wanted = number - len(kept)
+    if not 0 < wanted <= len(others):
+        raise ValueError(f"of {len(letters)} real letters {number} cannot be chosen: {len(kept)} are always among them")
+    runs = [others[first : first + wanted] for first in range(len(others) - wanted + 1)]
+    densest = min(runs, key=lambda run: run[-1].written_at - run[0].written_at)
+    return sorted([*kept, *densest], key=lambda letter: letter.written_at)
 
 
 def _is_odd(letter: RealLetter, letters: Sequence[RealLetter]) -> bool:
