@@ -131,7 +131,7 @@ def _run(command: Sequence[str], environ: Mapping[str, str] = os.environ) -> Non
     )
     if done.returncode:
         said = "\n".join("    " + line[:300] for line in done.stdout.strip().splitlines()[-15:])
-        raise EngineError(f"`{' '.join(command)}` failed; the next run starts it anew:\n{said}")
+        raise EngineError(f"`{' '.join(command)}` failed:\n{said}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
