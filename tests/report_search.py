@@ -110,13 +110,9 @@ class City:
     # ── the search ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def found_by(self, who: Who | None, letter_id: str, only: str = "") -> set[str]:
-        """Ask every path as somebody (`only` get: change nothing); return those whose answer has something of the letter.
-
-        Who asks makes no difference to the paths that are open to everybody: only the public (None) asks them.
-        """
+        """Ask every path as somebody (`only` get: change nothing); return those whose answer has something of the letter."""
         headers = self.world.token(*who) if who else {}
-        attachment = await self._attachment(letter_id)
-        requests = [one for is_open, *one in self._requests(letter_id, attachment, only) if who is None or not is_open]
+        requests = list(self._requests(letter_id, await self._attachment(letter_id), only))
         gate = asyncio.Semaphore(16)
 
         async def asked(method: str, path: str, query: Any, body: Any) -> str | None:
@@ -135,13 +131,8 @@ class City:
         state = (await self.services["intake"].letters.aggregates.get(letter_id)).state
         return str(state.attachments[0].id)
 
-    def _requests(
-        self, letter_id: str, attachment: str, only: str
-    ) -> Iterable[tuple[bool, str, str, dict[str, str], Any]]:
-        """Every operation of the OpenAPI document, with every mailbox and every choice of a list; and the pages beside it.
-
-        First stands whether it is open to everybody: by the document, no token is read there.
-        """
+    def _requests(self, letter_id: str, attachment: str, only: str) -> Iterable[tuple[str, str, dict[str, str], Any]]:
+        """Every operation of the OpenAPI document, with every mailbox and every choice of a list; and the pages beside it."""
         known = {"letter_id": [letter_id], "code": CODES, "attachment_id": [attachment], "week": ["2026-W10"]}
         known |= {
             "slip_id": ["s1"],
@@ -169,12 +160,10 @@ class City:
                 if method != "get" and (f"{method.upper()} {path}" not in BODIES or "{letter_id}" not in path):
                     continue
                 body = BODIES.get(f"{method.upper()} {path}")
-                is_open = "security" not in operation
                 for values in itertools.product(*(known.get(name, ["1"]) for name in names)):
                     filled = path.format(**dict(zip(names, values, strict=True)))
-                    for query in queries:
-                        yield is_open, method.upper(), filled, {k: v for k, v in query.items() if v}, body
-        yield from ((True, "GET", path, {}, None) for path in ("/metrics", "/health/ready", "/openapi.json", "/docs"))
+                    yield from ((method.upper(), filled, {k: v for k, v in q.items() if v}, body) for q in queries)
+        yield from (("GET", path, {}, None) for path in ("/metrics", "/health/ready", "/openapi.json", "/docs"))
 
     async def heard(self, mailbox: str, letter_id: str) -> int:
         """How many messages on a mailbox's topic have something of the letter."""
