@@ -15,7 +15,7 @@ from time import time
 from typing import Any
 
 from deploy.ops import console
-from deploy.ops.cluster import FAMILIES, admin, bounds, committed, consumer, read_range, topics_of
+from deploy.ops.cluster import FAMILIES, admin, bounds, committed, consumer, parts_of, read_range, topics_of
 from deploy.ops.console import WELL, WRONG, Ops, Refused, verb
 from deploy.ops.letter import COLLECTION
 from deploy.ops.shelf import chosen, pruned
@@ -192,7 +192,7 @@ async def _store(ops: Ops, folder: Path, manifest: Manifest) -> None:
 
 async def _ends(ops: Ops, reading: Any, topics: dict[str, Any], manifest: Manifest) -> None:
     namespace = ops.settings.namespace
-    parts = [(name, part["partition"]) for name, topic in topics.items() for part in topic["partitions"]]
+    parts = parts_of(topics)
     manifest.partitions = {name.removeprefix(namespace): len(topic["partitions"]) for name, topic in topics.items()}
     record = namespace + "letters"
     ends = await bounds(reading, [one for one in parts if one[0] == record])

@@ -68,6 +68,11 @@ async def topics_of(client: Any, namespace: str) -> dict[str, Any]:
     return found
 
 
+def parts_of(topics: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Return every (topic, partition) of what `topics_of` found."""
+    return [(name, part["partition"]) for name, topic in topics.items() for part in topic["partitions"]]
+
+
 FAMILIES = ("letters", "directory", "submissions", "mailbox", "actions")
 
 
@@ -146,7 +151,7 @@ async def lags(settings: Settings) -> list[Lag]:
     namespace = settings.namespace
     async with admin(settings) as asking, consumer(settings) as reading:
         topics = await topics_of(asking, namespace)
-        parts = [(name, part["partition"]) for name, topic in topics.items() for part in topic["partitions"]]
+        parts = parts_of(topics)
         known = await committed(asking, namespace)  # before the ends, so that no lag is ever below zero
         ends = await bounds(reading, parts)
     return [

@@ -13,7 +13,7 @@ from typing import Any
 
 from aiokafka.errors import for_code
 
-from deploy.ops.cluster import admin, bounds, consumer, producer, read_range, topics_of
+from deploy.ops.cluster import admin, bounds, consumer, parts_of, producer, read_range, topics_of
 from deploy.ops.console import WELL, Ops, Refused, deciding, verb
 from deploy.ops.vault import Manifest, Segment, damage, fingerprint, opened
 from deploy.topics import DECLARED, declared
@@ -115,7 +115,7 @@ async def _refuse_unless_empty(ops: Ops) -> None:
                     found.append(f"xinxiang_{name}.{one}")
     async with admin(ops.settings) as asking, consumer(ops.settings) as client:
         there = await topics_of(asking, ops.settings.namespace)
-        parts = [(name, part["partition"]) for name, topic in there.items() for part in topic["partitions"]]
+        parts = parts_of(there)
         found += sorted({f"topic {place.topic}" for place, (_, end) in (await bounds(client, parts)).items() if end})
     if found:
         raise Refused(

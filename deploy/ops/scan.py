@@ -8,7 +8,7 @@ from typing import Any
 
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from deploy.ops.cluster import admin, bounds, consumer, read_range, topics_of
+from deploy.ops.cluster import admin, bounds, consumer, parts_of, read_range, topics_of
 from deploy.ops.console import Ops
 from shared.storage.dump import collections, databases, raw_documents
 
@@ -70,7 +70,7 @@ async def scan(ops: Ops, markers: Markers) -> Found:
     async with admin(ops.settings) as asking, consumer(ops.settings) as reading:
         there = await topics_of(asking, namespace)
         retention = await _retention(asking, list(there))
-        parts = [(name, part["partition"]) for name, topic in there.items() for part in topic["partitions"]]
+        parts = parts_of(there)
         for place, (begin, end) in sorted((await bounds(reading, parts)).items()):
             topic = place.topic.removeprefix(namespace)
             ops.progress(f"scan {topic}/{place.partition}")
