@@ -63,10 +63,15 @@ class Kafka:
     def _run(self, settings: Path, *options: str) -> None:
         command = [*self._java(), *FRUGAL, *options, "-XX:+ExitOnOutOfMemoryError", "kafka.Kafka"]
         self.process.start([*command, str(settings)], cwd=self._folder, env=self._environ)
-        tls = self._guard.tls() if self._guard else None
         # Members start side by side, and wait for one another.
         seconds = START_SECONDS * (3 if self._member else 1)
-        self.process.wait_ready(lambda: answers(self._ports.kafka, tls), seconds)
+        self.process.wait_ready(self._serves, seconds)
+
+    def _serves(self) -> bool:
+        """Whether clients can work. Consumer groups are asked about where that takes neither credentials nor several brokers."""
+        if not answers(self._ports.kafka, self._guard.tls() if self._guard else None):
+            return False
+        return bool(self._guard or self._member) or coordinates(self._ports.kafka)
 
     @property
     def data(self) -> Path:
@@ -171,14 +176,27 @@ class Kafka:
 
 def answers(port: int, tls: ssl.SSLContext | None = None) -> bool:
     """Whether a broker answers an ApiVersions request, which it does only once it serves clients, whoever they are."""
-    body = struct.pack(">hhih", 18, 0, 1, -1)  # ApiVersions, version 0, correlation 1, no client id
+    answer = _ask(port, 18, b"", tls)  # 18: ApiVersions
+    return answer is not None and answer.startswith(b"\0\0")
+
+
+def coordinates(port: int) -> bool:
+    """Whether a broker that lets everybody in finds the coordinator of a consumer group; the first who asks lets it make its topic."""
+    group = b"deploy.engines"
+    answer = _ask(port, 10, struct.pack(">h", len(group)) + group)  # 10: FindCoordinator
+    return answer is not None and answer.startswith(b"\0\0")
+
+
+def _ask(port: int, api: int, body: bytes, tls: ssl.SSLContext | None = None) -> bytes | None:
+    """Send a request of version 0; return what follows in the answer, which begins with an error code; None: there is no answer."""
+    request = struct.pack(">hhih", api, 0, 1, -1) + body  # correlation id 1, no client id
     try:
         with (
             socket.create_connection(("127.0.0.1", port), timeout=1) as plain,
             tls.wrap_socket(plain, server_hostname="127.0.0.1") if tls else plain as connection,
         ):
-            connection.sendall(struct.pack(">i", len(body)) + body)
+            connection.sendall(struct.pack(">i", len(request)) + request)
             head = connection.makefile("rb").read(10)
     except OSError:
-        return False
-    return len(head) == 10 and struct.unpack(">iih", head)[1:] == (1, 0)
+        return None
+    return head[8:] if len(head) == 10 and struct.unpack(">i", head[4:8]) == (1,) else None

@@ -25,6 +25,8 @@ from deploy.engines.processes import Process
 START_SECONDS = 60
 AFTER_KILL_SECONDS = 15
 EXTENSIONS = "create extension if not exists documentdb cascade; create extension if not exists documentdb_extended_rum"
+IDLE_JOBS = "update cron.job set active = false where active and jobname like 'documentdb_index_build_task_%'"
+"""Every second one of them looks for indexes to build, by a connection of its own. FerretDB has them built at once and never asks these."""
 
 # fsync and synchronous_commit stay on: what was acknowledged survives a crash, here as in production.
 SETTINGS = {
@@ -116,7 +118,8 @@ class Postgres:
 
     def _has_extensions(self) -> bool:
         """Create the extensions where they are missing; False while the server does not take connections yet."""
-        statements = f"set client_min_messages=warning; {EXTENSIONS}; {self._guard.store_user() if self._guard else ''}"
+        asked = (EXTENSIONS, IDLE_JOBS, self._guard.store_user() if self._guard else "")
+        statements = f"set client_min_messages=warning; {'; '.join(asked)}"
         done = self._run(
             [
                 *(str(self._program("psql")), "-X", "-q", "-h", "127.0.0.1", "-p", str(self._port), "-U", "postgres"),

@@ -8,7 +8,7 @@ The yearly schedules 2004–2026 come with the chinesecalendar library; later ye
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from importlib.metadata import version
 
@@ -100,7 +100,7 @@ class WorkingCalendar:
         years = range(first.year, (last + REACH_BACK).year + 1)
         return tuple(year for year in years if year in self._scheduled) or tuple(years)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """A short text that is another one whenever the schedules are other ones."""
         listed = "".join(f"{day}{'+' if works else '-'}" for day, works in sorted(self._listed.items()))

@@ -204,10 +204,9 @@ async def city_of(world: World) -> AsyncIterator[City]:
 
 
 async def test_r10_2_every_endpoint_and_action_has_a_right_and_an_expectation() -> None:
-    assert missing(document()) == []
-    assert {row.key for row in rows()} == set(endpoints(document())), (
-        "write a line in EXPECTED of tests/access_table.py"
-    )
+    api = document()
+    assert missing(api) == []
+    assert {row.key for row in rows()} == set(endpoints(api)), "write a line in EXPECTED of tests/access_table.py"
     assert set(actions()) == {action.__name__ for action in ACTIONS}, "write a line in EXPECTED_ACTIONS"
     assert PAGE.read_text(encoding="utf-8") == page(), "python -m deploy.access"
 

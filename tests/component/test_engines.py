@@ -1,10 +1,14 @@
-"""The engines of the tests themselves: what makes each start cheap."""
+"""The engines of the tests themselves: what makes each start cheap, and what holds as soon as they are up."""
 
+import os
 from pathlib import Path
 
 import pytest
+from pymongo.errors import DuplicateKeyError
 
 from deploy.engines import Engines, Process
+from deploy.engines.kafka import coordinates
+from tests.conftest import World
 
 
 def test_a_broker_starts_from_the_classes_that_the_first_one_on_this_machine_kept(engines: Engines) -> None:
@@ -16,3 +20,25 @@ def test_a_broker_starts_from_the_classes_that_the_first_one_on_this_machine_kep
     (kept,) = [Path(word.removeprefix(option)) for word in command if word.startswith(option)]
     assert kept.stat().st_size > 10_000_000
     assert str(kept) in Path(f"/proc/{pid}/maps").read_text(), "Java took it"
+
+
+def test_a_new_broker_is_up_once_consumer_groups_can_join() -> None:
+    given = {name: value for name, value in os.environ.items() if name not in {"KAFKA_BOOTSTRAP", "MONGO_URL"}}
+    new = Engines(f"new{os.environ.get('PYTEST_XDIST_WORKER', '')}", given)
+    new.reset()
+    try:
+        bootstrap = new.start("kafka").kafka_bootstrap
+        assert coordinates(int(bootstrap.rpartition(":")[2])), "a group that joins now is told to come again"
+    finally:
+        new.reset()
+
+
+async def test_an_index_is_built_at_once_where_documents_are_already(world: World) -> None:
+    """Nothing builds indexes in the background here: see `IDLE_JOBS`."""
+    kit = world.kit()
+    collection = kit.store.database("intake")["filled"]
+    await collection.insert_many([{"_id": number, "name": f"n{number}"} for number in range(1000)])
+    await collection.create_index([("name", 1)], unique=True)
+    with pytest.raises(DuplicateKeyError):
+        await collection.insert_one({"_id": -1, "name": "n500"})
+    kit.store.close()

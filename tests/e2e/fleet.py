@@ -22,6 +22,8 @@ from tests.e2e.nursery import Forked
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 120
 THIS_RELEASE = ("services",)
+SWEEP_SECONDS = {"deadline": "0.3"}
+"""Tests wait for its clocks; the others look as often as they do by default."""
 
 
 async def ended(process: "Forked | subprocess.Popen[bytes]", seconds: float) -> int:
@@ -132,12 +134,13 @@ class Fleet:
     runs: list[Run] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        environment = self.world.environment() | {"SWEEP_SECONDS": "0.3", "MEASURE_SECONDS": "2"}
+        environment = self.world.environment() | {"MEASURE_SECONDS": "2"}
         ports = free_ports(len(NAMES) * self.replicas)
         for replica in range(self.replicas):
             for name in NAMES:
                 log = self.folder / f"{name}-{replica}.log"
-                self.runs.append(Run(name, ports.pop(), log, environment))
+                sweep = {"SWEEP_SECONDS": SWEEP_SECONDS.get(name, "1")}
+                self.runs.append(Run(name, ports.pop(), log, environment | sweep))
 
     def of(self, service: str, replica: int = 0) -> Run:
         """One process."""
