@@ -68,9 +68,12 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first; the order within a file stays."""
+    """Put the longest files first, the others by their names: unit tests, which compute, run beside component tests, which also wait.
+
+    The order within a file stays.
+    """
     places = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
+    items.sort(key=lambda item: (places.get(item.path.name, len(LONGEST)), item.path.name, item.path))
 
 
 def pytest_collection_finish() -> None:
@@ -238,6 +241,18 @@ class World:
             )
             found.setdefault(key, parse(envelope.type, record.value))
         return list(found.values())
+
+    async def forget(self, service: str) -> None:
+        """Throw away every document of a service, as if its database were new.
+
+        The database stays: one that is dropped and made anew under the same name while other tests drop theirs may read as empty for a
+        moment, though all was written (PostgreSQL's DocumentDB).
+        """
+        kit = self.kit()
+        database = kit.store.database(service)
+        for name in await database.list_collection_names():
+            await database[name].delete_many({})
+        kit.store.close()
 
     async def facts_of(self, letter_id: str) -> list[Fact]:
         """The facts on one letter as published, the first of each `seq` only."""

@@ -346,7 +346,7 @@ async def test_a_rebuilt_projection_equals_the_live_one(world: World) -> None:
         await eventually(stopped)
         live = await snapshot(service)
     kit = world.kit()
-    await kit.store.drop("deadline")
+    await world.forget("deadline")
     rebuilt = build(kit)
     await rebuilt.letters.aggregates.ensure()
     await rebuilt.letters.handle(await world.records("letters"), live=False)

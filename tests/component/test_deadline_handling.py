@@ -231,7 +231,7 @@ async def test_r6_1_services_that_start_with_a_new_schedule_move_open_due_dates_
 async def rebuilt_equals(world: World, live: dict[str, Any], folder: Path | None = None) -> None:
     """Throw the projection away and read the topic again."""
     kit = world.kit(schedules_folder=folder)
-    await kit.store.drop("deadline")
+    await world.forget("deadline")
     rebuilt = build(kit)
     await rebuilt.letters.aggregates.ensure()
     await rebuilt.letters.handle(await world.records("letters"), live=False)

@@ -397,7 +397,7 @@ async def test_a_projection_rebuilt_from_the_topic_equals_the_live_one(world: Wo
         hidden = {"token": 0, "outbox": 0, "public_moved": 0}
         live = await service.letters.aggregates.collection.find({}, hidden).sort([("_id", 1)]).to_list(None)
     kit = world.kit()
-    await kit.store.drop("publication")
+    await world.forget("publication")
     again = build(kit)
     await again.letters.aggregates.ensure()
     await again.letters.handle(await world.records("letters"), live=False)

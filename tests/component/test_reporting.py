@@ -130,7 +130,7 @@ async def test_figures_equal_a_plain_recount_also_when_facts_come_twice_and_from
 
     # Thrown away and rebuilt from `letters`, from offset 0.
     again = build(world.kit())
-    await again.kit.store.drop("reporting")
+    await world.forget("reporting")
     for job in again.prepare:
         await job()
     facts = await world.records("letters")

@@ -234,7 +234,7 @@ async def test_the_same_action_twice_has_one_effect_also_after_a_rebuild(world: 
         await eventually(lambda: progress_on_topic(desk, letter_id))
         live = await desk.service.letters.aggregates.get(letter_id)
 
-    await world.kit().store.drop("routing")
+    await world.forget("routing")
     async with desk_of(world) as desk:
         await desk.service.letters.handle(await world.records("letters"), live=False)
         rebuilt = await desk.service.letters.aggregates.get(letter_id)

@@ -21,7 +21,7 @@ from tests.e2e.real_letters import FILE, REFUSED, choose, invented, load
 from tests.e2e.real_recount import EAST, Course, midnight
 from tests.e2e.replay import IN_FLIGHT, UNITS, Heard, Replay, submission, unit_of
 
-NUMBER = int(os.environ.get("REPLAY_LETTERS", "250"))
+NUMBER = int(os.environ.get("REPLAY_LETTERS", "200"))
 FIRST, END = "2011-01-01", "2021-01-01"
 
 pytestmark = pytest.mark.skipif(
