@@ -63,6 +63,9 @@ class ClamAV:
         except ConnectionTimeoutError as error:
             raise Unscannable(f"no verdict within {SECONDS:.0f} s") from error
         except (ClamdConnectionError, OSError) as error:
+            # It says that a file is too large and hangs up in the middle of it: a reset may come before what it said is read.
+            if isinstance(error, ConnectionResetError | BrokenPipeError) and await self._answers():
+                raise Unscannable("it hung up in the middle of the file; StreamMaxLength may be too small") from error
             raise Away(f"{type(error).__name__}: {error}") from error
         except (ClamdError, ValueError) as error:
             raise Unscannable(f"{type(error).__name__}: {error}") from error
@@ -70,6 +73,13 @@ class ClamAV:
         if status == "ERROR":
             raise Unscannable(str(reason))
         return Verdict(str(reason)) if status == "FOUND" else Verdict()
+
+    async def _answers(self) -> bool:
+        """Whether it is there, though it hung up on a file."""
+        try:
+            return bool(await ClamdAsyncClient(self.host, self.port, timeout=SECONDS).ping())
+        except (ClamdError, OSError, ValueError):
+            return False
 
 
 @dataclass(frozen=True, slots=True)
