@@ -68,12 +68,9 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first, the others by their names: unit tests, which compute, run beside component tests, which also wait.
-
-    The order within a file stays.
-    """
+    """Put the longest files first; the order within a file stays."""
     places = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: (places.get(item.path.name, len(LONGEST)), item.path.name, item.path))
+    items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
 
 
 def pytest_collection_finish() -> None:
@@ -107,6 +104,11 @@ async def eventually(probe: Callable[[], Awaitable[Any]], seconds: float = 20) -
                 pause = min(0.2, pause * 1.2)
     except TimeoutError:
         raise AssertionError(f"did not happen within {seconds} s; last: {last!r}") from None
+
+
+def without_engines() -> dict[str, str]:
+    """The environment without engines that are somebody else's: for a test that needs some of its own."""
+    return {name: value for name, value in os.environ.items() if name not in {"KAFKA_BOOTSTRAP", "MONGO_URL"}}
 
 
 @pytest.fixture(scope="session")

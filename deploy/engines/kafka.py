@@ -176,20 +176,18 @@ class Kafka:
 
 def answers(port: int, tls: ssl.SSLContext | None = None) -> bool:
     """Whether a broker answers an ApiVersions request, which it does only once it serves clients, whoever they are."""
-    answer = _ask(port, 18, b"", tls)  # 18: ApiVersions
-    return answer is not None and answer.startswith(b"\0\0")
+    return _does(port, 18, b"", tls)  # 18: ApiVersions
 
 
 def coordinates(port: int) -> bool:
     """Whether a broker that lets everybody in finds the coordinator of a consumer group; the first who asks lets it make its topic."""
     group = b"deploy.engines"
-    answer = _ask(port, 10, struct.pack(">h", len(group)) + group)  # 10: FindCoordinator
-    return answer is not None and answer.startswith(b"\0\0")
+    return _does(port, 10, struct.pack(">h", len(group)) + group)  # 10: FindCoordinator
 
 
-def _ask(port: int, api: int, body: bytes, tls: ssl.SSLContext | None = None) -> bytes | None:
-    """Send a request of version 0; return what follows in the answer, which begins with an error code; None: there is no answer."""
-    request = struct.pack(">hhih", api, 0, 1, -1) + body  # correlation id 1, no client id
+def _does(port: int, api: int, body: bytes, tls: ssl.SSLContext | None = None) -> bool:
+    """Whether a broker answers a request of version 0 whose answer begins with an error code, and that is none."""
+    request = struct.pack(">hhih", api, 0, 1, -1) + body  # correlation 1, no client id
     try:
         with (
             socket.create_connection(("127.0.0.1", port), timeout=1) as plain,
@@ -198,5 +196,5 @@ def _ask(port: int, api: int, body: bytes, tls: ssl.SSLContext | None = None) ->
             connection.sendall(struct.pack(">i", len(request)) + request)
             head = connection.makefile("rb").read(10)
     except OSError:
-        return None
-    return head[8:] if len(head) == 10 and struct.unpack(">i", head[4:8]) == (1,) else None
+        return False
+    return len(head) == 10 and struct.unpack(">iih", head)[1:] == (1, 0)

@@ -1,7 +1,6 @@
 """What a run stands on: engines of its own, a proxy before each process' broker and store, a clock for each process, the five services."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from shared.security.issue import ensure_keys
 from tests.chaos.disk import Disk
 from tests.chaos.plan import EVERYWHERE, REPLICAS, START, Kind
 from tests.chaos.proxies import Proxies
-from tests.conftest import DATA, World
+from tests.conftest import DATA, World, without_engines
 from tests.e2e.fleet import Fleet, Run, free_ports
 
 NAME = "chaos"
@@ -135,7 +134,7 @@ async def standing(folder: Path) -> AsyncIterator[Ground]:
     names = [f"{service}-{replica}" for replica in range(REPLICAS + 1) for service in NAMES]
     kafka, controller, ferretdb, postgres, control, *ports = free_ports(5 + 3 * len(names))
     inside, kafka_ports, store_ports = (ports[n::3] for n in range(3))
-    environ = {name: value for name, value in os.environ.items() if name not in {"KAFKA_BOOTSTRAP", "MONGO_URL"}}
+    environ = without_engines()
     chosen = {"kafka": kafka, "controller": controller, "ferretdb": ferretdb, "postgres": postgres}
     environ |= {setting(NAME, engine): str(port) for engine, port in chosen.items()} | {"XINXIANG_ENGINES": "local"}
     listeners = _listeners(kafka, controller, dict(zip(names, zip(inside, kafka_ports, strict=True), strict=True)))

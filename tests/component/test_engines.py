@@ -8,7 +8,7 @@ from pymongo.errors import DuplicateKeyError
 
 from deploy.engines import Engines, Process
 from deploy.engines.kafka import coordinates
-from tests.conftest import World
+from tests.conftest import World, without_engines
 
 
 def test_a_broker_starts_from_the_classes_that_the_first_one_on_this_machine_kept(engines: Engines) -> None:
@@ -23,8 +23,7 @@ def test_a_broker_starts_from_the_classes_that_the_first_one_on_this_machine_kep
 
 
 def test_a_new_broker_is_up_once_consumer_groups_can_join() -> None:
-    given = {name: value for name, value in os.environ.items() if name not in {"KAFKA_BOOTSTRAP", "MONGO_URL"}}
-    new = Engines(f"new{os.environ.get('PYTEST_XDIST_WORKER', '')}", given)
+    new = Engines(f"new{os.environ.get('PYTEST_XDIST_WORKER', '')}", without_engines())
     new.reset()
     try:
         bootstrap = new.start("kafka").kafka_bootstrap

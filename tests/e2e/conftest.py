@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from deploy import acls
 from deploy.engines import Engines
 from deploy.engines.guard import ADMIN, Certificate, Guard
-from tests.conftest import World, new_world
+from tests.conftest import World, new_world, without_engines
 from tests.e2e.fleet import Fleet
 from tests.e2e.guarded import Guarded, GuardedWorld, guarded_fleet, new_certificate
 
@@ -70,9 +70,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 @pytest.fixture(scope="session")
 def guarded_engines(certificate: Certificate) -> Iterator[Engines]:
     """Engines of their own that speak TLS only, and a broker that lets nobody do anything but its super user."""
-    given = {name: value for name, value in os.environ.items() if name not in {"KAFKA_BOOTSTRAP", "MONGO_URL"}}
     guard = Guard(secrets.token_urlsafe(24), secrets.token_urlsafe(24), certificate)
-    own = Engines(os.environ.get("GUARDED_ENGINES", "guarded") + WORKER, given, guard=guard)
+    own = Engines(os.environ.get("GUARDED_ENGINES", "guarded") + WORKER, without_engines(), guard=guard)
     own.reset()  # it has the passwords of an earlier run, if any
     own.up()
     yield own

@@ -93,7 +93,7 @@ def guarded_fleet(world: GuardedWorld, folder: Path, certificate: Certificate) -
     for run in fleet.runs:
         run.scheme = "https"
         run.environment = world.environment_of(run.service) | {
-            "SWEEP_SECONDS": "0.3",
+            "SWEEP_SECONDS": run.environment["SWEEP_SECONDS"],
             "TLS_CERT_FILE": str(certificate.file),
             "TLS_KEY_FILE": str(certificate.key_file),
         }
