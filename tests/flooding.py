@@ -19,6 +19,8 @@ class Flood:
 
     statuses: dict[int, int] = field(default_factory=dict)
     """Status → how many answers."""
+    cut: int = 0
+    """Connections that ended before all their answers had come."""
     unexplained: int = 0
     """Refusals (429, 503) that do not say when to come back."""
     accepted: list[str] = field(default_factory=list)
@@ -49,16 +51,20 @@ async def line(port: int, subjects: list[str], sent: bytes, flood: Flood, began:
         await writer.drain()
         flood.offered_seconds = max(flood.offered_seconds, time.monotonic() - began)
 
-    writing = asyncio.create_task(offered())
-    for subject in subjects:
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        status = int(head.split(b" ", 2)[1])
-        await reader.readexactly(int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0]))
-        flood.statuses[status] = flood.statuses.get(status, 0) + 1
-        flood.unexplained += status in {429, 503} and b"retry-after: " not in head
-        if status == 202:
-            flood.accepted.append(subject)
-    await writing
+    async def answers() -> None:
+        for subject in subjects:
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            status = int(head.split(b" ", 2)[1])
+            await reader.readexactly(int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+            flood.statuses[status] = flood.statuses.get(status, 0) + 1
+            flood.unexplained += status in {429, 503} and b"retry-after: " not in head
+            if status == 202:
+                flood.accepted.append(subject)
+
+    try:
+        await asyncio.gather(offered(), answers())
+    except (ConnectionError, asyncio.IncompleteReadError):
+        flood.cut += 1
     writer.close()
 
 

@@ -4,7 +4,7 @@ Uvicorn waits for ever for the rest of a request once it has begun, and for the 
 then keeps a connection, and a few thousand of them all there are (slow-loris). Here
 
 - a request's head must be whole `HEAD_SECONDS` after the connection was made or the head begun;
-- a head, and what may follow a body in its place, is at most `MOST_HEAD_BYTES` long: longer ones are answered 431;
+- a head, and what may follow a body in its place, is at most `MOST_HEAD_BYTES` long (to `_PIECE_BYTES`): longer ones are answered 431;
 - a body has `BODY_SECONDS`, and a second more for each `BYTES_A_SECOND` that came: a slow line is served, a stalled one is not;
 - an answer that is not read for `UNREAD_SECONDS` is broken off;
 - beyond `MOST_CONNECTIONS` each new one takes the place of the one that has kept us waiting longest; where all are served, it is refused.
@@ -27,6 +27,7 @@ BYTES_A_SECOND: Final = 2_000
 UNREAD_SECONDS: Final = 60.0
 MOST_CONNECTIONS: Final = 2_000
 MOST_HEAD_BYTES: Final = 65_536
+_PIECE_BYTES: Final = 8_192
 KEEP_ALIVE_SECONDS: Final = 75
 """How long a connection may wait for its next request: longer than proxies keep one (nginx: 60 s), so that they close it and not we. One
 that we close just as a proxy sends a letter over it makes a 502. Where there are too many, those that wait give way first."""
@@ -44,6 +45,7 @@ class BoundedHttp(HttpToolsProtocol):
     body_seconds = BODY_SECONDS
     bytes_a_second = BYTES_A_SECOND
     unread_seconds = UNREAD_SECONDS
+    most_head_bytes = MOST_HEAD_BYTES
     most_connections = MOST_CONNECTIONS
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -70,10 +72,17 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, but no head without end; a request that came whole, as most do, needs no watching."""
-        super().data_received(data)
-        if self._stands == _IN_HEAD:
-            self._lengthen(len(data))
+        """Read on, but no head without end; a request that came whole, as most do, needs no watching.
+
+        What came at once may hold the ends of many requests before the head that it ends in, so heads are measured piece by piece.
+        """
+        for at in range(0, len(data), _PIECE_BYTES):
+            piece = data[at : at + _PIECE_BYTES]
+            super().data_received(piece)
+            if self._stands == _IN_HEAD:
+                self._lengthen(len(piece))
+            if self.transport.is_closing():
+                return
         if self._late is None:
             self._watch()
 
@@ -165,7 +174,7 @@ class BoundedHttp(HttpToolsProtocol):
     def _lengthen(self, more: int) -> None:
         """Count what a head, or its like behind a body, has more."""
         self._head_bytes += more
-        if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
+        if self._head_bytes > self.most_head_bytes and not self.transport.is_closing():
             self.cut("long_head", _TOO_LONG)
 
     def _head_is_late(self) -> None:

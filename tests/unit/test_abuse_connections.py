@@ -16,7 +16,7 @@ from prometheus_client import REGISTRY
 from starlette.responses import Response, StreamingResponse
 
 from shared.web.app import create_app
-from shared.web.serving import MOST_HEAD_BYTES, BoundedHttp, server_options
+from shared.web.serving import BoundedHttp, server_options
 from tests.conftest import eventually
 
 HEAD = b"POST /intake/take HTTP/1.1\r\nHost: city.test\r\n"
@@ -31,6 +31,7 @@ class Hasty(BoundedHttp):
     body_seconds = 0.3
     bytes_a_second = 1_000
     unread_seconds = 0.3
+    most_head_bytes = 20_000
     most_connections = 20
 
 
@@ -233,9 +234,26 @@ async def test_slow_loris_more_connections_than_there_may_be_keep_nobody_out(sit
 async def test_a_head_without_end_is_refused_before_it_fills_the_memory(site: Site, piece: bytes) -> None:
     line = await site.call()
     line.writer.write(b"GET /" + (b"" if piece[0] == 121 else b" HTTP/1.1\r\n"))
-    for _ in range(MOST_HEAD_BYTES // len(piece) + 2):
+    for _ in range(Hasty.most_head_bytes // len(piece) + 2):
         line.writer.write(piece)
     assert (await line.rest()).startswith(b"HTTP/1.1 431 ")
+
+
+async def test_a_head_behind_a_long_body_is_as_short_as_it_is(site: Site) -> None:
+    """What is read at once may hold much before the head that it ends in."""
+    line = await site.call()
+    body = b"x" * 2 * Hasty.most_head_bytes
+    line.writer.write(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body + ASK[:20])
+    assert b"200 OK" in await line.one()
+    line.writer.write(ASK[20:])
+    assert b"200 OK" in await line.one()
+    line.writer.close()
+
+
+async def test_a_head_that_is_too_long_is_refused_though_it_comes_whole(site: Site) -> None:
+    assert (await site.answers(HEAD + b"X-a: " + b"b" * 2 * Hasty.most_head_bytes + b"\r\n\r\n")).startswith(
+        b"HTTP/1.1 431 "
+    )
 
 
 async def test_lines_without_end_behind_a_body_are_refused_too(site: Site) -> None:
