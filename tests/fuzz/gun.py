@@ -1,15 +1,16 @@
 """Sends shots, and finds out what became of each: refused, parked, or taken; and whether anybody is behind."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import AIOKafkaProducer
 from aiokafka.producer import message_accumulator
 from aiokafka.record.default_records import DefaultRecordBatchBuilder, _DefaultRecordBatchBuilderPy
 
+from deploy.ops.cluster import lags
 from deploy.parked import listed
 from services import NAMES
 from shared.contracts.mailbox import ActionRefused
@@ -86,25 +87,11 @@ async def fire(world: World, shots: Sequence[Shot], *, spread: bool = True) -> l
 
 
 async def behind(world: World) -> dict[str, int]:
-    """Group and topic → messages that it has not committed yet, of everything that any group of the city reads."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=world.settings.kafka_bootstrap)
-    consumer = AIOKafkaConsumer(bootstrap_servers=world.settings.kafka_bootstrap)
-    await admin.start()
-    await consumer.start()
-    try:
-        found: dict[str, int] = {}
-        groups = [group for group, *_ in await admin.list_consumer_groups() if group.startswith(world.namespace)]
-        for group in groups:
-            committed: Mapping[TopicPartition, object] = await admin.list_consumer_group_offsets(group)
-            ends = await consumer.end_offsets(list(committed))
-            for partition, offset in committed.items():
-                left = ends[partition] - offset.offset  # type: ignore[attr-defined]
-                if left > 0:
-                    found[f"{group} {partition.topic}"] = found.get(f"{group} {partition.topic}", 0) + left
-        return found
-    finally:
-        await consumer.stop()
-        await admin.close()
+    """Group and topic → messages that it has not committed yet; a group that has committed nothing so far has all of them before it."""
+    found: Counter[str] = Counter()
+    for lag in await lags(world.settings):
+        found[f"{lag.group} {lag.topic}"] += lag.behind
+    return dict(+found)
 
 
 async def parked(world: World) -> Waits:

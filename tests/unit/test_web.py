@@ -22,6 +22,7 @@ from shared.security.tokens import Authenticated, TokenVerifier
 from shared.web import languages, paging, templates
 from shared.web.app import FastJSON, create_app
 from shared.web.body import json_body, read_model
+from shared.web.documented import also
 from shared.web.edge import Edge
 from shared.web.etag import StaleVersion, etag_of, expected_version, is_current
 from shared.web.problems import FieldError, Problem, ServiceUnavailable, problem_response
@@ -94,6 +95,10 @@ def routes():
     @router.get("/me")
     async def me(caller: Authenticated) -> str:
         return caller.subject
+
+    @router.get("/more-for-some", responses=also(401))
+    async def more_for_some() -> None:
+        return None
 
     @router.get("/away")
     async def away() -> None:
@@ -373,7 +378,10 @@ async def test_the_openapi_document_says_that_errors_are_problems(client):
     references = set(re.findall(r'"#/components/schemas/(\w+)"', str(document).replace("'", '"')))
     assert references <= set(document["components"]["schemas"])
     assert "HTTPValidationError" not in document["components"]["schemas"]
-    assert document["paths"]["/intake/me"]["get"]["security"]
+    (needed,) = document["paths"]["/intake/me"]["get"]["security"]
+    assert document["paths"]["/intake/more-for-some"]["get"]["security"] == [{}, needed], (
+        "a token is read where one is sent"
+    )
 
 
 async def test_the_page_of_the_interface_takes_nothing_from_elsewhere(client):
