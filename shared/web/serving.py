@@ -7,6 +7,7 @@ then keeps a connection, and a few thousand of them all there are (slow-loris). 
 - a head, and what may follow a body in its place, is at most `MOST_HEAD_BYTES` long (to `_PIECE_BYTES`): longer ones are answered 431;
 - a body has `BODY_SECONDS`, and a second more for each `BYTES_A_SECOND` that came: a slow line is served, a stalled one is not;
 - an answer that is not read for `UNREAD_SECONDS` is broken off;
+- who sends many requests at once is read on only as they are answered: uvicorn keeps what it has read in a hundred times the memory;
 - beyond `MOST_CONNECTIONS` each new one takes the place of the one that has kept us waiting longest; where all are served, it is refused.
 
 Who sends too slowly is told 408, and the connection is closed. A reverse proxy before the services reads requests whole before it passes
@@ -17,6 +18,7 @@ import asyncio
 import resource
 from typing import Any, Final
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from shared.observability.metrics import connections_cut_total
@@ -27,7 +29,8 @@ BYTES_A_SECOND: Final = 2_000
 UNREAD_SECONDS: Final = 60.0
 MOST_CONNECTIONS: Final = 2_000
 MOST_HEAD_BYTES: Final = 65_536
-_PIECE_BYTES: Final = 8_192
+_PIECE_BYTES: Final = 4_096
+"""What is looked at in one go, of all that came: heads are measured in such pieces, and no more requests than begin in one are kept."""
 KEEP_ALIVE_SECONDS: Final = 75
 """How long a connection may wait for its next request: longer than proxies keep one (nginx: 60 s), so that they close it and not we. One
 that we close just as a proxy sends a letter over it makes a 502. Where there are too many, those that wait give way first."""
@@ -35,6 +38,16 @@ _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\nconten
 _TOO_LONG: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _IDLE, _IN_HEAD, _IN_BODY, _SERVED = range(4)
 """Where a connection stands; the lower, the sooner it gives way."""
+
+
+class _Flow(FlowControl):
+    """Reads on only where nothing that came still waits to be looked at, whoever asks for more."""
+
+    waits = False
+
+    def resume_reading(self) -> None:
+        if not self.waits:
+            super().resume_reading()
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -54,12 +67,14 @@ class BoundedHttp(HttpToolsProtocol):
         self._stands = _IDLE
         self._since = 0.0
         self._bytes = self._head_bytes = 0
+        self._came = b""
         self._late: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, in the place of another one where there are too many."""
         super().connection_made(transport)
+        self.flow: _Flow = _Flow(transport)
         self._now(_IN_HEAD)
         self._watch()
         if len(self.connections) > self.most_connections:
@@ -68,23 +83,14 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
         self._now(_SERVED)
+        self._came = b""
         self.resume_writing()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, but no head without end; a request that came whole, as most do, needs no watching.
-
-        What came at once may hold the ends of many requests before the head that it ends in, so heads are measured piece by piece.
-        """
-        for at in range(0, len(data), _PIECE_BYTES):
-            piece = data[at : at + _PIECE_BYTES]
-            super().data_received(piece)
-            if self._stands == _IN_HEAD:
-                self._lengthen(len(piece))
-            if self.transport.is_closing():
-                return
-        if self._late is None:
-            self._watch()
+        """Take what came."""
+        self._came += data
+        self._read_on()
 
     def on_message_begin(self) -> None:
         """Begin to wait for a head; the first one's time runs since the connection was made."""
@@ -126,6 +132,8 @@ class BoundedHttp(HttpToolsProtocol):
             self._late.cancel()
             self._since = self.loop.time()
             self._watch()
+        if self._came and not self.transport.is_closing():
+            self._read_on()
 
     def pause_writing(self) -> None:
         """Begin to wait for a client that does not read."""
@@ -147,6 +155,32 @@ class BoundedHttp(HttpToolsProtocol):
         if said:
             self.transport.write(said)
         self.transport.close()
+
+    def _read_on(self) -> None:
+        """Look at what came, piece by piece, until it ends or a request has to wait for an answer; no head without end.
+
+        What came at once may hold the ends of many requests before the head that it ends in, so heads are measured by the piece, too.
+        A request that came whole, as most do, needs no watching.
+        """
+        came, at = self._came, 0
+        if self.flow.waits:
+            self.flow.waits = False
+            self.flow.resume_reading()
+        while at < len(came) and not self.pipeline and not self.transport.is_closing():
+            piece = came[at : at + _PIECE_BYTES]
+            at += len(piece)
+            super().data_received(piece)
+            if self._stands == _IN_HEAD:
+                self._lengthen(len(piece))
+        if self.transport.is_closing():
+            self._came = b""
+            return
+        self._came = came[at:]
+        if self._came:
+            self.flow.pause_reading()
+            self.flow.waits = True
+        if self._late is None:
+            self._watch()
 
     def _now(self, stands: int) -> None:
         """Note where the connection stands, and since when."""

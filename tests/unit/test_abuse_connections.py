@@ -208,6 +208,30 @@ async def test_who_sends_many_requests_at_once_has_all_the_time_for_the_last_one
     line.writer.close()
 
 
+async def test_requests_without_end_on_one_connection_are_read_only_as_they_are_answered(site: Site) -> None:
+    """Each that is kept costs some hundred times its bytes: a few megabytes sent were a gigabyte of memory."""
+    line = await site.call()
+    line.writer.write(b"GET /intake/later HTTP/1.1\r\nHost: city.test\r\n\r\n" * 50_000)
+    for _ in range(3):
+        assert b"200 OK" in await line.one()
+        (served,) = site.server.server_state.connections
+        assert isinstance(served, Hasty)
+        assert len(served.pipeline) < 100
+    line.writer.close()
+
+
+async def test_many_requests_at_once_are_all_answered_in_their_order(site: Site) -> None:
+    line = await site.call()
+    bodies = [b"%d " % number + b"x" * (number % 7_000) for number in range(3_000)]
+    sent = b"".join(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body for body in bodies)
+    line.writer.write(sent)
+    assert all([b"200 OK" in await line.one() for _ in bodies])
+    assert site.taken == bodies
+    line.writer.write(ASK)
+    assert b"200 OK" in await line.one(), "and the next one, later"
+    line.writer.close()
+
+
 async def test_slow_loris_an_answer_that_nobody_reads_is_broken_off(site: Site) -> None:
     before = cut("unread_answer")
     line = await site.call()
