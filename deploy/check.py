@@ -2,7 +2,7 @@
 
 First the quick checks, all of them, so that one run shows all that is wrong: format, lint, types, tests that cannot be collected, import
 rules, generated documents. Then, if they hold, the tests on real engines: unit, architecture, contract and component by several workers,
-since they mostly wait; then, unless `fast`, e2e, two files at a time. The last line is pytest's.
+since they mostly wait; then, unless `fast`, e2e, three files at a time. The last line is pytest's.
 """
 
 import argparse
@@ -57,9 +57,9 @@ ROOM_BYTES = 8 * 2**30
 """Far more than the engines under test store at once, which is some hundred MB; the rest is for their processes."""
 STOP_SECONDS = 60
 """How long an interrupted check may take to stop engines and services."""
-WORKERS = (os.cpu_count() or 1) + 1
-"""Each file of `TESTS` runs in one of so many processes; every test has topics and databases of its own."""
-SLOW_WORKERS = 2
+WORKERS = (os.cpu_count() or 1) + 2
+"""Each file of `TESTS` runs in one of so many processes; every test has topics and databases of its own, and often waits."""
+SLOW_WORKERS = 3
 """The same for `SLOW_TESTS`, whose services are processes of their own."""
 BY_FILE = ("--dist=loadfile", "--no-loadscope-reorder")
 """A file stays in one process; which begin first says `LONGEST` in `tests/conftest.py`."""

@@ -85,6 +85,11 @@ def main(arguments: list[str] | None = None) -> int:
         )
     except _Left:
         pass
+    except SystemExit:
+        log.critical(
+            "Nothing is served on port %s; the reason is above. Is it another process's, end that, or set PORT", port
+        )
+        raise
     finally:
         shutdown_tracing()
     return 0

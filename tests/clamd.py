@@ -5,9 +5,9 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.engines.ports import free
 from deploy.engines.processes import Process
 from deploy.tools import program
-from tests.e2e.fleet import free_ports
 
 MALWARE = b"this is what the tests' signature knows: 8f2c6b"
 
@@ -42,7 +42,7 @@ class Daemon:
 
 def daemon_in(folder: Path) -> Daemon:
     """A daemon that keeps its files in `folder`, not yet started."""
-    (port,) = free_ports(1)
+    (port,) = free(1)
     signatures = folder / "signatures"
     signatures.mkdir(parents=True)
     (signatures / "tests.ndb").write_text(f"Xinxiang.Test:0:*:{MALWARE.hex()}\n")

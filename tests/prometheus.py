@@ -6,7 +6,6 @@ Only durations change. Expressions, thresholds, labels and the order of windows 
 import os
 import re
 import shutil
-import socket
 import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ import httpx
 import yaml
 
 from deploy.engines.places import CHECKOUT
+from deploy.engines.ports import free
 from deploy.tools import program
 from tests.conftest import eventually
 
@@ -68,20 +68,12 @@ def write_rules(folder: Path) -> None:
         (folder / name).write_text(yaml.safe_dump(content, allow_unicode=True, sort_keys=False), encoding="utf-8")
 
 
-def free_port() -> int:
-    """A port that nobody has."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @dataclass
 class Prometheus:
     """One Prometheus in a folder of its own, with the city's configuration but for intervals, targets and its own port."""
 
     folder: Path
-    port: int = field(default_factory=free_port)
+    port: int = field(default_factory=lambda: free(1)[0])
     process: "subprocess.Popen[bytes] | None" = None
     client: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=20))
 

@@ -1,15 +1,21 @@
 """Ports of an instance: fixed and known ones for `dev`, free ones, remembered, for every other name."""
 
+import fcntl
+import os
 import random
 import socket
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from pathlib import Path
 
 from deploy.engines.errors import EngineError
 
 # Below the range that Linux gives to outgoing connections, so that a remembered port stays free.
 FREE_RANGE = range(20000, 32000)
+_TAKEN: set[int] = set()
+"""Ports that this process took."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ def choose(name: str, remembered: Mapping[str, int], environ: Mapping[str, str])
             port = DEV.as_dict()[engine]
         if port is None:
             port = remembered.get(engine)
-            if port is None or port in chosen.values() or is_taken(port):
+            if port is None or port in chosen.values() or not take(port):
                 port = _free(avoid=chosen.values())
         if port in chosen.values():
             raise EngineError(f"port {port} is given twice: change {setting(name, engine)}")
@@ -74,6 +80,29 @@ def is_taken(port: int) -> bool:
     return False
 
 
+def take(port: int) -> bool:
+    """Whether nobody has a port; then it is this process's for as long as it lives.
+
+    Processes that look at the same moment find the same ports free, and listen on them only seconds later. So they keep a book: a file in
+    which each locks the byte of that number.
+    """
+    if is_taken(port):
+        return False
+    if port not in _TAKEN:
+        try:
+            fcntl.lockf(_book(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+        except OSError:
+            return False
+        _TAKEN.add(port)
+    return True
+
+
+@cache
+def _book() -> int:
+    path = Path(tempfile.gettempdir()) / f"xinxiang-ports-{os.geteuid()}"
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+
+
 def refuse_taken(name: str, ports: Ports, engines: Iterable[str]) -> None:
     """Raise one error that names every wanted port that is taken, by whom, and the setting that changes it."""
     wanted = {engine: getattr(ports, engine) for engine in engines}
@@ -87,7 +116,7 @@ def refuse_taken(name: str, ports: Ports, engines: Iterable[str]) -> None:
 
 
 def free(count: int) -> list[int]:
-    """So many ports that nobody has."""
+    """So many ports that nobody has, and that nobody else who asks here gets while this process lives."""
     found: list[int] = []
     for _ in range(count):
         found.append(_free(avoid=found))
@@ -95,9 +124,9 @@ def free(count: int) -> list[int]:
 
 
 def _free(avoid: Iterable[int]) -> int:
-    avoid = set(avoid) | set(DEV.as_dict().values())
+    avoid = _TAKEN | set(avoid) | set(DEV.as_dict().values())
     for port in random.sample(FREE_RANGE, k=200):
-        if port not in avoid and not is_taken(port):
+        if port not in avoid and take(port):
             return port
     raise EngineError(f"no free port found between {FREE_RANGE.start} and {FREE_RANGE.stop}")
 

@@ -6,6 +6,7 @@ digits); of an exception only types and places are written, because messages quo
 """
 
 import logging
+import os
 import re
 import sys
 import traceback
@@ -14,7 +15,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, date, datetime
 from enum import Enum
+from errno import errorcode
 from pathlib import Path
+from ssl import SSLError
 from typing import Any, TextIO
 
 import orjson
@@ -157,12 +160,19 @@ def _guarded(value: Any) -> Any:
     if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, BaseException):
-        return type(value).__qualname__
+        return _kind(value)
     text = str(value)
     long, text = len(text) > _LONGEST_VALUE, text[:_LONGEST_VALUE]
     if not text.isascii() or not text.isprintable() or _PERSONAL.search(text):
         return _HIDDEN
     return text + "…" if long else text
+
+
+def _kind(error: BaseException) -> str:
+    """The type of an error, and the system's own words for its number, where it has one."""
+    name = type(error).__qualname__
+    number = error.errno if isinstance(error, OSError) and not isinstance(error, SSLError) else None
+    return name if number is None or number not in errorcode else f"{name}: {os.strerror(number)}"
 
 
 def describe_error(error: BaseException, depth: int = 4) -> dict[str, Any]:

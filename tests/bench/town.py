@@ -7,12 +7,10 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +21,7 @@ import psutil
 
 from deploy import topics
 from deploy.engines import Engines
+from deploy.engines.ports import free
 from services import NAMES
 from services.settings import SAMPLE, Settings
 from shared.directory import Directory, load_directory
@@ -140,7 +139,7 @@ class Town:
 
     def launch(self, name: str, module: str, *arguments: str) -> Server:
         """Start a Python module as a server; its port is in `PORT` and, where it says `{port}`, among the arguments."""
-        port = _free_port()
+        (port,) = free(1)
         log = self.folder / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -291,13 +290,6 @@ def _memory(process: psutil.Process, family: Sequence[psutil.Process]) -> float:
         return float(process.memory_info().rss if single else process.memory_full_info().pss) / 1e6
     except psutil.NoSuchProcess:
         return 0.0
-
-
-def _free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def names_of(figures: Iterable[str]) -> list[str]:

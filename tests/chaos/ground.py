@@ -11,7 +11,7 @@ from deploy import topics
 from deploy.engines import Engines
 from deploy.engines.kafka import Kafka
 from deploy.engines.places import postgres_folder
-from deploy.engines.ports import Ports, setting
+from deploy.engines.ports import Ports, free, setting
 from deploy.engines.store import FerretDB, Postgres
 from services import NAMES
 from services.settings import Settings
@@ -21,7 +21,7 @@ from tests.chaos.disk import Disk
 from tests.chaos.plan import EVERYWHERE, REPLICAS, START, Kind
 from tests.chaos.proxies import Proxies
 from tests.conftest import DATA, World, without_engines
-from tests.e2e.fleet import Fleet, Run, free_ports
+from tests.e2e.fleet import Fleet, Run
 
 NAME = "chaos"
 NAMESPACE = "chaos-"
@@ -132,7 +132,7 @@ def kinds_here() -> frozenset[Kind]:
 async def standing(folder: Path) -> AsyncIterator[Ground]:
     """Engines, proxies and services, all ready; logs and clocks in `folder`. Nothing of them is left at the end but what is in there."""
     names = [f"{service}-{replica}" for replica in range(REPLICAS + 1) for service in NAMES]
-    kafka, controller, ferretdb, postgres, control, *ports = free_ports(5 + 3 * len(names))
+    kafka, controller, ferretdb, postgres, control, *ports = free(5 + 3 * len(names))
     inside, kafka_ports, store_ports = (ports[n::3] for n in range(3))
     environ = without_engines()
     chosen = {"kafka": kafka, "controller": controller, "ferretdb": ferretdb, "postgres": postgres}

@@ -19,12 +19,12 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from deploy.engines.places import CHECKOUT
+from deploy.engines.ports import free
 from deploy.engines.processes import Process
 from deploy.front import service_of
 from deploy.tools import program
 from tests.browser import origin
 from tests.conftest import eventually
-from tests.e2e.fleet import free_ports
 
 CONFIG = CHECKOUT / "deploy" / "proxy" / "nginx.conf"
 AT_ONCE, BURST = 64, 200
@@ -54,7 +54,7 @@ async def proxy_in(folder: Path, *changes: tuple[str, str]) -> AsyncIterator[Pro
         return JSONResponse({name: request.headers.get(name) for name in names})
 
     app = Starlette(routes=[Route("/{path:path}", echo)])
-    (port,) = free_ports(1)
+    (port,) = free(1)
     services = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://services.test")
     async with services, origin(services) as base:
         text = CONFIG.read_text(encoding="utf-8")

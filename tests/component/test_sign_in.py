@@ -2,9 +2,7 @@
 
 import html
 import re
-import socket
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urljoin, urlsplit
@@ -15,6 +13,7 @@ from playwright.async_api import Browser, expect
 
 from deploy.demo_provider import AUDIENCE, PASSWORD, SYSTEM, Dex, environment, provider
 from deploy.engines import Engines
+from deploy.engines.ports import free
 from services.reporting.app import build as build_reporting
 from services.routing.app import build as build_routing
 from shared.directory import load_directory
@@ -38,19 +37,10 @@ class City:
         return httpx.AsyncClient(follow_redirects=True, headers=PAGE, trust_env=False)
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody has; the provider must know the addresses of the services before these start."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-
-
 @pytest.fixture(scope="module")
 async def city(engines: Engines, keys: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[City]:
     folder = tmp_path_factory.mktemp("dex")
-    ports = free_ports(3)
+    ports = free(3)  # the provider must know the addresses of the services before these start
     routing, reporting = (f"http://127.0.0.1:{port}" for port in ports[:2])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JWKS_FILE", str(keys / "jwks.json"))

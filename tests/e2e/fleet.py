@@ -8,13 +8,12 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from random import SystemRandom
 from time import monotonic
 
 import httpx
 
 from deploy.demo.city import City
-from deploy.engines.ports import FREE_RANGE, is_taken
+from deploy.engines.ports import free
 from services import NAMES
 from tests.conftest import World, eventually
 from tests.e2e.nursery import Forked
@@ -135,7 +134,7 @@ class Fleet:
 
     def __post_init__(self) -> None:
         environment = self.world.environment() | {"MEASURE_SECONDS": "2"}
-        ports = free_ports(len(NAMES) * self.replicas)
+        ports = free(len(NAMES) * self.replicas)
         for replica in range(self.replicas):
             for name in NAMES:
                 log = self.folder / f"{name}-{replica}.log"
@@ -174,14 +173,3 @@ class Fleet:
         """The city's people, speaking to one process of each service."""
         urls = {name: self.of(name, replica).url for name in NAMES}
         return City(urls, self.world.keys, self.world.kit().directory, timeout=20)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody has, outside of those that the system gives to clients."""
-    found: list[int] = []
-    for port in SystemRandom().sample(FREE_RANGE, k=len(FREE_RANGE)):
-        if not is_taken(port):
-            found.append(port)
-        if len(found) == count:
-            return found
-    raise RuntimeError("no free ports")

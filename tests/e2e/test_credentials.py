@@ -24,13 +24,14 @@ from pydantic import SecretStr
 from deploy import acls
 from deploy.acl_admin import Authority, Refused
 from deploy.acl_rights import declared, user_of
+from deploy.engines.ports import free
 from services import NAMES
 from shared.contracts.envelope import attributes
 from shared.messaging.connection import why_refused
 from shared.storage import Store, StoreUnavailable
 from tests.city_hall import ENTRY
 from tests.conftest import eventually
-from tests.e2e.fleet import Run, free_ports
+from tests.e2e.fleet import Run
 from tests.e2e.guarded import Guarded, GuardedWorld, admin, consumer, producer
 from tests.e2e.journey import Fate, Journey, Tale
 from tests.operator import Said, ops
@@ -289,7 +290,7 @@ async def test_the_store_lets_nobody_in_but_its_user(guarded: Guarded) -> None:
 async def test_a_wrong_password_is_refused_and_told_without_the_password(guarded: Guarded, setting: str) -> None:
     world = guarded.world
     run = guarded.fleet.of("reporting")
-    other = Run("reporting", free_ports(1)[0], run.log.with_name("wrong.log"), dict(run.environment), scheme="https")
+    other = Run("reporting", free(1)[0], run.log.with_name("wrong.log"), dict(run.environment), scheme="https")
     if setting == "MONGO_URL":
         other.environment[setting] = re.sub(r":[^:@]*@", f":{WRONG}@", run.environment[setting])
     else:

@@ -19,7 +19,7 @@ import pytest
 
 from deploy.engines import Engines
 from deploy.engines.places import CHECKOUT
-from deploy.engines.ports import is_taken
+from deploy.engines.ports import is_taken, take
 
 INSTANCE = "demotest"
 STAYS_UP = "Ctrl-C"
@@ -70,10 +70,10 @@ class Stage:
         ]
 
 
-def five_free_ports() -> int:
+def five_free() -> int:
     while True:
         first = random.randrange(20_000, 31_990)
-        if not any(is_taken(first + n) for n in range(-1, 5)):
+        if all(take(first + n) for n in range(-1, 5)):
             return first
 
 
@@ -81,7 +81,7 @@ def five_free_ports() -> int:
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     engines = Engines(INSTANCE)
     engines.reset()
-    yield Stage(engines, five_free_ports(), tmp_path_factory.mktemp("demo") / "out.txt")
+    yield Stage(engines, five_free(), tmp_path_factory.mktemp("demo") / "out.txt")
     engines.reset()
 
 

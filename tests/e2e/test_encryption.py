@@ -25,12 +25,13 @@ import uvicorn
 
 from deploy.acl_rights import user_of
 from deploy.engines.guard import Certificate
+from deploy.engines.ports import free
 from deploy.front import front
 from services import NAMES
 from shared.messaging.connection import why_refused
 from shared.storage import Store, StoreUnavailable
 from tests.conftest import eventually
-from tests.e2e.fleet import Run, free_ports
+from tests.e2e.fleet import Run
 from tests.e2e.guarded import Guarded, new_certificate
 from tests.e2e.journey import Fate, Journey, Tale
 from tests.prometheus import Prometheus
@@ -137,7 +138,7 @@ async def test_traces_go_out_over_https(guarded: Guarded, tmp_path: Path) -> Non
     with _collector(guarded.certificate) as (collector, paths):
         run = Run(
             "intake",
-            free_ports(1)[0],
+            free(1)[0],
             tmp_path / "traced.log",
             guarded.fleet.of("intake").environment
             | {

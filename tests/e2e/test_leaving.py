@@ -1,8 +1,9 @@
 """SIGTERM under load: each service stops taking, finishes, commits and leaves within 15 seconds; nothing is lost."""
 
 import asyncio
+import socket
 
-from tests.e2e.fleet import Fleet
+from tests.e2e.fleet import Fleet, ended
 from tests.e2e.journey import Fate, Journey
 from tests.e2e.stream import Stream, arrived_once
 
@@ -28,3 +29,15 @@ async def test_every_service_leaves_in_time_under_load_and_nothing_is_lost(fleet
         await arrived_once(city, accepted)
         for run in fleet.runs:
             assert '"level":"error"' not in run.log.read_text(), run.last_words()
+
+
+async def test_a_service_whose_port_another_process_has_ends_and_says_so(fleet: Fleet) -> None:
+    run = fleet.of("publication")
+    with socket.create_server(("127.0.0.1", run.port)):
+        run.start()
+        assert run.process is not None
+        assert await ended(run.process, 60) == 3
+    said = run.last_words()
+    assert "OSError: Address already in use" in said
+    assert f"port {run.port}" in said
+    assert "PORT" in said

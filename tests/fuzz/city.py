@@ -5,10 +5,9 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from random import SystemRandom
 from typing import Final
 
-from deploy.engines.ports import FREE_RANGE, is_taken
+from deploy.engines.ports import free
 from tests.access_letters import Letter
 from tests.access_table import MAILBOXES, ROLES, place, rows
 from tests.component.test_access import City, city_of, through_the_front_door
@@ -37,7 +36,7 @@ STAGES: Final = (
 @asynccontextmanager
 async def all_services(world: World, folder: Path) -> AsyncIterator[Run]:
     """The services in one process of its own, ready."""
-    port = next(port for port in iter(lambda: SystemRandom().choice(FREE_RANGE), 0) if not is_taken(port))
+    (port,) = free(1)
     environment = world.environment() | {"JWKS_FILE": str(world.keys / "jwks.json"), **LIMITS}
     run = Run("all", port, folder / "all.log", environment)
     run.start()

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -113,6 +114,19 @@ def test_another_name_gets_four_free_ports_and_keeps_them():
     assert len(set(first.as_dict().values())) == 4
     assert all(port in ports.FREE_RANGE for port in first.as_dict().values())
     assert ports.choose("test", first.as_dict(), {}) == first
+
+
+def test_processes_that_look_for_ports_at_the_same_time_get_different_ones():
+    code = "from deploy.engines.ports import free; print(*free(300), flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        theirs = [int(port) for port in other.stdout.readline().split()]
+        assert not any(ports.is_taken(port) for port in theirs), "they listen on none of them"
+        assert not any(ports.take(port) for port in theirs)
+        assert not set(ports.free(300)) & set(theirs)
+        other.communicate("\n")
+    assert ports.take(theirs[0]), "it lives no more"
 
 
 def test_a_remembered_port_that_somebody_took_is_replaced():

@@ -4,6 +4,8 @@ import io
 import logging
 from collections.abc import Iterator
 from enum import StrEnum
+from socket import gaierror
+from ssl import SSLError
 from types import SimpleNamespace
 
 import orjson
@@ -144,6 +146,19 @@ def test_identifiers_pass_the_guard(lines):
     line = written(lines)
     assert line["message"] == f"letter {LETTER} at 127.0.0.1:19092"
     assert (line["state"], line["seconds"]) == ("pending", 0.25)
+
+
+def test_an_error_is_logged_by_its_kind_and_the_system_s_words_for_its_number(lines):
+    for error in (
+        OSError(98, "王小明"),
+        SSLError(1, "王小明"),
+        gaierror(-2, "王小明"),
+        OSError("王小明"),
+        KeyError("王小明"),
+    ):
+        logging.getLogger("x").error(error)
+    told = [orjson.loads(line)["message"] for line in lines.getvalue().splitlines()]
+    assert told == ["OSError: Address already in use", "SSLError", "gaierror", "OSError", "KeyError"]
 
 
 def test_a_validation_error_is_logged_by_field_and_kind_without_what_was_typed(lines):
