@@ -28,10 +28,6 @@ def on_screen(steps: Callable[[Page], Any]) -> Callable[[Page], Any]:
         await page.emulate_media(media="screen")
         await steps(page)
         await page.emulate_media(media="print" if printed else "screen")
-        # What was found wrong took the focus; who looks at the page with a keyboard begins at its top.
-        await page.evaluate(
-            "() => { const top = document.createElement('i'); top.tabIndex = -1; document.body.prepend(top); top.focus(); top.remove(); }"
-        )
 
     return then
 
