@@ -85,6 +85,8 @@ class Service:
     """The service's `Letters`."""
     derived: list[str] = field(default_factory=lambda: ["letters"])
     """Collections that follow from the topic `letters` alone and can be thrown away."""
+    ahead: dict[str, str] = field(default_factory=dict)
+    """One of these → a moment that its documents have as long as no fact may tell of them: an exchange takes them over."""
     projections: list[BatchHandler] = field(default_factory=list)
     """Handlers of what else is made of the topic `letters`, each by a subscriber of its own."""
     rebuilt: list[Job] = field(default_factory=list)

@@ -28,7 +28,7 @@ from services.runtime import Service
 from shared.contracts.facts import LETTERS
 from shared.messaging.kafka import TopicPartition
 from shared.messaging.parking import WAITING
-from shared.storage import ReplaceOne, translated
+from shared.storage import ReplaceOne, insert_missing, translated
 from shared.storage.dump import packed
 from shared.storage.generations import COLLECTION as GENERATIONS
 from shared.storage.generations import LEASE_SECONDS, LIVE, Generation
@@ -157,6 +157,7 @@ async def _exchange(exchange: Exchange) -> int:
         sent = await _send_left(exchange)
         await _catch_up(exchange, 0)
         await _take_waiting(exchange)
+        await _take_ahead(exchange)
     except BaseException:
         await exchange.mark(held=False)  # back to how it was: the live one was not touched
         raise
@@ -347,6 +348,19 @@ async def _take_waiting(exchange: Exchange) -> None:
                 ReplaceOne({"_id": one["_id"]}, one, upsert=True) for one in sorted(kept, key=lambda o: str(o["_id"]))
             ]
             await exchange.service.kit.store.collection(exchange.name, WAITING).bulk_write(writes, ordered=False)
+
+
+async def _take_ahead(exchange: Exchange) -> None:
+    """Take over what stands fast before a fact tells of it: a letter's number, where its registration was broken off (R3.6).
+
+    Without it another letter would get the number, and the old one would have both if it came back; or nobody, for replicas go on from
+    the last number they know.
+    """
+    for name, moment in exchange.service.ahead.items():
+        with translated():
+            # Closed below, or the store reads everything instead of the partial index.
+            there = await exchange.old(name).find({moment: {"$gt": datetime.fromtimestamp(0, UTC)}}).to_list(None)
+        await insert_missing(exchange.service.kit.store.collection(exchange.name, name), there)
 
 
 # ── afterwards ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -97,6 +97,7 @@ def build(kit: Kit, seconds: Callable[[], float] = time.time) -> Service:
     service.letters = letters
     service.parts += [registrar, erasure]
     service.derived.append("register")
+    service.ahead["register"] = "open"
     service.prepare += [aggregates.ensure, register.ensure, attachments.ensure, contacts.ensure]
     reported = "state.classification.reported_mailbox"
     service.sweeps |= {

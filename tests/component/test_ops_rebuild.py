@@ -3,8 +3,10 @@
 import asyncio
 from collections import Counter
 
+from services.intake.handlers import Registrar
 from shared.contracts.facts import LetterRegistered
-from tests.conftest import World, eventually
+from shared.contracts.types import Actor
+from tests.conftest import MONDAY, World, eventually
 from tests.operator import call, city, ops, received, registered, settled
 from tests.routing_desk import CLERK, DUTY, HEAD, SLIP
 
@@ -76,6 +78,29 @@ async def test_a_projection_is_exchanged_under_load_and_back_and_nothing_is_lost
             forgotten = await ops(world, "rebuild", service, "--forget", *why)
             assert forgotten.status == 0, forgotten.err
         assert await registered(client, world, (await received(client, world))[0])
+        kit = world.kit()
+        await kit.store.drop("intake_g2")
+        await kit.store.drop("ops")
+        kit.store.close()
+
+
+async def test_r3_6_a_number_stays_its_letter_s_where_its_registration_was_broken_off_before_an_exchange(
+    world: World,
+) -> None:
+    async with city(world) as (client, services):
+        (registrar,) = (part for part in services[0].parts if isinstance(part, Registrar))
+        one, _ = await received(client, world)
+        clerk = Actor(subject=CLERK[0], mailbox="mayor")
+        line = await registrar.register.line("mayor", MONDAY.year, one, clerk, MONDAY)  # and then the store was away
+        why = ("--yes", "--reason", "新索引", "--by", "operator", "--json")
+        for serial, way in enumerate(("--beside", "--back"), start=1):
+            done = await ops(world, "rebuild", "intake", way, *why)
+            assert done.status == 0, done.err
+            await registered(client, world, one)
+            assert (await registrar.register.lines_of([one]))[one].number == line.number
+            one, _ = await received(client, world)
+            line = await registrar.register.line("mayor", MONDAY.year, one, clerk, MONDAY)
+            assert line.number.serial == serial + 1
         kit = world.kit()
         await kit.store.drop("intake_g2")
         await kit.store.drop("ops")
