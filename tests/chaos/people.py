@@ -15,7 +15,7 @@ from deploy.demo.city import Away, City, Json, Refused
 from services import NAMES
 from shared.directory import Directory
 
-PATIENCE_SECONDS = 180
+PATIENCE_SECONDS = 300
 """How long somebody tries to get one thing done: longer than all faults together may last in a row."""
 TIMEOUT_SECONDS = 8
 COME_BACK = frozenset({403, 404, 409, 429, 503})
