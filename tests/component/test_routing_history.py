@@ -270,7 +270,7 @@ async def test_r10_1_a_fact_that_comes_twice_is_one_entry_and_a_history_made_ane
     database = history.store.database("routing")
     for size in (1, 5, 500):
         for name in before:
-            await database.drop_collection(name)
+            await database[name].delete_many({})  # one dropped and made anew beside other drops may read as empty
         async for batch, _ in read_from_start(world.settings.kafka_bootstrap, world.namespace + "letters", size):
             await history.handle(batch)
         assert await documents(world) == before, size
