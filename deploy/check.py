@@ -194,9 +194,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.check", description=__doc__)
     parser.add_argument("extent", nargs="?", choices=["all", "fast"], default="all", help="fast: without the e2e tests")
     extent = parser.parse_args(arguments).extent
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # whom a shell put into the background ignores it, and so would children
+    # Whom a shell put into the background ignores it, and so would its children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         return check(everything=extent == "all")

@@ -117,13 +117,10 @@ def refuse_taken(name: str, ports: Ports, engines: Iterable[str]) -> None:
 
 def free(count: int) -> list[int]:
     """So many ports that nobody has, and that nobody else who asks here gets while this process lives."""
-    found: list[int] = []
-    for _ in range(count):
-        found.append(_free(avoid=found))
-    return found
+    return [_free() for _ in range(count)]
 
 
-def _free(avoid: Iterable[int]) -> int:
+def _free(avoid: Iterable[int] = ()) -> int:
     avoid = _TAKEN | set(avoid) | set(DEV.as_dict().values())
     for port in random.sample(FREE_RANGE, k=200):
         if port not in avoid and take(port):

@@ -88,9 +88,8 @@ def document_problems(app: FastAPI) -> None:
         for path in document.get("paths", {}).values():
             for method, operation in path.items():
                 _complete(method, operation)
-                if (
-                    "401" in operation["responses"]
-                ):  # declared, though none is needed: a token is read where one is sent
+                # Declared where no token is needed: one is read where it is sent.
+                if "401" in operation["responses"]:
                     schemes = document["components"].get("securitySchemes", ())
                     operation.setdefault("security", [{}, *({scheme: []} for scheme in schemes)])
                 for content in operation.get("requestBody", {}).get("content", {}).values():

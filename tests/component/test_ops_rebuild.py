@@ -10,6 +10,8 @@ from tests.conftest import MONDAY, World, eventually
 from tests.operator import call, city, ops, received, registered, settled
 from tests.routing_desk import CLERK, DUTY, HEAD, SLIP
 
+WHY = ("--yes", "--reason", "新索引", "--by", "operator", "--json")
+
 
 async def test_a_projection_is_exchanged_under_load_and_back_and_nothing_is_lost_or_told_twice(world: World) -> None:
     async with city(world) as (client, services):
@@ -38,17 +40,16 @@ async def test_a_projection_is_exchanged_under_load_and_back_and_nothing_is_lost
 
         await one()
         at_work = asyncio.create_task(load())
-        why = ("--yes", "--reason", "新索引", "--by", "operator", "--json")
         for service in ("routing", "intake"):
-            done = await ops(world, "rebuild", service, "--beside", *why)
+            done = await ops(world, "rebuild", service, "--beside", *WHY)
             assert done.status == 0, done.err
             assert done.answer["compared"]["different"] == 0
             assert done.answer["to"] == "g2"
         count = len(letters)
         await eventually(lambda: asyncio.sleep(0, len(letters) > count), 120)
-        again = await ops(world, "rebuild", "routing", "--beside", *why)
+        again = await ops(world, "rebuild", "routing", "--beside", *WHY)
         assert (again.status, "--forget" in again.err) == (1, True)
-        back = await ops(world, "rebuild", "routing", "--back", *why)
+        back = await ops(world, "rebuild", "routing", "--back", *WHY)
         assert (back.status, back.answer["to"]) == (0, "g1"), back.err
         going = False
         await at_work
@@ -75,13 +76,10 @@ async def test_a_projection_is_exchanged_under_load_and_back_and_nothing_is_lost
         contacts = services[0].kit.store.collection("intake", "contacts")
         assert await contacts.count_documents({}) == len(letters)
         for service in ("routing", "intake"):
-            forgotten = await ops(world, "rebuild", service, "--forget", *why)
+            forgotten = await ops(world, "rebuild", service, "--forget", *WHY)
             assert forgotten.status == 0, forgotten.err
         assert await registered(client, world, (await received(client, world))[0])
-        kit = world.kit()
-        await kit.store.drop("intake_g2")
-        await kit.store.drop("ops")
-        kit.store.close()
+        await _tidy(world)
 
 
 async def test_r3_6_a_number_stays_its_letter_s_where_its_registration_was_broken_off_before_an_exchange(
@@ -92,16 +90,20 @@ async def test_r3_6_a_number_stays_its_letter_s_where_its_registration_was_broke
         one, _ = await received(client, world)
         clerk = Actor(subject=CLERK[0], mailbox="mayor")
         line = await registrar.register.line("mayor", MONDAY.year, one, clerk, MONDAY)  # and then the store was away
-        why = ("--yes", "--reason", "新索引", "--by", "operator", "--json")
         for serial, way in enumerate(("--beside", "--back"), start=1):
-            done = await ops(world, "rebuild", "intake", way, *why)
+            done = await ops(world, "rebuild", "intake", way, *WHY)
             assert done.status == 0, done.err
             await registered(client, world, one)
             assert (await registrar.register.lines_of([one]))[one].number == line.number
             one, _ = await received(client, world)
             line = await registrar.register.line("mayor", MONDAY.year, one, clerk, MONDAY)
             assert line.number.serial == serial + 1
-        kit = world.kit()
-        await kit.store.drop("intake_g2")
-        await kit.store.drop("ops")
-        kit.store.close()
+        await _tidy(world)
+
+
+async def _tidy(world: World) -> None:
+    """Remove what the operator's commands made beside the services' databases."""
+    kit = world.kit()
+    await kit.store.drop("intake_g2")
+    await kit.store.drop("ops")
+    kit.store.close()

@@ -70,7 +70,7 @@ class Stage:
         ]
 
 
-def five_free() -> int:
+def five_free_ports() -> int:
     while True:
         first = random.randrange(20_000, 31_990)
         if all(take(first + n) for n in range(-1, 5)):
@@ -81,7 +81,7 @@ def five_free() -> int:
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     engines = Engines(INSTANCE)
     engines.reset()
-    yield Stage(engines, five_free(), tmp_path_factory.mktemp("demo") / "out.txt")
+    yield Stage(engines, five_free_ports(), tmp_path_factory.mktemp("demo") / "out.txt")
     engines.reset()
 
 
