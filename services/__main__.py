@@ -87,7 +87,8 @@ def main(arguments: list[str] | None = None) -> int:
         pass
     except SystemExit:
         log.critical(
-            "Nothing is served on port %s; the reason is above. Is it another process's, end that, or set PORT", port
+            "Nothing is served on port %s; the reason is above. If another process has the port, end it or set PORT",
+            port,
         )
         raise
     finally:
