@@ -40,7 +40,7 @@ async def measure(town: Town) -> list[Result]:
                 tell(f"seed {seed}: {sum(report.asked.values())} requests, {len(report.findings)} findings")
                 seed += 1
             sent = await gun.fire(world, gun.barrage(rounds, seed))
-            await gun.nobody_is_behind(world, 600)
+            await world.caught_up(seconds=600)
             waits, heard = await gun.parked(world), await gun.refused(world, gun.UNITS)
             await disorder.out_of_order(world, seed)
             await disorder.again_and_forged(world)

@@ -74,6 +74,9 @@ class City:
 
         async def same_again() -> bool:
             nonlocal last
+            await self.world.caught_up()
+            for service in self.services.values():
+                assert not (await service.letters.aggregates.outbox_depth())[0], service.name
             now = await self.versions(letter_ids)
             same, last = now == last, now
             await asyncio.sleep(0.3)

@@ -27,7 +27,7 @@ SECONDS: Final = 60
 async def test_whatever_comes_on_the_topics_every_letter_goes_its_way(world: World, tmp_path: Path) -> None:
     async with all_services(world, tmp_path) as run:
         sent = await gun.fire(world, gun.barrage(ROUNDS, SEED))
-        await gun.nobody_is_behind(world, SECONDS)
+        await world.caught_up(seconds=SECONDS)
         waits, heard = await gun.parked(world), await gun.refused(world, gun.UNITS)
         assert not [str(one) for one in sent if one.shot.bad and not gun.answered_for(one, waits, heard)]
         for _, message in (one for of_origin in waits.values() for one in of_origin):
@@ -42,7 +42,7 @@ async def test_whatever_comes_on_the_topics_every_letter_goes_its_way(world: Wor
 
         async with City(one_address(run.url), world.keys, world.kit().directory, patience=20) as city:
             await Journey(world, [city]).first_weeks()
-        await gun.nobody_is_behind(world, SECONDS)
+        await world.caught_up(seconds=SECONDS)
         print(f"{len(sent)} messages: {len(waits)} parked or waiting, {len(heard)} refused")
 
 

@@ -80,7 +80,10 @@ async def test_r3_7_after_its_retention_no_service_has_a_word_of_an_invalid_lett
         async def held_in() -> set[str]:
             return {where async for where, text in everything(world) if WORDS in text or PHONE in text}
 
-        assert {"intake.letters", "intake.contacts", "routing.letters", "publication.letters"} <= await held_in()
+        async def held() -> bool:
+            return {"intake.letters", "intake.contacts", "routing.letters", "publication.letters"} <= await held_in()
+
+        await eventually(held)
         world.move_clock(OVER)
 
         async def gone() -> bool:

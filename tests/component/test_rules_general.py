@@ -134,12 +134,14 @@ async def test_r1_2_letters_come_in_at_one_place_and_one_office_sees_every_mailb
                 return [row["letter_id"] for row in page.json()["items"]] == [wanted]
 
             await eventually(pending)
-            for path in (
-                f"/intake/letters/{letter_id}",
-                f"/routing/letters/{letter_id}",
-                f"/deadline/letters/{letter_id}",
-            ):
-                assert (await city.get(DUTY, path)).status_code == 200
+
+            async def seen(letter: str = letter_id) -> bool:
+                answers = [
+                    await city.get(DUTY, f"/{name}/letters/{letter}") for name in ("intake", "routing", "deadline")
+                ]
+                return [answer.status_code for answer in answers] == [200, 200, 200]
+
+            await eventually(seen)
             stranger = staff("education", "head")
             assert (await city.get(stranger, lists)).status_code == 403
 

@@ -29,7 +29,7 @@ async def again_and_forged(world: World) -> None:
     """An action, and a submission, again with other content under the same id: the first counts. Who an action says it is from does not."""
     letter, id_ = Letter(str(uuid4()), 700), str(uuid4())
     await gun.fire(world, told(letter, "sent"), spread=False)
-    await gun.nobody_is_behind(world, SECONDS)
+    await world.caught_up(seconds=SECONDS)
     collect, submit = (
         replace(about(_example(f"xinxiang.{kind}.v1"), letter.id, id_), topic=f"actions.{UNIT}")
         for kind in ("CollectLetter", "SubmitReply")
@@ -38,7 +38,7 @@ async def again_and_forged(world: World) -> None:
     await gun.fire(world, [forged, forged, _with(submit, handoff_id="s2")], spread=False)
     posted = about(_example("xinxiang.SubmissionAccepted.v1"), str(uuid4()), str(uuid4()))
     await gun.fire(world, [posted, posted, _with(posted, body="另一封信的内容，与前一封的内容不同。")], spread=False)
-    await gun.nobody_is_behind(world, SECONDS)
+    await world.caught_up(seconds=SECONDS)
 
     async def done() -> bool:
         facts = await _facts(world, letter.id)
@@ -85,7 +85,7 @@ async def out_of_order(world: World, seed: int) -> None:
         again = [replace(one, value=b'{"letter_id": "another"}') for one in story if chance.random() < 0.4]
         shots += [*story, *again, *(one for one in story if chance.random() < 0.3)]
     await gun.fire(world, shots, spread=False)
-    await gun.nobody_is_behind(world, SECONDS)
+    await world.caught_up(seconds=SECONDS)
     ids = {shot.key.decode() for shot in shots if shot.key}
     why = defaultdict(set)
     for _, message in (one for of_origin in (await gun.parked(world)).values() for one in of_origin):

@@ -1,7 +1,6 @@
-"""Sends shots, and finds out what became of each: refused, parked, or taken; and whether anybody is behind."""
+"""Sends shots, and finds out what became of each: refused, parked, or taken."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -10,13 +9,12 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.producer import message_accumulator
 from aiokafka.record.default_records import DefaultRecordBatchBuilder, _DefaultRecordBatchBuilderPy
 
-from deploy.ops.cluster import lags
 from deploy.parked import listed
 from services import NAMES
 from shared.contracts.mailbox import ActionRefused
 from shared.messaging.parking import Message
 from shared.storage import Store
-from tests.conftest import World, eventually
+from tests.conftest import World
 from tests.fuzz.messages import (
     NO_UTF8,
     ON_ACTIONS,
@@ -86,14 +84,6 @@ async def fire(world: World, shots: Sequence[Shot], *, spread: bool = True) -> l
     return [Sent(shot, one.partition, one.offset) for shot, one in zip(shots, told, strict=True)]
 
 
-async def behind(world: World) -> dict[str, int]:
-    """Group and topic → messages that it has not committed yet; a group that has committed nothing so far has all of them before it."""
-    found: Counter[str] = Counter()
-    for lag in await lags(world.settings):
-        found[f"{lag.group} {lag.topic}"] += lag.behind
-    return dict(+found)
-
-
 async def parked(world: World) -> Waits:
     """Origin → (service, message) of all that waits, as an operator sees it."""
     store = Store(world.settings.mongo_url, world.settings.namespace)
@@ -133,14 +123,3 @@ def answered_for(one: Sent, waits: Waits, heard: Heard) -> bool:
         return True  # of what is no change at all, each process writes a line into its log
     action = (dict(one.shot.headers).get("ce_id") or b"").decode(errors="replace")
     return one.origin in waits or (one.shot.topic.startswith("actions.") and action in heard)
-
-
-async def nobody_is_behind(world: World, seconds: float) -> None:
-    """Wait until every group has committed everything."""
-
-    async def even() -> bool:
-        left = await behind(world)
-        assert not left, left
-        return True
-
-    await eventually(even, seconds)
