@@ -12,7 +12,9 @@ from time import monotonic
 from typing import Any, Final
 
 import httpx
+from aiokafka.errors import KafkaError
 
+from deploy.ops.cluster import lags
 from shared.calendar.zone import business_date, start_of_day, week_start
 from tests.checker.layout import Layout
 from tests.checker.report import Report
@@ -32,13 +34,16 @@ DUE_AFTER: Final = timedelta(hours=2)
 
 
 async def at_rest(doors: Doors) -> bool:
-    """Wait until every replica is ready and its metrics say that nothing waits; False once the town's patience is over."""
+    """Wait until every replica is ready, all is handled and metrics say that nothing waits; False once the town's patience is over.
+
+    What a consumer has in hand, no metric counts as waiting, and metrics may be some seconds old: what is committed, Kafka is asked.
+    """
     end = monotonic() + doors.town.patience
     while monotonic() < end:
         try:
-            if await _ready(doors) and not any((await _sums(doors)).values()):
+            if await _ready(doors) and await _handled(doors) and not any((await _sums(doors)).values()):
                 return True
-        except httpx.TransportError:
+        except (httpx.TransportError, KafkaError):
             pass
         await asyncio.sleep(0.5)
     return False
@@ -48,6 +53,10 @@ async def _ready(doors: Doors) -> bool:
     urls = {url for replicas in doors.town.urls.values() for url in replicas}
     answers = [await doors.ask(url + "/health/ready") for url in sorted(urls)]
     return all(answer.status_code == 200 for answer in answers)
+
+
+async def _handled(doors: Doors) -> bool:
+    return not any(lag.behind for lag in await lags(doors.town.settings))
 
 
 async def _sums(doors: Doors) -> dict[tuple[str, str, str], float]:
