@@ -5,7 +5,6 @@ import itertools
 import logging
 import os
 import secrets
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from deploy import topics
 from deploy.demo.city import Refused
 from deploy.engines import Engines, Urls
 from deploy.ops.cluster import lags
+from deploy.ops.lag import by_group
 from services import NAMES
 from services.__main__ import spare_the_collector
 from services.application import application
@@ -250,14 +250,12 @@ class World:
         return list(found.values())
 
     async def caught_up(self, *services: str, seconds: float = 20) -> None:
-        """Wait until these services (none named: all five) have taken in hand, and committed, all that is on their topics."""
+        """Wait until these services (none named: all five) have handled, and committed, all that is on their topics."""
 
         async def even() -> bool:
-            left: Counter[str] = Counter()
-            for lag in await lags(self.settings):
-                if lag.group.partition("-")[0] in (services or NAMES):
-                    left[f"{lag.group} {lag.topic}"] += lag.behind
-            assert not +left, +left
+            groups = by_group(await lags(self.settings)).items()
+            left = {group: n for group, n in groups if n and group.partition("-")[0] in (services or NAMES)}
+            assert not left, left
             return True
 
         await eventually(even, seconds)
