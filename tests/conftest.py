@@ -5,7 +5,7 @@ import itertools
 import logging
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,8 +19,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from deploy import topics
 from deploy.demo.city import Refused
 from deploy.engines import Engines, Urls
-from deploy.ops.cluster import lags
-from deploy.ops.lag import by_group
+from deploy.ops.cluster import Lag, lags
 from services import NAMES
 from services.__main__ import spare_the_collector
 from services.application import application
@@ -253,12 +252,36 @@ class World:
         """Wait until these services (none named: all five) have handled, and committed, all that is on their topics."""
 
         async def even() -> bool:
-            groups = by_group(await lags(self.settings)).items()
-            left = {group: n for group, n in groups if n and group.partition("-")[0] in (services or NAMES)}
+            left = [place for place in await self._places(services) if place.behind]
             assert not left, left
             return True
 
         await eventually(even, seconds)
+
+    async def settled(self, *services: str, seconds: float = 120) -> None:
+        """Wait until these services (none named: all five) have handled what is on their topics and sent what they decided on it.
+
+        Nothing follows any more then, but from services that are not named, and from the clock.
+        """
+        kit = self.kit()
+
+        async def at_rest() -> bool:
+            places = await self._places(services)
+            assert not any(place.behind for place in places)
+            for service in services or NAMES:
+                await kit.store.follow(service)
+                for name in await kit.store.database(service).list_collection_names():
+                    live = kit.store.collection(service, name)
+                    assert not await live.count_documents({"unsent": {"$exists": True}}), (service, name)
+            assert await self._places(services) == places, "something came meanwhile"
+            return True
+
+        await eventually(at_rest, seconds)
+        kit.store.close()
+
+    async def _places(self, services: Sequence[str]) -> list[Lag]:
+        """How far the groups of these services are in each partition."""
+        return [place for place in await lags(self.settings) if place.group.partition("-")[0] in (services or NAMES)]
 
     async def forget(self, service: str) -> None:
         """Throw away every document of a service, as if its database were new.

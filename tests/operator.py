@@ -139,12 +139,3 @@ async def published(client: httpx.AsyncClient, world: World, letter_id: str) -> 
     text = {"subject": "路灯不亮", "body": "路灯坏了半个多月。", "reply": "已修复。", **NO_GROUND}
     prepared = (await call(client, world, "POST", f"{case}/prepare", UNIT_CLERK, text))["prepared"]
     await call(client, world, "POST", f"{case}/approve", UNIT_HEAD, {"text_hash": prepared["text_hash"]})
-
-
-async def settled(world: World) -> None:
-    """Wait until every service has every message."""
-
-    async def even() -> bool:
-        return all(one["behind"] == 0 for one in (await ops(world, "lag", "--json")).answer)
-
-    await eventually(even, 120)

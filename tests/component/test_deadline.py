@@ -344,6 +344,7 @@ async def test_a_rebuilt_projection_equals_the_live_one(world: World) -> None:
             return not await service.letters.aggregates.count({"holder0": "yuzhong"})
 
         await eventually(stopped)
+        await world.settled("deadline")
         live = await snapshot(service)
     kit = world.kit()
     await world.forget("deadline")

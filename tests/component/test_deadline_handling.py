@@ -223,6 +223,7 @@ async def test_r6_1_services_that_start_with_a_new_schedule_move_open_due_dates_
     again = build(world.kit(schedules_folder=tmp_path))
     async with world.running(again):
         await settled(world, again)
+        await world.settled("deadline")
         live = await snapshot(again)
     assert await moves(world) == Counter(ids[1:])
     await rebuilt_equals(world, live, tmp_path)
@@ -285,5 +286,6 @@ async def test_whatever_moved_the_clocks_a_rebuilt_projection_equals_the_live_on
             return await service.letters.aggregates.count({"seen.routing": 8}) == 1
 
         await eventually(all_handled)
+        await world.settled("deadline")
         live = await snapshot(service)
     await rebuilt_equals(world, live)

@@ -19,7 +19,7 @@ from services.reporting.last_backup import LastBackup
 from shared.observability import metrics
 from shared.storage.dump import databases
 from tests.conftest import MONDAY, World, eventually, new_world
-from tests.operator import answered, call, city, ops, published, received, registered, settled
+from tests.operator import answered, call, city, ops, published, received, registered
 from tests.routing_desk import CLERK, DUTY
 
 PUBLIC = ("letters.json", "letters/YFX-2026-1.json", "board.json", "data.json", "feed.atom")
@@ -96,7 +96,7 @@ async def test_a_backup_made_while_letters_come_is_restored_equal_and_names_what
         await writing
         after, _ = await received(client, world)
         await registered(client, world, after)
-        await settled(world)
+        await world.settled()
         lost = (await ops(world, "backup", "lost", later, "--json")).answer
         assert after in lost["accepted"]
         live = await answers(client, world, {i: r for i, r in letters.items() if i not in lost["facts"]})
@@ -123,7 +123,7 @@ async def test_a_backup_made_while_letters_come_is_restored_equal_and_names_what
         done = await ops(other, "restore", later, "--yes", "--json")
         assert done.status == 0, done.err
         async with city(other) as (client, _):
-            await settled(other)
+            await other.settled()
             kept = {i: r for i, r in letters.items() if i not in lost["facts"]}
             assert with_file in kept
             again = await answers(client, other, kept)

@@ -11,7 +11,7 @@ from services.rebuild import rebuild
 from services.routing.app import build as build_routing
 from tests.conftest import World, eventually
 from tests.intake_desk import LETTER
-from tests.operator import answered, call, city, ops, published, received, registered, settled
+from tests.operator import answered, call, city, ops, published, received, registered
 from tests.routing_desk import CLERK, DUTY, UNIT_HEAD
 
 NAME, PHONE, EMAIL = "欧阳试探", "13712345098", "ouyang.shitan@example.com"
@@ -56,7 +56,7 @@ async def test_r3_7_what_a_person_wrote_and_is_reached_by_goes_on_request_and_th
         await registered(client, world, letter_id)
         await answered(client, world, letter_id)
         await published(client, world, letter_id)
-        await settled(world)
+        await world.settled()
 
         async def public() -> bool:
             return (await client.get("/public/letters/YFX-2026-1.json")).status_code == 200
@@ -66,7 +66,7 @@ async def test_r3_7_what_a_person_wrote_and_is_reached_by_goes_on_request_and_th
         assert (refused.status, "withdraw it first" in refused.err) == (1, True)
         withdraw = f"/publication/cases/{letter_id}/withdraw"
         await call(client, world, "POST", withdraw, UNIT_HEAD, {"ground": "consent_withdrawn"})
-        await settled(world)
+        await world.settled()
 
         before = await places(world)
         assert {"store intake.contacts", "store intake.attachments.chunks", "store routing.letters"} <= set(before)
@@ -115,7 +115,7 @@ async def test_the_proof_of_an_erasure_is_not_lost_with_the_file_it_was_to_be_wr
         letter_id, _ = await received(client, world, body=LONGEST, sender=SENDER)
         await registered(client, world, letter_id)
         await answered(client, world, letter_id)
-        await settled(world)
+        await world.settled()
         asked = ("erase", letter_id, "--text", "--ground", GROUND, "--by", "duty", "--yes", "--json")
 
         # Before anything is erased: is the file new, can it be written, can it be printed?

@@ -16,7 +16,7 @@ from deploy.ops.console import table, width
 from shared.messaging.connection import client_options
 from tests.city_hall import ENTRY
 from tests.conftest import World, eventually
-from tests.operator import answered, city, ops, received, registered, settled
+from tests.operator import answered, city, ops, received, registered
 from tests.routing_desk import DUTY
 
 SERVICES = tuple(
@@ -48,7 +48,7 @@ async def test_an_operator_sees_what_is_wrong_and_what_to_do(
         letter_id, receipt = await received(client, world)
         number = await registered(client, world, letter_id)
         await answered(client, world, letter_id)
-        await settled(world)
+        await world.settled()
 
         # All is well but for the backup, which was never made.
         health = await ops(world, "health", *SERVICES, "--json")

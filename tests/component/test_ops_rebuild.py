@@ -7,7 +7,7 @@ from services.intake.handlers import Registrar
 from shared.contracts.facts import LetterRegistered
 from shared.contracts.types import Actor
 from tests.conftest import MONDAY, World, eventually
-from tests.operator import call, city, ops, received, registered, settled
+from tests.operator import call, city, ops, received, registered
 from tests.routing_desk import CLERK, DUTY, HEAD, SLIP
 
 WHY = ("--yes", "--reason", "新索引", "--by", "operator", "--json")
@@ -53,7 +53,7 @@ async def test_a_projection_is_exchanged_under_load_and_back_and_nothing_is_lost
         assert (back.status, back.answer["to"]) == (0, "g1"), back.err
         going = False
         await at_work
-        await settled(world)
+        await world.settled()
 
         # Each letter is where its journey left it, in every list, with every fact once, and its numbers have no gap.
         facts: Counter[tuple[str, str, int]] = Counter()
