@@ -44,6 +44,9 @@ def verifier_of(tokens: TokenSettings, settings: Settings, sign_in: SignIn | Non
     """
     file = tokens.jwks_file
     if sign_in is not None and not is_inline(file) and not Path(file).is_file():
-        log.warning("there is no key set: only tokens of the identity provider are taken", extra={"file": file})
+        log.warning(
+            "there is no key set: only tokens of the identity provider are taken",
+            extra={"name_of_setting": "JWKS_FILE"},
+        )
         return NoKeySet(sign_in.provider.issuer)
     return TokenVerifier.from_settings(tokens, demonstrations=settings.profile == "demonstration")

@@ -28,7 +28,7 @@ from shared.observability.tracing import current_trace_id
 ALLOWED_FIELDS = frozenset(
     """
     action age_s attempt batch bytes code collection count database delay_s depth due_at duration_ms error_type event_id
-    expected_seq fact from_state group index kind lag limit mailbox method name_of_setting number offset outcome partition
+    expected_seq fact from_state group index kind lag limit mailbox malware method name_of_setting number offset outcome partition
     pid port reason_code refusal retry_after_s role route rows rule seconds seq service_started sent_at serial signal size state
     status task to_state topic total version waiting
     """.split()  # noqa: SIM905 - a list of this length reads best as words

@@ -176,7 +176,7 @@ class Press:
                 found = characters(Path(face.path), face.index)
                 faces[face.family] = faces.get(face.family, found) & found
         families = (FAMILY, *sorted(family for family in faces if family != FAMILY))
-        log.info("forms are printed with the fonts in %s", folder, extra={"families": len(families)})
+        log.info("forms are printed with the fonts in %s", folder, extra={"count": len(families)})
         return Type(families, frozenset().union(*faces.values()), fonts)
 
 

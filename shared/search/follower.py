@@ -91,8 +91,14 @@ class Follower(Generic[Entry]):
                 except Damaged:
                     continue  # a new file is begun
                 except Unusable as error:
-                    why = {"index": self._index.name, "name_of_setting": "SEARCH_FOLDER", "reason_code": error.reason}
-                    log.warning("a search index cannot be used: make room, or let the service write there", extra=why)
+                    log.warning(
+                        "a search index cannot be used: make room, or let the service write there",
+                        extra={
+                            "index": self._index.name,
+                            "name_of_setting": "SEARCH_FOLDER",
+                            "reason_code": error.reason,
+                        },
+                    )
                     raise
                 break
         self.ready, self._looked = True, now

@@ -294,7 +294,7 @@ class Provider:
                 )
                 keys = _signing_keys(await self._asked("GET", metadata.jwks_uri))
             except (ProviderAway, Refused) as error:
-                log.warning("the identity provider could not be asked", extra={"reason": str(error)})
+                log.warning("the identity provider could not be asked", extra={"reason_code": str(error)})
                 return
             finally:
                 self._tried_at = self._monotonic()
@@ -360,7 +360,7 @@ class Provider:
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             untrusted = "CERTIFICATE_VERIFY_FAILED" in str(error)
             reason = "its certificate is of no authority known here: set OIDC_CA_FILE" if untrusted else ""
-            log.warning("the identity provider does not answer", extra={"reason": reason or type(error).__name__})
+            log.warning("the identity provider does not answer", extra={"reason_code": reason or type(error).__name__})
             raise ProviderAway from None
         except ValueError:
             raise Refused("the identity provider's answer is not JSON") from None

@@ -109,7 +109,7 @@ class Ways:
             log.warning("a sign-in came back from another provider")
             raise NotSignedIn("回应来自另一个身份提供方", "The answer comes from another provider (iss).")
         if error:
-            log.warning("the identity provider refused a sign-in", extra={"reason": error[:60]})
+            log.warning("the identity provider refused a sign-in", extra={"reason_code": _plain(error)})
             raise NotSignedIn(
                 "统一身份认证没有同意登录", f"The identity provider did not agree ({_plain(error)}).", 403
             )
@@ -118,7 +118,7 @@ class Ways:
         try:
             claims, id_token = await self._sign_in.provider.redeem(begun, code)
         except Refused as refused:
-            log.warning("a sign-in was refused", extra={"reason": str(refused)})
+            log.warning("a sign-in was refused", extra={"reason_code": str(refused)})
             raise NotSignedIn(
                 "统一身份认证的回应未能通过检查", f"The identity provider's answer does not hold: {refused}."
             ) from None

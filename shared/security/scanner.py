@@ -122,11 +122,11 @@ class Gate:
         except Away as error:
             if self.there:
                 self._count("away")
-                logger.warning("the scanner of attachments does not answer", extra={"reason": str(error)})
+                logger.warning("the scanner of attachments does not answer", extra={"reason_code": str(error)})
             raise
         except Unscannable as error:
             self._count("failed")
-            logger.warning("the scanner of attachments gave no verdict on a file", extra={"reason": str(error)})
+            logger.warning("the scanner of attachments gave no verdict on a file", extra={"reason_code": str(error)})
             raise
         finally:
             await asyncio.to_thread(content.seek, 0)

@@ -168,8 +168,11 @@ class Edge:
             level = logging.DEBUG
         else:
             return
-        fields = {"method": method, "route": route, "status": status, "duration_ms": round(seconds * 1000, 1)}
-        logger.log(level, "request", extra=fields)
+        logger.log(
+            level,
+            "request",
+            extra={"method": method, "route": route, "status": status, "duration_ms": round(seconds * 1000, 1)},
+        )
 
 
 def _problem_of(error: Exception) -> Problem:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from shared.directory import Directory
+from shared.observability.logs import JsonFormatter
 from shared.security.claims import Roles
 from shared.security.oidc import Provider
 from shared.security.sessions import Sessions
@@ -79,7 +80,7 @@ async def test_a_provider_whose_authority_nobody_named_signs_nobody_in_and_the_l
         assert "统一身份认证没有响应" in refused.text
         token = provider.access_token()
         assert (await here.who(Authorization=f"Bearer {token}")).status_code == 503
-    assert "set OIDC_CA_FILE" in str([record.__dict__.get("reason") for record in caplog.records])
+    assert "set OIDC_CA_FILE" in str([JsonFormatter("routing").format(record) for record in caplog.records])
     assert provider.asked == [], "nothing was said to whoever is there"
 
 
