@@ -21,13 +21,14 @@ from typing import Any
 from aiokafka.errors import KafkaError
 
 from deploy.history_record import Layout, NoSuchTopic, Topic
+from services.kit import Kit
 from services.routing.chain import Kept, Verdict, check
 from services.routing.history import History, Told
 from services.routing.routes_history import what
 from services.routing.steps import step_of
 from services.settings import Settings, load_settings
 from shared.calendar.zone import SHANGHAI
-from shared.directory import load_directory
+from shared.directory import Directory, DirectoryError
 from shared.storage import Store, StoreUnavailable, translated
 
 SUSPECTS = 200
@@ -45,18 +46,31 @@ async def letter_of(settings: Settings, store: Store, text: str) -> str:
 
     Raises:
         NoSuchLetter: no letter has that number.
+        DirectoryError: the directory's file is refused, or contradicts the changes.
+        KafkaError: the broker was asked for mailboxes that were added since, and does not answer.
     """
     number = _CHINESE.match(text) or _ASCII.match(text)
     if number is None:
         return text
-    for mailbox in load_directory(settings.directory_file).mailboxes():
-        if mailbox.prefix is not None and number["prefix"] in {mailbox.prefix.chinese, mailbox.prefix.ascii}:
-            line = f"{mailbox.code}/{number['year']}/{int(number['serial']):09d}"
-            with translated():
-                found = await store.collection("intake", "register").find_one({"_id": line})
-            if found is not None:
-                return str(found["letter_id"])
+    kit = Kit(settings)
+    code = _mailbox_of(number["prefix"], kit.directory)
+    if code is None:  # a mailbox that was added while services ran, or none
+        await kit.changes.read_once(missing_is_empty=True)
+        code = _mailbox_of(number["prefix"], kit.directory)
+    if code is not None:
+        line = f"{code}/{number['year']}/{int(number['serial']):09d}"
+        with translated():
+            found = await store.collection("intake", "register").find_one({"_id": line})
+        if found is not None:
+            return str(found["letter_id"])
     raise NoSuchLetter(f"没有编号为 {text} 的来信 / no letter has the number {text}")
+
+
+def _mailbox_of(prefix: str, directory: Directory) -> str | None:
+    for mailbox in directory.mailboxes():
+        if mailbox.prefix is not None and prefix in {mailbox.prefix.chinese, mailbox.prefix.ascii}:
+            return mailbox.code
+    return None
 
 
 @dataclass(slots=True)
@@ -230,7 +244,7 @@ def main(arguments: list[str] | None = None) -> int:
     asked = chosen(arguments)
     try:
         return asyncio.run(run(asked, load_settings()))
-    except (NoSuchLetter, NoSuchTopic, StoreUnavailable, KafkaError, OSError) as error:
+    except (NoSuchLetter, NoSuchTopic, StoreUnavailable, DirectoryError, KafkaError, OSError) as error:
         print(f"history: {error}", file=sys.stderr)
         return 2
 

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from deploy.history import letter_of
 from services.application import application
 from services.routing.app import build as routing
 from services.routing.office import entries
@@ -48,6 +49,7 @@ async def test_r1_1_a_unit_that_is_added_gets_letters_and_works_over_its_own_top
         (arrived,) = await hall.desk.told("east-lake", LetterArrived)
         assert (arrived.letter_id, arrived.mailbox) == (letter_id, "east-lake")
         assert await hall.registered("east-lake", letter_id) == "渝东信〔2026〕1号"
+        assert await letter_of(world.settings, world.kit().store, "渝东信〔2026〕1号") == letter_id  # by the operator
         choices = (await hall.client.get("/intake/mailboxes")).json()
         assert {"code": "east-lake", "name": "东湖新区", "label": "东湖新区管理委员会"} in choices
 
