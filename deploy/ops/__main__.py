@@ -78,7 +78,8 @@ def _why(error: Any) -> str:
     if isinstance(error, TopicsRefused):
         return (
             f"主题未能建立 / topics could not be made: {error}. "
-            "Where the broker denies it: `python -m deploy.acls apply` gives KAFKA_USERNAME, the operator's user, what it needs"
+            "Where the broker denies it: `python -m deploy.acls apply --passwords FOLDER` gives KAFKA_USERNAME, "
+            "the operator's user, what it needs"
         )
     return f"{error or type(error).__name__}"
 

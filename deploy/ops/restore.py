@@ -325,5 +325,6 @@ async def wiped(settings: Settings, store: Store) -> None:
     if left:
         raise Refused(
             f"演练的主题未能删除 / the broker did not delete {len(left)} of the drill's topics: {', '.join(left[:3])}. "
-            "Delete what begins so with Kafka's own tools; `python -m deploy.acls apply` gives the operator's user the right to"
+            "Delete what begins so with Kafka's own tools; `python -m deploy.acls apply --passwords FOLDER` gives the "
+            "operator's user the right to"
         )

@@ -163,6 +163,7 @@ async def test_flood_of_one_address_is_told_when_to_come_back_and_its_neighbour_
     refused = b"".join(greedy.result()).partition(b"HTTP/1.1 429")[2]
     assert b"\r\nRetry-After: 10\r\n" in refused
     assert b"\r\nContent-Type: application/problem+json\r\n" in refused
+    assert b"\r\nX-Content-Type-Options: nosniff\r\n" in refused
 
 
 async def test_flood_of_connections_of_one_address_leaves_room_for_others(proxy: Proxy) -> None:
@@ -175,6 +176,7 @@ async def test_flood_of_connections_of_one_address_leaves_room_for_others(proxy:
     assert (await proxy.client.get("/public/", headers=NEIGHBOUR)).status_code == 200
     page = await proxy.client.get("/public/held", headers=GREEDY | {"Accept": "text/html"})
     assert (page.status_code, page.headers["retry-after"]) == (429, "10")
+    assert page.headers["x-content-type-options"] == "nosniff"
     assert "请求过多" in page.text
     proxy.held.set()
     counted = Counter(answer.status_code for answer in await asyncio.gather(*asked))
