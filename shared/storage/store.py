@@ -15,7 +15,14 @@ from motor.motor_asyncio import (
     AsyncIOMotorGridFSBucket,
 )
 from pymongo import IndexModel, InsertOne, timeout
-from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    DuplicateKeyError,
+    OperationFailure,
+    PyMongoError,
+    WriteConcernError,
+)
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from shared.storage.generations import COLLECTION as GENERATIONS
@@ -67,6 +74,7 @@ _UNAVAILABLE_CODES = frozenset(
         _sqlstate("57P03"),  # PostgreSQL is starting or stopping
     }
 )
+_UNCONFIRMED = "a majority of the document store did not confirm a write, which may yet be undone"
 _REFUSED_CODES = frozenset(
     {
         13,  # Unauthorized: no user was given, or it may not do this
@@ -96,7 +104,11 @@ def translated() -> Iterator[None]:
         yield
     except DuplicateKeyError as error:
         raise DuplicateKey(str(error.details)) from error
+    except WriteConcernError as error:
+        raise _unavailable(_UNCONFIRMED, error, error.code) from error
     except BulkWriteError as error:
+        if error.details.get("writeConcernErrors"):
+            raise _unavailable(_UNCONFIRMED, error) from error
         codes = [write.get("code") for write in error.details.get("writeErrors", ())]
         if code := next(filter(_UNAVAILABLE_CODES.__contains__, codes), None):
             raise _unavailable("the document store refused part of a batch", error, code) from error
@@ -138,7 +150,8 @@ async def insert_missing(collection: Any, documents: Sequence[Mapping[str, Any]]
             await collection.bulk_write([InsertOne(documents[position]) for position in positions], ordered=ordered)
         except BulkWriteError as error:
             failures = error.details.get("writeErrors", [])
-            if any(failure.get("code") != DUPLICATE_KEY for failure in failures):
+            unconfirmed = error.details.get("writeConcernErrors")
+            if unconfirmed or any(failure.get("code") != DUPLICATE_KEY for failure in failures):
                 raise
             return {positions[failure["index"]] for failure in failures}
     return set()

@@ -9,10 +9,11 @@ from pymongo.errors import (
     OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
+    WriteConcernError,
     WriteError,
 )
 
-from shared.storage import DuplicateKey, Index, Store, StoreUnavailable, translated
+from shared.storage import DuplicateKey, Index, Store, StoreUnavailable, insert_missing, translated
 
 DISK_FULL, OUT_OF_MEMORY = 4_293, 8_389
 """SQLSTATE 53100 and 53200, as DocumentDB passes them on: six bits for each sign, the first one lowest."""
@@ -24,6 +25,22 @@ def test_a_store_without_room_cannot_work_now_whether_one_write_or_a_batch_meets
         raise WriteError("could not extend file: No space left on device", code)
     with pytest.raises(StoreUnavailable), translated():
         raise BulkWriteError({"writeErrors": [{"index": 0, "code": code, "errmsg": "no room"}]})
+
+
+STEPPED_DOWN = {"code": 189, "errmsg": "primary stepped down while waiting for replication"}
+
+
+async def test_r3_6_a_write_that_no_majority_confirmed_may_be_undone_and_does_not_count_as_done() -> None:
+    class Bulk:
+        async def bulk_write(self, *_: object, **__: object) -> None:
+            raise BulkWriteError({"writeErrors": [], "writeConcernErrors": [STEPPED_DOWN], "nInserted": 1})
+
+    with pytest.raises(StoreUnavailable):
+        await insert_missing(Bulk(), [{"_id": "mayor/2026/000000017"}])
+    with pytest.raises(StoreUnavailable), translated():
+        await Bulk().bulk_write()
+    with pytest.raises(StoreUnavailable), translated():
+        raise WriteConcernError("waiting for replication timed out", 64)
 
 
 @pytest.mark.parametrize("code", [13, 18])
