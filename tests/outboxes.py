@@ -49,9 +49,9 @@ class Collection:
         self.left: list[Stored[Any]] = []
         self.cleared: dict[str, int] = {}
 
-    async def unsent(self, _before: datetime, limit: int) -> list[Stored[Any]]:
+    async def unsent(self, _before: datetime, limit: int, skip: int = 0) -> list[Stored[Any]]:
         """Return them, as many as asked for."""
-        return self.left[:limit]
+        return [letter for letter in self.left if letter.id not in self.cleared][skip : skip + limit]
 
     async def clear_outbox(self, versions: Any) -> None:
         """Note which are empty now."""

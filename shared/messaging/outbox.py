@@ -116,6 +116,8 @@ class Outbox:
     """Letter id → when the front door had accepted it; real time, seconds since 1970."""
     _closed: TTLCache[str, None] = field(default_factory=lambda: TTLCache(maxsize=1_000, ttl=CLOSED_SECONDS))
     """Topics that did not take what was sent to them."""
+    _passed: dict[int, int] = field(default_factory=dict)
+    """Collection → how many of its oldest outboxes the next sweep passes over: they cannot be emptied now."""
     _in_hand: dict[str, int] = field(default_factory=dict)
     """Letter id → how many of its parcels are on their way."""
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -327,10 +329,16 @@ class Outbox:
             most = min(SWEEP_LIMIT, ROOM - len(self._in_hand))
             if most <= 0:
                 break
-            for stored in await aggregates.unsent(datetime.now(UTC) - after, most):
-                if stored.id not in self._in_hand:
+            passed = self._passed.get(id(aggregates), 0)
+            left = await aggregates.unsent(datetime.now(UTC) - after, most, passed)
+            stuck = 0
+            for stored in left:
+                stuck += stored.newer or any(entry.topic in self._closed for entry in stored.outbox)
+                if stored.id not in self._in_hand and not stored.newer:
                     found += 1
                     self._enqueue(aggregates, stored.id, stored.version, stored.outbox, swept=True)
+            # Letters that wait for a topic which takes nothing are passed over, until all were looked at: they hold no others up.
+            self._passed[id(aggregates)] = passed + stuck if len(left) == most else 0
         if found:
             log.info("outboxes left behind are sent", extra={"count": found})
         return found

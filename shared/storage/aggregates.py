@@ -194,9 +194,14 @@ class Aggregates(Generic[State]):
             documents = await self._read(self.collection.find({"_id": {"$in": ids}}), len(ids))
         for document in documents:
             stored = found[document["_id"]] = self._stored_or_newer(document)
-            if not stored.newer:
-                self._kept[document["_id"]] = stored
+            self._remember(stored)
         return found
+
+    def _remember(self, stored: Stored[State]) -> None:
+        """Keep what was read, unless something newer is kept: a read that began before a write may end after it."""
+        kept = self._kept.get(stored.id)
+        if not stored.newer and (kept is None or kept.version <= stored.version):
+            self._kept[stored.id] = stored
 
     async def recall(
         self, letter_ids: Iterable[str], anew: Collection[str] = ()
@@ -364,12 +369,19 @@ class Aggregates(Generic[State]):
             if kept is not None and kept.version == version:
                 self._kept[letter_id] = replace(kept, outbox=())
 
-    async def unsent(self, before: datetime, limit: int) -> list[Stored[State]]:
-        """Return letters whose outbox was filled before `before` (real time, UTC) and never cleared, oldest first."""
+    async def unsent(self, before: datetime, limit: int, skip: int = 0) -> list[Stored[State]]:
+        """Return letters whose outbox was filled before `before` (real time, UTC) and never cleared, oldest first, from the `skip`th on.
+
+        They are remembered: whoever sends another's facts, and so gets them back as its own, knows their letters as they are. One that a
+        newer release wrote comes as `newer`.
+        """
         # Closed below, or the store reads the whole collection instead of the partial index.
-        query = self.collection.find({"unsent": {"$gt": _BEGINNING, "$lt": before}}).sort([("unsent", 1)]).limit(limit)
-        found = [self._stored_or_newer(document) for document in await self._read(query, limit)]
-        return [stored for stored in found if not stored.newer]
+        query = self.collection.find({"unsent": {"$gt": _BEGINNING, "$lt": before}}).sort([("unsent", 1)])
+        documents = await self._read(query.skip(skip).limit(limit), limit)
+        found = [self._stored_or_newer(document) for document in documents]
+        for stored in found:
+            self._remember(stored)
+        return found
 
     async def outbox_depth(self) -> tuple[int, float]:
         """Return how many letters wait to be sent and the age of the oldest in seconds (0 if none)."""

@@ -1,8 +1,10 @@
 """A service remembers letters; another replica that moved one meanwhile must never be overlooked."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from shared.contracts.errors import Stale
 from shared.contracts.facts import Fact, InstructionGiven, LetterNoted, LetterReceived
 from shared.contracts.types import Actor, Classification, Nature
 from shared.messaging.letters import Letters
+from shared.storage import Aggregates
 from tests.conftest import MONDAY, World
 
 ABOUT = Classification(nature=Nature.COMPLAINT, domain="utilities-water", region="500103")
@@ -32,6 +35,13 @@ def received(letter_id: str) -> LetterReceived:
         body="小区门口的路灯坏了两周。",
         classification=ABOUT,
         may_publish=True,
+    )
+
+
+def instructed(now: datetime) -> InstructionGiven:
+    leader = Actor(subject="leader", mailbox="mayor")
+    return InstructionGiven(
+        letter_id="a", at=now, instruction_id="1", mailbox="mayor", leader=leader, text="请速办。", report_by=MONDAY
     )
 
 
@@ -135,18 +145,7 @@ async def test_a_fact_that_another_replica_sent_and_this_one_met_on_the_topic_is
     await other.handle(await world.records("letters"), live=False)
 
     def decide(_: State | None, now: datetime) -> list[Fact]:
-        leader = Actor(subject="leader", mailbox="mayor")
-        return [
-            InstructionGiven(
-                letter_id="a",
-                at=now,
-                instruction_id="1",
-                mailbox="mayor",
-                leader=leader,
-                text="请速办。",
-                report_by=MONDAY,
-            )
-        ]
+        return [instructed(now)]
 
     await other.command("a", decide)
     (waiting,) = (await other.aggregates.get("a")).outbox
@@ -156,3 +155,41 @@ async def test_a_fact_that_another_replica_sent_and_this_one_met_on_the_topic_is
     await world.send(waiting)
     await mine.handle((await world.records("letters"))[-1:])
     assert mine.outbox.acknowledged(waiting.id)
+
+
+async def test_whoever_sends_what_another_left_knows_the_letter_as_it_is(
+    world: World, replicas: tuple[Letters[State], Letters[State]]
+) -> None:
+    mine, other = replicas
+    await world.publish(received("a"))
+    await mine.handle(await world.records("letters"), live=False)
+    moved = await other.command("a", lambda _, now: [instructed(now)])
+    assert (await mine.aggregates.recall(["a"]))[0]["a"].version == 1, "nobody told it yet"
+    left = await mine.aggregates.unsent(datetime.now(UTC) + timedelta(seconds=1), 10)
+    assert [(letter.id, letter.version) for letter in left] == [("a", moved.version)]
+    found, remembered = await mine.aggregates.recall(["a"])
+    assert (found["a"].version, remembered) == (moved.version, {"a"})
+
+
+async def test_a_read_that_began_before_a_write_does_not_replace_what_was_written(
+    world: World, replicas: tuple[Letters[State], Letters[State]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, _ = replicas
+    await world.publish(received("a"))
+    await mine.handle(await world.records("letters"), live=False)
+    read, was_read, written = mine.aggregates._read, asyncio.Event(), asyncio.Event()
+
+    async def late(cursor: Any, most: int) -> list[dict[str, Any]]:
+        documents = await read(cursor, most)
+        was_read.set()
+        await written.wait()
+        return documents
+
+    monkeypatch.setattr(Aggregates, "_read", staticmethod(late))
+    old = asyncio.create_task(mine.aggregates.get_many(["a"]))
+    await was_read.wait()
+    monkeypatch.undo()
+    moved = await mine.command("a", lambda _, now: [instructed(now)])
+    written.set()
+    assert (await old)["a"].version == 1
+    assert (await mine.aggregates.recall(["a"]))[0]["a"].version == moved.version

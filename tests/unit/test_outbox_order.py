@@ -210,3 +210,29 @@ async def test_no_batch_begins_before_there_is_room(sender: Sender, way: str) ->
     broker.waiting["a0-1"].set_result(None)
     with pytest.raises(_Begun):
         await waiting
+
+
+async def test_letters_that_wait_for_a_missing_topic_do_not_keep_the_sweep_from_those_behind_them(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox, broker, collection = sender
+    monkeypatch.setattr("shared.messaging.outbox.SWEEP_LIMIT", 5)
+    broker.missing["mailbox.gone"] = 0
+    stuck = [
+        Stored[Any](f"a{number}-", 1, {}, None, (entry(f"a{number}-", 1, "mailbox.gone"),)) for number in range(12)
+    ]
+    collection.left = [*stuck, Stored("b", 1, {}, None, (entry("b", 1),))]
+
+    async def sent() -> bool:
+        await outbox.sweep()
+        return "b1" in broker.log
+
+    await eventually(sent)
+    del broker.missing["mailbox.gone"]
+    outbox._closed.clear()  # time passes
+
+    async def all_sent() -> bool:
+        await outbox.sweep()
+        return all(letter.outbox[0].id in broker.log for letter in stuck)
+
+    await eventually(all_sent)
