@@ -46,6 +46,7 @@ class Rows(Letters[Row]):
         super().__post_init__()
         self.tell = self._note_told
         self.restore = self._note
+        self.before_release = self._mark
 
     async def _note(self, steps: Sequence[Step[Row]]) -> None:
         _STEPS.get([]).extend(steps)
@@ -74,7 +75,7 @@ class Rows(Letters[Row]):
         _STEPS.set([])
         await super().take_up()
 
-    async def before_release(self, letter_ids: Sequence[str]) -> None:
+    async def _mark(self, letter_ids: Sequence[str]) -> None:
         """Mark the cells of letters whose facts were taken up now, or before a crash."""
         changed = self._changed(_STEPS.get([]))
         for row in await self._rows(letter_ids):
@@ -91,7 +92,10 @@ class Rows(Letters[Row]):
         return None if row is None else apart(row, self.cells.units)
 
     async def _rows(self, letter_ids: Iterable[str]) -> list[Row]:
-        found = await self.aggregates.get_many(letter_ids)
+        ids = list(letter_ids)
+        found, _ = await self.aggregates.recall(
+            ids, ids
+        )  # a row that a newer release wrote is marked by a process of that
         return [stored.state for stored in found.values() if stored.state is not None]
 
 

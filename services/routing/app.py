@@ -58,6 +58,7 @@ def build(kit: Kit) -> Service:
     )
     entries = Entries(kit.store, aggregates, kit.directory, kit.directory.path_of)
     following = Following(letters, entries, kit.namespace)
+    letters.before_release = following.renew
     actions = Actions(letters, kit.changes, service.broker, kit.namespace)
     settings = kit.settings
     make_topics = partial(

@@ -85,7 +85,8 @@ class Entries:
         versions: dict[str, int] = {}
         texts: dict[str, Text | None] = {}
         as_of: dict[str, int] = {}
-        # What is remembered is at least as new as the fact that brought the letter here; a newer one brings it here again.
+        # What is remembered is at least as new as the fact that brought the letter here: who applied it, or sent it for another, read or
+        # wrote the letter. A newer fact brings it here again.
         found, _ = await self.letters.recall(letter_ids)
         for stored in found.values():
             state = stored.state
@@ -161,10 +162,13 @@ class Following:
             StoreUnavailable: after a minute of retries; Kafka brings the batch again.
         """
         await self.letters.handle(records)
-        touched = dict.fromkeys(read(record, self.namespace).letter_id for record in records)
+        await self.renew(list(dict.fromkeys(read(record, self.namespace).letter_id for record in records)))
+
+    async def renew(self, letter_ids: Sequence[str]) -> None:
+        """Make the entries of these letters anew."""
         async for attempt in patiently():
             with attempt:
-                await salvage([one for one in touched if one], self.entries.refresh, _leave)
+                await salvage([one for one in letter_ids if one], self.entries.refresh, _leave)
 
 
 async def _leave(_letter_id: str, _error: Exception) -> None:

@@ -27,7 +27,7 @@ from shared.messaging.changes import DirectoryChanges
 from shared.messaging.kafka import KafkaBroker, UnknownTopicOrPartitionError
 from shared.messaging.letters import Letters
 from shared.messaging.parking import Message, explain, read, strays
-from shared.messaging.patience import patiently
+from shared.messaging.patience import Conflict, patiently
 from shared.messaging.salvage import salvage
 from shared.observability import metrics
 
@@ -48,7 +48,8 @@ class Asked:
     """From the topic's name, whatever the message says."""
     action: Action
     refusal: RuleBroken | None = None
-    outcome: str = "handled"
+    outcome: str = ""
+    """None: it was not decided on, as a newer release wrote the letter."""
 
     @property
     def who(self) -> Who:
@@ -115,6 +116,9 @@ class Actions:
             {letter_id: group[0].envelope.traceparent for letter_id, group in asked.items()},
         )
         everything = [one for group in asked.values() for one in group]
+        if undecided := [one for one in everything if not one.outcome]:
+            # A process of the newer release decides, once it has the topic: until then the batch comes again, in its order.
+            raise Conflict(undecided[0].envelope.subject)
         failed = {message.origin: message for message in bad}
         failed |= {one.message.origin: one.message for one in everything if one.outcome == "parked"}
         for message in await self._answer(everything, list(failed.values())):

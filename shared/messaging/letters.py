@@ -52,6 +52,10 @@ async def _restore_nothing(_steps: Sequence[Step[Any]]) -> None:
     return None
 
 
+async def _release(_letter_ids: Sequence[str]) -> None:
+    return None
+
+
 async def _tell_nobody(_steps: Sequence[Step[Any]]) -> Sequence[Telling]:
     return ()
 
@@ -72,6 +76,8 @@ class Letters(Generic[State]):
     """During a rebuild: restores what else of the service follows from the facts, e.g. the register."""
     owned: Callable[[str], bool] = lambda _letter_id: True
     """Whether this process takes a letter's facts. Others move those of another replica: what is remembered of them is old."""
+    before_release: Callable[[Sequence[str]], Awaitable[None]] = _release
+    """Does what must be done before facts of these letters that waited for a newer release are forgotten; a crash brings them again."""
 
     def __post_init__(self) -> None:
         self.outbox.attach(self.aggregates)
@@ -228,9 +234,6 @@ class Letters(Generic[State]):
         if ids:
             await self._handle((), live=True, also=ids)
         self._taken_up = ids[-1] if ids else ""
-
-    async def before_release(self, letter_ids: Sequence[str]) -> None:
-        """Do what must be done before facts that waited for a newer release are forgotten; a crash before it brings them again."""
 
     async def _handle(self, messages: Sequence[Message], *, live: bool, also: Sequence[str] = ()) -> None:
         groups: dict[str, list[Message]] = defaultdict(list, {letter_id: [] for letter_id in also})

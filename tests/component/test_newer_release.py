@@ -2,20 +2,30 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
 
 from services.__main__ import build
+from services.routing.entries import ENTRIES, entry_id
+from services.routing.handlers import Actions
 from services.runtime import Service
 from shared.contracts import catalogue
-from shared.contracts.facts import Fact, LetterNoted, LetterRead
+from shared.contracts.actions import CollectLetter
+from shared.contracts.facts import Fact, LetterNoted, LetterRead, LetterRegistered
+from shared.contracts.mailbox import ActionDone, ActionRefused
+from shared.contracts.types import Number
+from shared.messaging import patience
 from shared.messaging.letters import Letters
-from shared.messaging.parking import Why
+from shared.messaging.parking import Queue, Why
+from shared.messaging.parking import read as read_record
+from shared.messaging.patience import Conflict
 from shared.messaging.work import Domain
 from shared.storage import NewerDocument, StoreUnavailable
 from tests.component.test_messaging import ON, Bell, bell_service, packed, read, received, registered
-from tests.conftest import MONDAY, World
+from tests.conftest import MONDAY, World, eventually
+from tests.routing_desk import action, desk_of
 
 
 class LetterReadV2(LetterRead):
@@ -212,3 +222,72 @@ async def test_the_cells_of_a_row_that_was_taken_up_after_the_upgrade_are_counte
     assert await service.parking.listed() == []
     assert await cells.count_documents({"dirty": {"$exists": True}}) > 0
     service.kit.store.close()
+
+
+async def test_a_row_of_a_newer_release_does_not_keep_an_old_process_from_counting_other_letters(world: World) -> None:
+    service = build("reporting", world.kit())
+    for job in (service.parking.ensure, *service.prepare):
+        await job()
+    rows = service.letters
+    await world.publish(received("a"))
+    await rows.handle(await world.records("letters"))
+    await rows.aggregates.collection.update_one({"_id": "a"}, {"$set": {"schema": rows.aggregates.schema + 1}})
+    rows.aggregates._kept.clear()
+    await world.publish(read("a"), received("b"))
+    await rows.handle([record for record in await world.records("letters") if record.offset or record.key == b"b"])
+    assert [message.why for message in await service.parking.listed()] == [Why.NEWER]
+    assert (await rows.aggregates.get("b")).state is not None
+    await rows.take_up()
+    assert [message.why for message in await service.parking.listed()] == [Why.NEWER], "it is still of a newer release"
+    service.kit.store.close()
+
+
+async def test_r6_3_an_action_on_a_letter_of_a_newer_release_is_answered_by_a_process_of_that(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.5)
+    async with desk_of(world) as desk:
+        letter_id = await desk.assigned(answer_by="assigner")
+        aggregates = desk.service.letters.aggregates
+        await world.settled("routing")
+        newer = {"schema": aggregates.schema + 1}
+        await aggregates.collection.update_one({"_id": letter_id}, {"$set": newer})
+        aggregates._kept.clear()
+        asked = await desk.ask("education", action(CollectLetter, letter_id))
+
+        async def waits() -> bool:
+            return any(place.behind for place in await world._places(["routing"]) if "actions" in place.topic)
+
+        await eventually(waits)
+        actions = Actions(desk.service.letters, desk.service.kit.changes, desk.service.broker, world.namespace)
+        with pytest.raises(Conflict):
+            await actions.handle(await world.records("actions.education"))
+        told = await world.messages("mailbox.education")
+        assert not [message for message in told if isinstance(message, ActionDone | ActionRefused)]
+        await aggregates.collection.update_one({"_id": letter_id}, {"$unset": {"schema": ""}})  # a newer process has it
+        (done,) = await desk.told("education", ActionDone)
+        assert done.action_id == asked
+
+
+async def test_r10_2_a_letter_whose_fact_was_taken_up_after_the_upgrade_stands_in_its_list(world: World) -> None:
+    async with desk_of(world) as desk:
+        letter_id = await desk.letter(registered=False)
+        assert await desk.listed("mayor", "unread") == [letter_id]
+        number = Number(mailbox="mayor", prefix="渝府信", ascii_prefix="YFX", year=2026, serial=1)
+        topic, key, value, headers = packed(LetterRegistered(letter_id=letter_id, at=MONDAY, number=number), 2)
+        given = [(name, text.encode()) for name, text in headers.items()]
+        record: Any = SimpleNamespace(topic=topic, partition=0, offset=99, key=key.encode(), value=value, headers=given)
+        message = read_record(record, world.namespace)
+        queue = Queue()
+        queue.wait_for_upgrade(message, "as if an old process had met it")
+        queue.items.append(message)
+        await desk.service.parking.keep({letter_id: queue})
+
+        async def listed() -> bool:
+            entry = await desk.service.kit.store.collection("routing", ENTRIES).find_one(
+                {"_id": entry_id(letter_id, "mayor")}
+            )
+            return bool(entry["as_of"] == 2)
+
+        await eventually(listed)
+        assert await desk.service.parking.listed() == []
