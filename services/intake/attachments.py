@@ -48,8 +48,8 @@ KINDS = {
 """Media types that are taken, recognised by the file's content, never by its name."""
 SIGNED_FOR = timedelta(days=1)
 """How long an upload may be named in a submission."""
-ORPHANED_AFTER = timedelta(days=2)
-"""Longer, so that a letter accepted in the last minute finds its files."""
+ORPHANED_AFTER = SIGNED_FOR + timedelta(days=8)
+"""Longer than that and than the topic `submissions` keeps a letter that was accepted in the last minute (7 days): it finds its files."""
 INFECTED = "这个附件含有恶意程序，没有收下；请检查您的设备，换一个文件 / There is malware in this file, it was not taken; check your device"
 HELD = "附件正等待安全检查，请稍后再下载 / The file waits for the scanner; try again in a while"
 LOCKED_AWAY = (
@@ -290,7 +290,7 @@ class Attachments:
                 await self.collection.update_one({"_id": file}, change)
 
     async def remove_orphans(self) -> None:
-        """Remove files that no letter named within two days, at most 100 at a time."""
+        """Remove files that no letter named within nine days, at most 100 at a time."""
         with translated():
             loose = {"$gt": BEGINNING, "$lt": datetime.now(UTC) - ORPHANED_AFTER}
             found = self.collection.find({"metadata.loose_since": loose}, {"_id": 1}).limit(100)

@@ -123,6 +123,11 @@ class Submissions:
             if count:
                 metrics.messages_total.labels("intake", SUBMISSIONS, outcome).inc(count)
 
+    async def remove_orphans(self) -> None:
+        """Remove files that no letter named in time; while a submission is parked, none: it may name them."""
+        if not await self.parking.holds(SUBMISSIONS):
+            await self.attachments.remove_orphans()
+
     async def _know_mailboxes(self, messages: Sequence[Message]) -> None:
         """Catch up with the directory where a letter is for a mailbox that is not known here: its front door may know more (R1.1)."""
         for message in messages:

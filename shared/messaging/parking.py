@@ -286,6 +286,11 @@ class Parking:
         with translated():
             await self.collection.delete_many({"topic": topic})
 
+    async def holds(self, topic: str) -> bool:
+        """Whether messages of a topic are parked that are of no letter's queue."""
+        with translated():
+            return await self.collection.find_one({"letter_id": "", "topic": topic}, {"_id": 1}) is not None
+
     async def totals(self) -> tuple[int, int]:
         """Return how many messages failed, and how many wait in all."""
         with translated():

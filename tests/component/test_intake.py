@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -332,6 +332,28 @@ async def test_r2_2_an_attachment_is_kept_with_its_checksum_and_refused_by_size_
             assert refused.json()["rule"] == "R2.2"
         huge = await client.post("/intake/attachments", files={"file": ("a.pdf", b"%PDF-1.7\n" + b"x" * 90_000)})
         assert huge.status_code == 413
+
+
+async def test_r2_2_a_file_that_no_letter_names_waits_for_whatever_letter_may_still_come(world: World) -> None:
+    service = build(world.kit())
+    async with world.running(service) as client:
+        up = await client.post("/intake/attachments", files={"file": ("a.pdf", b"%PDF-1.7\n", "application/pdf")})
+        assert up.status_code == 201, up.text
+        files = service.kit.store.collection("intake", "attachments.files")
+
+        async def left_after(days: float) -> int:
+            since = datetime.now(UTC) - timedelta(days=days)
+            await files.update_many({}, {"$set": {"metadata.loose_since": since}})
+            for job in service.measures:
+                await job()
+            return int(await files.count_documents({}))
+
+        assert await left_after(8.5) == 1, "a letter sent on the last day may have waited on its topic for a week"
+        await world.produce("submissions", str(uuid4()), b"{}", {"ce_type": "xinxiang.SubmissionAccepted.v1"})
+        await eventually(lambda: service.parking.holds("submissions"))
+        assert await left_after(30) == 1, "a letter that is parked may name it"
+        await service.parking.forget("submissions")
+        assert await left_after(9.5) == 0
 
 
 async def test_contact_data_goes_only_to_the_mailbox_that_must_answer(world: World) -> None:
