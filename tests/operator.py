@@ -133,6 +133,12 @@ async def answered(client: httpx.AsyncClient, world: World, letter_id: str) -> N
     await eventually(opened, 120)
 
 
+async def corrected(client: httpx.AsyncClient, world: World, letter_id: str) -> None:
+    """A correction of what the public reads waits for approval."""
+    text = {"subject": "路灯不亮", "body": "路灯坏了一个月。", "reply": "已修复。", **NO_GROUND}
+    await call(client, world, "POST", f"/publication/cases/{letter_id}/prepare", UNIT_CLERK, text)
+
+
 async def published(client: httpx.AsyncClient, world: World, letter_id: str) -> None:
     """What the public may read of an answered letter is approved."""
     case = f"/publication/cases/{letter_id}"

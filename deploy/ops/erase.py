@@ -151,8 +151,8 @@ def _decided(by: Actor, ground: str, text: bool, state: Any, now: datetime) -> A
 
 async def _refuse_public(ops: Ops, letter_id: str) -> None:
     with translated():
-        case = await ops.store.collection("publication", "letters").find_one({"_id": letter_id}, {"status": 1})
-    if case is not None and case.get("status") == "published":
+        case = await ops.store.collection("publication", "letters").find_one({"_id": letter_id}, {"public": 1})
+    if case is not None and case.get("public") is not None:  # also while a correction waits for approval
         raise Refused(
             "来信已公开，先撤下：公开网页才会说明何时撤下（R9.1）/ The letter is public: withdraw it first "
             f"(POST /publication/cases/{letter_id}/withdraw), so that the site says since when (R9.1)"

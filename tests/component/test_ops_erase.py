@@ -11,7 +11,7 @@ from services.rebuild import rebuild
 from services.routing.app import build as build_routing
 from tests.conftest import World, eventually
 from tests.intake_desk import LETTER
-from tests.operator import answered, call, city, ops, published, received, registered
+from tests.operator import answered, call, city, corrected, ops, published, received, registered
 from tests.routing_desk import CLERK, DUTY, UNIT_HEAD
 
 NAME, PHONE, EMAIL = "欧阳试探", "13712345098", "ouyang.shitan@example.com"
@@ -64,6 +64,11 @@ async def test_r3_7_what_a_person_wrote_and_is_reached_by_goes_on_request_and_th
         await eventually(public)
         refused = await ops(world, *asked, "--text")
         assert (refused.status, "withdraw it first" in refused.err) == (1, True)
+        await corrected(client, world, letter_id)
+        refused = await ops(world, *asked, "--text")
+        assert (refused.status, "withdraw it first" in refused.err) == (1, True), (
+            "it is public while a correction waits"
+        )
         withdraw = f"/publication/cases/{letter_id}/withdraw"
         await call(client, world, "POST", withdraw, UNIT_HEAD, {"ground": "consent_withdrawn"})
         await world.settled()
