@@ -7,7 +7,7 @@ short scan per slot.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from heapq import merge
@@ -130,11 +130,24 @@ async def undeclared_since(letters: Aggregates[Clocks], now: datetime) -> dateti
     return None if found is None else found["next_at"]
 
 
-async def open_letters(letters: Aggregates[Clocks], after: str, limit: int) -> list[str]:
-    """Return the ids of letters on which a clock runs, in the order of their ids, beyond `after`."""
-    with translated():
-        query = letters.collection.find({"_id": {"$gt": after}, _SLOTS[0].place: {"$exists": True}}, {"_id": 1})
-        return [document["_id"] async for document in query.sort([("_id", 1)]).limit(limit)]
+async def open_letters(letters: Aggregates[Clocks], limit: int) -> AsyncIterator[list[str]]:
+    """Yield the ids of all letters on which a clock runs, at most `limit` at a time, along the index of the mailboxes' lists.
+
+    One whose clock moves to a later place meanwhile comes again; one that moves to a mailbox that was passed may be left out.
+    """
+    slot, mailbox = _SLOTS[0], ""
+    while True:
+        with translated():
+            beyond = {slot.holder: {"$gt": mailbox, "$lt": "~"}}
+            found = await letters.collection.find_one(beyond, {slot.holder: 1}, sort=[(slot.holder, 1)])
+        if found is None:
+            return
+        mailbox, place = found[slot.holder], ""
+        while page := await letters.places(
+            {slot.holder: mailbox, slot.place: {"$gt": place, "$lt": "~"}}, slot.place, limit
+        ):
+            place = page[-1][1]
+            yield [letter_id for letter_id, _ in page]
 
 
 def _range(condition: Condition, now: datetime, soon: datetime, after: str | None) -> dict[str, str]:

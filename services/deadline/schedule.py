@@ -45,14 +45,20 @@ class Schedule:
     async def recompute(self) -> int:
         """Count all open due dates again; return how many moved or became firm."""
         moved = 0
-        after = ""
-        while ids := await repository.open_letters(self.letters.aggregates, after, self.batch):
-            after = ids[-1]
-            moved += len(await self.letters.command_many(ids, self._decide))
-            await self.letters.aggregates.refresh(ids)
+        while (
+            newly := await self._pass()
+        ):  # until none is left: some may have gone to another mailbox behind the pass's back
+            moved += newly
         await self._store()
         metrics.clocks_fired_total.labels(repository.SERVICE, DECLARED[ReplyDueChanged]).inc(moved)
         log.info("open due dates were counted again by the schedules that are known now", extra={"count": moved})
+        return moved
+
+    async def _pass(self) -> int:
+        moved = 0
+        async for ids in repository.open_letters(self.letters.aggregates, self.batch):
+            moved += len(await self.letters.command_many(ids, self._decide))
+            await self.letters.aggregates.refresh(ids)
         return moved
 
     def _decide(self, _letter_id: str, state: Clocks | None, now: datetime) -> list[Fact]:

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from services.deadline import repository
 from services.deadline.app import build
 from services.deadline.recompute import run
 from services.runtime import Service
@@ -256,6 +257,26 @@ async def test_r6_1_the_command_counts_again_and_the_running_service_sends_what_
             return await moves(world) == Counter(ids)
 
         await eventually(sent_out, 30)
+
+
+async def test_letters_with_a_clock_are_gone_through_mailbox_by_mailbox_and_no_others(world: World) -> None:
+    service = build(world.kit())
+    units = {"a": "yuzhong", "b": "yuzhong", "c": "yuzhong", "d": "education", "e": "water"}
+    async with world.running(service):
+        for letter_id, unit in units.items():
+            await sent(world, letter_id, receiver=unit)
+            await until(world, letter_id, ReplyDueSet)
+        await tell(world, story.approved(at("2026-03-03 10:00")), letter_id="e")
+        await world.publish(received("unread"))
+
+        async def followed() -> bool:
+            aggregates = service.letters.aggregates
+            return await aggregates.count({"holder0": {"$gt": ""}}) == len(units)
+
+        await eventually(followed)
+        await world.settled("deadline")
+        pages = [page async for page in repository.open_letters(service.letters.aggregates, 2)]
+    assert pages == [["d"], ["unread"], ["a", "b"], ["c"]], "by mailbox: education, mayor, yuzhong"
 
 
 async def test_whatever_moved_the_clocks_a_rebuilt_projection_equals_the_live_one(world: World) -> None:
