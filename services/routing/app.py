@@ -25,6 +25,7 @@ from services.routing.listing import Listing
 from services.routing.models import State
 from services.routing.office import Office
 from services.routing.office import entries as kept_directory
+from services.routing.refusals import Refusals
 from services.routing.state import ON
 from services.routing.telling import Teller
 from services.routing.texts import TEXTS, Search
@@ -59,7 +60,8 @@ def build(kit: Kit) -> Service:
     entries = Entries(kit.store, aggregates, kit.directory, kit.directory.path_of)
     following = Following(letters, entries, kit.namespace)
     letters.before_release = following.renew
-    actions = Actions(letters, kit.changes, service.broker, kit.namespace)
+    refusals = Refusals(kit.store)
+    actions = Actions(letters, kit.changes, service.broker, refusals, kit.namespace)
     settings = kit.settings
     make_topics = partial(
         make_mailbox_topics, settings.kafka, settings.topics_file, kit.namespace, wanted=settings.copies
@@ -80,7 +82,13 @@ def build(kit: Kit) -> Service:
     service.letters = letters
     service.derived += [ENTRIES, TEXTS, HISTORY, HEADS]
     service.projections.append(history.handle)
-    service.prepare += [aggregates.ensure, entries.ensure, office.aggregates.ensure, make_missing_topics]
+    service.prepare += [
+        aggregates.ensure,
+        entries.ensure,
+        office.aggregates.ensure,
+        refusals.ensure,
+        make_missing_topics,
+    ]
     service.rebuilt.append(entries.rebuild)
     service.touched.append(entries.refresh)
     service.counts.append(count)

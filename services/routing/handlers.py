@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from services.routing.actions import USE_CASES
 from services.routing.domain import Tree, Who
 from services.routing.models import State
+from services.routing.refusals import Refusal, Refusals
 from services.routing.state import ON, action_key
 from shared.contracts.actions import Action
 from shared.contracts.catalogue import UnknownMessageType, parse
@@ -47,7 +48,8 @@ class Asked:
     unit: str
     """From the topic's name, whatever the message says."""
     action: Action
-    refusal: RuleBroken | None = None
+    refusal: Refusal | None = None
+    """What its unit must be told."""
     outcome: str = ""
     """None: it was not decided on, as a newer release wrote the letter."""
 
@@ -56,6 +58,11 @@ class Asked:
         """The person of the unit on whose behalf it is done."""
         actor = Actor(subject=self.action.person, name=self.action.person_name, mailbox=self.unit)
         return Who(actor=actor, roles=VOUCHED, caused_by=self.envelope.id)
+
+    @property
+    def key(self) -> str:
+        """How it is remembered where it was refused."""
+        return f"{self.envelope.subject}/{action_key(self.unit, self.envelope.id)}"
 
 
 def pattern(namespace: str) -> str:
@@ -70,6 +77,7 @@ class Actions:
     letters: Letters[State]
     changes: DirectoryChanges
     broker: KafkaBroker
+    refusals: Refusals
     namespace: str = ""
 
     @property
@@ -110,12 +118,13 @@ class Actions:
                 bad.append(message)
             else:
                 asked[one.envelope.subject].append(one)
+        everything = [one for group in asked.values() for one in group]
+        known = await self.refusals.of({one.key for one in everything})
         await self.letters.command_many(
             asked,
-            lambda letter_id, state, now: self._decide(asked[letter_id], state, now),
+            lambda letter_id, state, now: self._decide(asked[letter_id], known, state, now),
             {letter_id: group[0].envelope.traceparent for letter_id, group in asked.items()},
         )
-        everything = [one for group in asked.values() for one in group]
         if undecided := [one for one in everything if not one.outcome]:
             # A process of the newer release decides, once it has the topic: until then the batch comes again, in its order.
             raise Conflict(undecided[0].envelope.subject)
@@ -155,11 +164,18 @@ class Actions:
             raise BadEnvelope("letter_id is not the letter that ce_subject names")
         return Asked(message, envelope, unit, action)
 
-    def _decide(self, group: Sequence[Asked], state: State | None, now: datetime) -> list[Fact]:
+    def _decide(
+        self, group: Sequence[Asked], known: Mapping[str, Refusal], state: State | None, now: datetime
+    ) -> list[Fact]:
         """Decide on one letter's actions in their order; called again when another write was faster."""
         facts: list[Fact] = []
+        refused: set[str] = set()
         for one in group:
             one.refusal, one.outcome = None, "handled"
+            if one.key in known or one.key in refused:
+                before = known.get(one.key)
+                one.outcome, one.refusal = "duplicate", None if before is None or before.told else before
+                continue
             if state is not None and action_key(one.unit, one.envelope.id) in state.actions:
                 one.outcome = "duplicate"
                 continue
@@ -169,7 +185,8 @@ class Actions:
                 for fact in decided:
                     after = ON[type(fact)](after, fact)
             except RuleBroken as broken:
-                one.refusal = broken
+                one.refusal = Refusal(broken.rule, str(broken), now)
+                refused.add(one.key)
             except Exception as error:  # noqa: BLE001 - whatever it is, one action must not stop the others
                 one.outcome = "parked"
                 one.message.error, one.message.stack = explain(error)
@@ -180,21 +197,21 @@ class Actions:
 
     async def _answer(self, asked: Sequence[Asked], bad: Sequence[Message]) -> list[Message]:
         """Tell units what was refused; return the messages whose units cannot be told."""
+        refused = [(one, one.refusal) for one in asked if one.refusal is not None]
+        await self.refusals.keep({one.key: refusal for one, refusal in refused})
+        told = [(one.message, self._refusal(one.message, refusal)) for one, refusal in refused]
         now = self.letters.clock.now()
-        told = [
-            (one.message, self._refusal(one.message, one.refusal.rule, str(one.refusal), now))
-            for one in asked
-            if one.refusal is not None
-        ]
         told += [
-            (message, self._refusal(message, "message", message.error, now))
+            (message, self._refusal(message, Refusal("message", message.error, now)))
             for message in bad
             if not message.drop and not message.replay_of
         ]
         sent = await asyncio.gather(*(self._tell(message, refusal) for message, refusal in told if refusal))
+        missed = {message.origin for message, reached in sent if not reached}
+        await self.refusals.told(one.key for one, _ in refused if one.message.origin not in missed)
         return [message for message, reached in sent if not reached]
 
-    def _refusal(self, message: Message, rule: str, reason: str, now: datetime) -> ActionRefused | None:
+    def _refusal(self, message: Message, refusal: Refusal) -> ActionRefused | None:
         """Return what to tell the unit; none where there is no such unit or the action's id cannot be read."""
         unit = message.topic.removeprefix(TOPIC)
         headers = dict(message.headers)
@@ -204,12 +221,12 @@ class Actions:
         kind = headers.get("ce_type", b"").decode(errors="replace")
         return ActionRefused(
             letter_id=message.key[:64],
-            at=now,
+            at=refusal.at,
             mailbox=unit,
             action_id=action_id,
             action=kind.removeprefix("xinxiang.").partition(".")[0][:LONGEST_ID],
-            rule=rule,
-            reason=reason,
+            rule=refusal.rule,
+            reason=refusal.reason,
         )
 
     async def _tell(self, message: Message, refusal: ActionRefused) -> tuple[Message, bool]:

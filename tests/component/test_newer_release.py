@@ -10,6 +10,7 @@ import pytest
 from services.__main__ import build
 from services.routing.entries import ENTRIES, entry_id
 from services.routing.handlers import Actions
+from services.routing.refusals import Refusals
 from services.runtime import Service
 from shared.contracts import catalogue
 from shared.contracts.actions import CollectLetter
@@ -259,7 +260,8 @@ async def test_r6_3_an_action_on_a_letter_of_a_newer_release_is_answered_by_a_pr
             return any(place.behind for place in await world._places(["routing"]) if "actions" in place.topic)
 
         await eventually(waits)
-        actions = Actions(desk.service.letters, desk.service.kit.changes, desk.service.broker, world.namespace)
+        kit = desk.service.kit
+        actions = Actions(desk.service.letters, kit.changes, desk.service.broker, Refusals(kit.store), world.namespace)
         with pytest.raises(Conflict):
             await actions.handle(await world.records("actions.education"))
         told = await world.messages("mailbox.education")

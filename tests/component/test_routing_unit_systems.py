@@ -4,11 +4,13 @@ from datetime import date, timedelta
 from typing import Any
 
 from services.routing.actions import USE_CASES
+from services.routing.refusals import Refusal, Refusals
 from shared.contracts import actions as do
 from shared.contracts.catalogue import ACTIONS
 from shared.contracts.mailbox import ActionDone, ActionRefused
 from tests.conftest import MONDAY, World
-from tests.routing_desk import CLERK, DUTY, OTHER, Desk, action, desk_of, staff
+from tests.routing_desk import CLERK, DUTY, HEAD, OTHER, Desk, action, desk_of, staff
+from tests.routing_desk import SLIP as TO_EDUCATION
 
 DUE = MONDAY + timedelta(days=14)
 SLIP = {"opinion": "拟办", "requirements": "办理"}
@@ -120,3 +122,30 @@ async def test_r10_2_a_unit_acts_for_itself_only_and_is_told_the_rule(world: Wor
         assert {message.action_id: message.rule for message in refused} == asked
         await desk.done(f"{letter_id}/handoffs/s1/collect", staff("education"))
         assert (await desk.post(f"{letter_id}/handoffs/s1/return", OTHER, {"reason": "误收"})).status_code == 403
+
+
+async def test_r6_3_an_action_that_was_refused_has_no_effect_later_and_no_second_answer(world: World) -> None:
+    async with desk_of(world) as desk:
+        letter_id = await desk.letter()
+        await desk.done(f"{letter_id}/slips", CLERK, TO_EDUCATION)
+        asked = await desk.ask("education", action(do.CollectLetter, letter_id))
+        (refused,) = await desk.told("education", ActionRefused)
+        assert refused.action_id == asked
+        await desk.done(f"{letter_id}/slips/s1/approve", HEAD)
+        await desk.ask("education", action(do.CollectLetter, letter_id), asked)
+        again = await desk.ask("education", action(do.CollectLetter, letter_id))
+        (done,) = await desk.told("education", ActionDone)
+        assert done.action_id == again, "the first one was refused, so it is not done, and is not answered twice"
+        await desk.told("education", ActionRefused)
+
+
+async def test_r6_3_a_refusal_that_a_crash_kept_from_its_unit_is_told_as_it_was(world: World) -> None:
+    async with desk_of(world) as desk:
+        letter_id = await desk.assigned(answer_by="assigner")
+        refusals = Refusals(desk.service.kit.store)
+        await refusals.keep({f"{letter_id}/education/x": Refusal("R4.2", "拟办尚未批准", MONDAY)})
+        await desk.ask("education", action(do.CollectLetter, letter_id), "x")
+        (refused,) = await desk.told("education", ActionRefused)
+        assert (refused.action_id, refused.rule, refused.reason) == ("x", "R4.2", "拟办尚未批准")
+        assert refused.at == MONDAY
+        assert (await refusals.of([f"{letter_id}/education/x"]))[f"{letter_id}/education/x"].told
