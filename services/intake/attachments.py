@@ -30,7 +30,7 @@ from shared.contracts.errors import BadInput, NotFound, RuleBroken
 from shared.contracts.types import Attachment
 from shared.observability import metrics
 from shared.security.scanner import Away, Gate, Unscannable
-from shared.storage import Index, Store, UpdateOne, translated
+from shared.storage import Index, Store, UpdateOne, Uploads, translated
 
 logger = logging.getLogger(__name__)
 
@@ -98,8 +98,14 @@ class Attachments:
         """The driver's collection of file descriptions."""
         return self.store.collection(SERVICE, "attachments.files")
 
+    @property
+    def uploads(self) -> Uploads:
+        """What writes the bucket's files."""
+        return Uploads(self.store, SERVICE, "attachments")
+
     async def ensure(self) -> None:
         """Create the indexes where they are missing."""
+        await self.uploads.ensure()
         await self.store.ensure(
             self.collection,
             [
@@ -139,18 +145,11 @@ class Attachments:
         digest = hashlib.sha256()
         attachment_id = token_hex(16)
         name = safe_name(file.filename or "", media_type)
-        with translated():
-            upload = self.files.open_upload_stream(
-                name, metadata={"id": attachment_id, "media_type": media_type, "loose_since": now, **waiting}
-            )
-            try:
-                while chunk := await file.read(_CHUNK):
-                    digest.update(chunk)
-                    await upload.write(chunk)
-            except BaseException:
-                await upload.abort()
-                raise
-            await upload.close()
+        described = {"id": attachment_id, "media_type": media_type, "loose_since": now, **waiting}
+        async with self.uploads.new(name, described) as upload:
+            while chunk := await file.read(_CHUNK):
+                digest.update(chunk)
+                await upload.write(chunk)
         attachment = Attachment(
             id=attachment_id, name=name, media_type=media_type, size=size, sha256=digest.hexdigest()
         )

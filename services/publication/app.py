@@ -72,7 +72,7 @@ def build(kit: Kit) -> Service:
     service.letters = letters
     service.prepare += [aggregates.ensure, files.ensure]
     service.counts.append(count)
-    service.measures.append(files.sweep)
+    service.measures += [files.sweep, files.uploads.sweep]
     service.body_limits["/publication/cases/*/attachments"] = kit.settings.attachment_max_bytes + 10_000
     service.sweeps |= {
         "search": search.look,

@@ -29,7 +29,7 @@ from services.publication.repository import SERVICE
 from shared.contracts.errors import BadInput, NotFound
 from shared.contracts.types import Moment, PublishedFile, Value
 from shared.security.scanner import Away, Gate
-from shared.storage import Aggregates, Index, Store, translated
+from shared.storage import Aggregates, Index, Store, Uploads, translated
 
 KEPT_LOOSE: Final = timedelta(days=2)
 DECIDED_WITHIN: Final = timedelta(minutes=1)
@@ -82,8 +82,14 @@ class Files:
         """The driver's collection of file descriptions."""
         return self.store.collection(SERVICE, "attachments.files")
 
+    @property
+    def uploads(self) -> Uploads:
+        """What writes the bucket's files."""
+        return Uploads(self.store, SERVICE, "attachments")
+
     async def ensure(self) -> None:
         """Create the indexes where they are missing."""
+        await self.uploads.ensure()
         await self.store.ensure(
             self.collection,
             [
@@ -134,8 +140,8 @@ class Files:
             uploaded_at=datetime.now(UTC),
         )
         kept = {**copy.model_dump(), "letter_id": letter_id, "look_at": copy.uploaded_at + KEPT_LOOSE, "loose": True}
-        with translated():
-            await self.bucket.upload_from_stream(f"{copy.id}.{ENDINGS[copy.media_type]}", clean.content, metadata=kept)
+        async with self.uploads.new(f"{copy.id}.{ENDINGS[copy.media_type]}", kept) as upload:
+            await upload.write(clean.content)
         return copy
 
     async def of(self, letter_id: str) -> list[Copy]:

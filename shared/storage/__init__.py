@@ -15,6 +15,7 @@ from shared.storage.store import (
     insert_missing,
     translated,
 )
+from shared.storage.uploads import Uploads
 
 __all__ = [
     "Aggregates",
@@ -30,6 +31,7 @@ __all__ = [
     "StoreUnavailable",
     "Stored",
     "UpdateOne",
+    "Uploads",
     "find_many",
     "insert_missing",
     "place",
