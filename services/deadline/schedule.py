@@ -45,9 +45,8 @@ class Schedule:
     async def recompute(self) -> int:
         """Count all open due dates again; return how many moved or became firm."""
         moved = 0
-        while (
-            newly := await self._pass()
-        ):  # until none is left: some may have gone to another mailbox behind the pass's back
+        # Until none is left: while a pass goes on, a letter may move to a mailbox that it has passed.
+        while newly := await self._pass():
             moved += newly
         await self._store()
         metrics.clocks_fired_total.labels(repository.SERVICE, DECLARED[ReplyDueChanged]).inc(moved)

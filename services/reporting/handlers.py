@@ -93,9 +93,8 @@ class Rows(Letters[Row]):
 
     async def _rows(self, letter_ids: Iterable[str]) -> list[Row]:
         ids = list(letter_ids)
-        found, _ = await self.aggregates.recall(
-            ids, ids
-        )  # a row that a newer release wrote is marked by a process of that
+        # One that a newer release wrote comes without its state: a process of that marks its cells.
+        found, _ = await self.aggregates.recall(ids, ids)
         return [stored.state for stored in found.values() if stored.state is not None]
 
 

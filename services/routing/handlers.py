@@ -51,7 +51,7 @@ class Asked:
     refusal: Refusal | None = None
     """What its unit must be told."""
     outcome: str = ""
-    """None: it was not decided on, as a newer release wrote the letter."""
+    """Empty: it was not decided on, as a newer release wrote the letter."""
 
     @property
     def who(self) -> Who:
