@@ -50,6 +50,7 @@ async def test_r2_2_a_letter_is_received_read_and_registered(world: World) -> No
             return any(isinstance(f, LetterRegistered) for f in await world.facts_of(letter_id))
 
         await eventually(published)
+        await world.settled("intake")
         told = await world.messages("mailbox.mayor")
         assert [type(message) for message in told] == [LetterArrived]
         facts = await world.facts_of(letter_id)

@@ -274,6 +274,7 @@ async def test_r6_3_an_action_on_a_letter_of_a_newer_release_is_answered_by_a_pr
 async def test_r10_2_a_letter_whose_fact_was_taken_up_after_the_upgrade_stands_in_its_list(world: World) -> None:
     async with desk_of(world) as desk:
         letter_id = await desk.letter(registered=False)
+        await world.settled("routing")
         assert await desk.listed("mayor", "unread") == [letter_id]
         number = Number(mailbox="mayor", prefix="渝府信", ascii_prefix="YFX", year=2026, serial=1)
         topic, key, value, headers = packed(LetterRegistered(letter_id=letter_id, at=MONDAY, number=number), 2)

@@ -8,7 +8,7 @@ from services.routing.refusals import Refusal, Refusals
 from shared.contracts import actions as do
 from shared.contracts.catalogue import ACTIONS
 from shared.contracts.mailbox import ActionDone, ActionRefused
-from tests.conftest import MONDAY, World
+from tests.conftest import MONDAY, World, eventually
 from tests.routing_desk import CLERK, DUTY, HEAD, OTHER, Desk, action, desk_of, staff
 from tests.routing_desk import SLIP as TO_EDUCATION
 
@@ -148,4 +148,8 @@ async def test_r6_3_a_refusal_that_a_crash_kept_from_its_unit_is_told_as_it_was(
         (refused,) = await desk.told("education", ActionRefused)
         assert (refused.action_id, refused.rule, refused.reason) == ("x", "R4.2", "拟办尚未批准")
         assert refused.at == MONDAY
-        assert (await refusals.of([f"{letter_id}/education/x"]))[f"{letter_id}/education/x"].told
+
+        async def noted() -> bool:
+            return (await refusals.of([f"{letter_id}/education/x"]))[f"{letter_id}/education/x"].told
+
+        await eventually(noted)
