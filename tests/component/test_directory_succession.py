@@ -158,10 +158,12 @@ async def test_r1_2_a_merger_never_leads_a_report_to_the_unit_it_is_about(world:
                 path = f"/{service}/letters/{letter_id}"
                 answer = await hall.client.get(path, headers=world.token(*staff("water")))
                 assert answer.status_code == 404, (service, answer.text)
+        await world.settled("routing", "intake", "deadline")
         told = [message.letter_id for message in await world.messages("mailbox.water")]  # type: ignore[attr-defined]
         await desk.done(f"{about_closed}/handoffs/s1/collect", CLERK)
         await desk.replied(about_heir, "s1", "mayor")
         assert (await desk.get(f"letters/{about_heir}", CLERK)).json()["answer"]["mailbox"] == "mayor"
+        await world.settled("routing", "intake", "deadline")
         assert [message.letter_id for message in await world.messages("mailbox.water")] == told  # type: ignore[attr-defined]
 
 
