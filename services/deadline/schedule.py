@@ -44,10 +44,9 @@ class Schedule:
 
     async def recompute(self) -> int:
         """Count all open due dates again; return how many moved or became firm."""
-        moved = 0
-        # Until none is left: while a pass goes on, a letter may move to a mailbox that it has passed.
-        while newly := await self._pass():
-            moved += newly
+        moved = await self._pass()
+        if moved:  # while a pass goes on, a letter may move to a mailbox that it has passed
+            moved += await self._pass()
         await self._store()
         metrics.clocks_fired_total.labels(repository.SERVICE, DECLARED[ReplyDueChanged]).inc(moved)
         log.info("open due dates were counted again by the schedules that are known now", extra={"count": moved})

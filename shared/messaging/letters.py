@@ -48,11 +48,7 @@ Tell = Callable[[Sequence[Step[Any]]], Awaitable[Sequence[Telling]]]
 Restore = Callable[[Sequence[Step[Any]]], Awaitable[None]]
 
 
-async def _restore_nothing(_steps: Sequence[Step[Any]]) -> None:
-    return None
-
-
-async def _release(_letter_ids: Sequence[str]) -> None:
+async def _nothing(_of: Sequence[Any]) -> None:
     return None
 
 
@@ -72,11 +68,11 @@ class Letters(Generic[State]):
     namespace: str = ""
     tell: Tell = _tell_nobody
     """Which mailboxes are told of steps. Asked once per batch; may read the store."""
-    restore: Restore = _restore_nothing
+    restore: Restore = _nothing
     """During a rebuild: restores what else of the service follows from the facts, e.g. the register."""
     owned: Callable[[str], bool] = lambda _letter_id: True
     """Whether this process takes a letter's facts. Others move those of another replica: what is remembered of them is old."""
-    before_release: Callable[[Sequence[str]], Awaitable[None]] = _release
+    before_release: Callable[[Sequence[str]], Awaitable[None]] = _nothing
     """Does what must be done before facts of these letters that waited for a newer release are forgotten; a crash brings them again."""
 
     def __post_init__(self) -> None:

@@ -16,7 +16,6 @@ from shared.storage.store import Index, Store, translated
 
 BROKEN_AFTER = timedelta(hours=1)
 """No upload takes so long."""
-_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _AT_ONCE = 100
 
 
@@ -60,7 +59,7 @@ class Uploads:
     async def sweep(self) -> None:
         """Remove what is left of uploads that broke off, at most 100 at a time; one that came to its end stays."""
         with translated():
-            old = {"since": {"$gt": _BEGINNING, "$lt": datetime.now(UTC) - BROKEN_AFTER}}
+            old = {"since": {"$lt": datetime.now(UTC) - BROKEN_AFTER}}
             begun = [
                 mark["_id"] async for mark in self.marks.find(old, {"_id": 1}).sort([("since", 1)]).limit(_AT_ONCE)
             ]

@@ -70,20 +70,8 @@ class City:
 
     async def rested(self, letter_ids: list[str]) -> dict[str, dict[str, int]]:
         """Wait until no service's version of these letters changes any more; return them."""
-        last: dict[str, dict[str, int]] = {}
-
-        async def same_again() -> bool:
-            nonlocal last
-            await self.world.caught_up()
-            for service in self.services.values():
-                assert not (await service.letters.aggregates.outbox_depth())[0], service.name
-            now = await self.versions(letter_ids)
-            same, last = now == last, now
-            await asyncio.sleep(0.3)
-            return same
-
-        await eventually(same_again, 60)
-        return last
+        await self.world.settled()
+        return await self.versions(letter_ids)
 
     async def versions(self, letter_ids: list[str]) -> dict[str, dict[str, int]]:
         """Letter → service → version."""

@@ -45,10 +45,15 @@ def instructed(now: datetime) -> InstructionGiven:
     )
 
 
+async def meets(world: World, letters: Letters[State]) -> None:
+    """Let a letter be received, and one of two know it."""
+    await world.publish(received("a"))
+    await letters.handle(await world.records("letters"), live=False)
+
+
 async def left_behind(world: World, mine: Letters[State], other: Letters[State]) -> None:
     """Let `mine` remember a letter that `other` has moved on since: it was noted."""
-    await world.publish(received("a"))
-    await mine.handle(await world.records("letters"), live=False)
+    await meets(world, mine)
     await world.publish(LetterNoted(letter_id="a", at=MONDAY))
     await other.handle((await world.records("letters"))[-1:], live=False)
 
@@ -107,8 +112,7 @@ async def test_facts_that_another_replica_applied_are_no_gap(
     world: World, replicas: tuple[Letters[State], Letters[State]]
 ) -> None:
     mine, other = replicas
-    await world.publish(received("a"))
-    await mine.handle(await world.records("letters"), live=False)
+    await meets(world, mine)
     await world.publish(LetterNoted(letter_id="a", at=MONDAY), LetterNoted(letter_id="a", at=MONDAY))
     second, third = (await world.records("letters"))[-2:]
     await other.handle([second], live=False)
@@ -141,8 +145,7 @@ async def test_a_fact_that_another_replica_sent_and_this_one_met_on_the_topic_is
     world: World, replicas: tuple[Letters[State], Letters[State]]
 ) -> None:
     mine, other = replicas
-    await world.publish(received("a"))
-    await other.handle(await world.records("letters"), live=False)
+    await meets(world, other)
 
     def decide(_: State | None, now: datetime) -> list[Fact]:
         return [instructed(now)]
@@ -161,8 +164,7 @@ async def test_whoever_sends_what_another_left_knows_the_letter_as_it_is(
     world: World, replicas: tuple[Letters[State], Letters[State]]
 ) -> None:
     mine, other = replicas
-    await world.publish(received("a"))
-    await mine.handle(await world.records("letters"), live=False)
+    await meets(world, mine)
     moved = await other.command("a", lambda _, now: [instructed(now)])
     assert (await mine.aggregates.recall(["a"]))[0]["a"].version == 1, "nobody told it yet"
     left = await mine.aggregates.unsent(datetime.now(UTC) + timedelta(seconds=1), 10)
@@ -175,8 +177,7 @@ async def test_a_read_that_began_before_a_write_does_not_replace_what_was_writte
     world: World, replicas: tuple[Letters[State], Letters[State]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine, _ = replicas
-    await world.publish(received("a"))
-    await mine.handle(await world.records("letters"), live=False)
+    await meets(world, mine)
     read, was_read, written = mine.aggregates._read, asyncio.Event(), asyncio.Event()
 
     async def late(cursor: Any, most: int) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from deploy.ops.cluster import lags
 from services.__main__ import build
 from services.routing.entries import ENTRIES, entry_id
 from services.routing.handlers import Actions
@@ -257,7 +258,7 @@ async def test_r6_3_an_action_on_a_letter_of_a_newer_release_is_answered_by_a_pr
         asked = await desk.ask("education", action(CollectLetter, letter_id))
 
         async def waits() -> bool:
-            return any(place.behind for place in await world._places(["routing"]) if "actions" in place.topic)
+            return any(place.behind for place in await lags(world.settings) if "actions" in place.topic)
 
         await eventually(waits)
         kit = desk.service.kit

@@ -317,11 +317,8 @@ async def test_r6_3_an_action_makes_the_same_facts_as_the_request_over_http(worl
             assert not missing, missing
             return found
 
-        async def sent() -> bool:
-            return not (await service.letters.aggregates.outbox_depth())[0]
-
         await eventually(made, 40)
-        await eventually(sent)  # of two facts the second may still be on its way
+        await world.settled("routing")  # of two facts the second may still be on its way
         facts = await made()
         for kind, (by_action, by_http) in pairs.items():
             one, other = (facts[letter.id][before[letter.id] :] for letter in (by_action, by_http))
