@@ -233,17 +233,20 @@ async def _answers(client: Any, node: int) -> bool:
 async def places_of(subscriber: Any) -> dict[tuple[str, int], tuple[int, int]]:
     """Return (topic, partition) → (offset up to which messages were taken in hand, end), of those that this process is assigned.
 
-    The end is asked of the broker: what the client remembers of it stands still while the consumer does.
+    The end is asked of the broker: what the client remembers of it stands still while the consumer does. A consumer that has not begun to
+    fetch a partition, or cannot, is where its group has committed it.
     """
     consumer = subscriber.consumer
     if consumer is None or not consumer.assignment():
         return {}
-    ends = await consumer.end_offsets(list(consumer.assignment()))
-    return {
-        (partition.topic, partition.partition): (await consumer.position(partition), end)
-        for partition, end in ends.items()
-        if partition in consumer.assignment()
-    }
+    places = {}
+    for partition, end in (await consumer.end_offsets(list(consumer.assignment()))).items():
+        subscription = consumer._subscription.subscription  # noqa: SLF001 - `consumer.position` waits for ever for one that cannot fetch
+        state = subscription.assignment and subscription.assignment.state_value(partition)
+        if state is not None:
+            place = state.position if state.has_valid_position else await consumer.committed(partition)
+            places[partition.topic, partition.partition] = (place or 0, end)
+    return places
 
 
 async def ends_of(subscriber: Any, topic: str) -> dict[int, int]:

@@ -1,19 +1,24 @@
 """What was wrong with the Kafka client when a broker goes away, and is repaired."""
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import anyio
 import pytest
+import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import NodeNotReadyError, OutOfOrderSequenceNumber
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.errors import KafkaConnectionError, NodeNotReadyError, OutOfOrderSequenceNumber
 
 from shared.messaging import repairs
-from shared.messaging.broker import MAX_RECORDS, POLL_MS, make_broker, subscribe
-from tests.conftest import World
+from shared.messaging.broker import MAX_RECORDS, POLL_MS, committed_of, make_broker, places_of, subscribe
+from tests.conftest import World, eventually
 
 
 @pytest.fixture
@@ -113,6 +118,154 @@ async def test_a_consumer_that_is_stopped_while_its_broker_is_away_does_not_canc
     assert not any(connection.connected() for connection in consumer._client._conns.values())
 
 
+@dataclass
+class Follower:
+    """A subscriber of a pattern as services have it, and what it was given."""
+
+    subscriber: Any
+    values: list[bytes]
+
+    @property
+    def coordinator(self) -> Any:
+        return self.subscriber.consumer._coordinator
+
+    async def has(self, value: bytes) -> bool:
+        return value in self.values
+
+
+@pytest.fixture
+async def follower(world: World) -> AsyncIterator[Follower]:
+    values: list[bytes] = []
+
+    async def handle(records: Any) -> None:
+        values.extend(record.value for record in records)
+
+    broker = make_broker(world.settings.kafka, "of-this-test")
+    pattern = rf"^{re.escape(world.namespace)}mailbox\.(mayor|water)$"
+    made = Follower(
+        subscribe(broker, handle, group=world.namespace + "follower", pattern=pattern, title="mailbox"), values
+    )
+    await broker.start()
+    yield made
+    await broker.stop()
+
+
+def test_a_request_over_a_connection_that_was_just_closed_fails_as_one_to_a_broker_that_is_away() -> None:
+    repairs.repair()
+
+    async def ask() -> None:
+        async def accept(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None: ...
+
+        server = await asyncio.start_server(accept, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        connection: Any = AIOKafkaConnection("127.0.0.1", port)
+        connection._reader, connection._writer = await asyncio.open_connection("127.0.0.1", port)
+        connection._read_task = asyncio.create_task(asyncio.Event().wait())
+        connection._writer.transport.abort()
+        await asyncio.sleep(0)
+        with pytest.raises(KafkaConnectionError):
+            connection.send(connection_probe)
+        assert not connection.connected()
+        server.close()
+
+    class Probe:
+        """A request, as far as a connection looks at it."""
+
+        def prepare(self, _: Any) -> Any:
+            return self
+
+        def build_request_header(self, **_: Any) -> Any:
+            return self
+
+        def encode(self) -> bytes:
+            return b""
+
+    connection_probe = Probe()
+    uvloop.run(ask())  # as services run; asyncio's own loop says nothing of it
+
+
+async def test_a_consumer_goes_on_where_its_topics_change_while_its_coordinator_is_looked_up(
+    world: World, producer: Any, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it happens when a broker is killed that coordinates the group, and one that was away does not know all topics yet."""
+    topic = world.namespace + "mailbox.mayor"
+    await producer.send_and_wait(topic, b"1")
+    await eventually(partial(follower.has, b"1"))
+    look_up = follower.coordinator._client.coordinator_lookup
+
+    async def with_fewer_topics(*asked: Any) -> Any:
+        monkeypatch.undo()
+        follower.coordinator._subscription.subscribe_from_pattern([topic])
+        return await look_up(*asked)
+
+    monkeypatch.setattr(follower.coordinator._client, "coordinator_lookup", with_fewer_topics)
+    follower.coordinator.coordinator_dead()
+    await producer.send_and_wait(topic, b"2")
+    await producer.send_and_wait(world.namespace + "mailbox.water", b"3")
+    await eventually(partial(follower.has, b"2"))
+    await eventually(partial(follower.has, b"3"))
+
+
+async def test_a_consumer_whose_place_in_its_group_is_kept_by_nobody_any_more_takes_it_again(
+    world: World, producer: Any, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = world.namespace + "mailbox.mayor"
+    await producer.send_and_wait(topic, b"1")
+    await eventually(partial(follower.has, b"1"))
+
+    def fails(*_: Any) -> bool:
+        monkeypatch.undo()
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr(follower.coordinator, "need_rejoin", fails)
+    follower.coordinator.request_rejoin()
+    await producer.send_and_wait(topic, b"2")
+    await eventually(partial(follower.has, b"2"))
+
+
+async def test_a_consumer_that_ceased_to_fetch_fetches_again(
+    world: World, producer: Any, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = world.namespace + "mailbox.mayor"
+    await producer.send_and_wait(topic, b"1")
+    await eventually(partial(follower.has, b"1"))
+
+    def fails(*_: Any) -> None:
+        monkeypatch.undo()
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr(follower.subscriber.consumer._fetcher, "_get_actions_per_node", fails)
+    for value in (b"2", b"3"):
+        await producer.send_and_wait(topic, value)
+        await eventually(partial(follower.has, value))
+
+
+async def test_how_far_a_consumer_is_behind_is_known_also_where_it_cannot_fetch(
+    world: World, producer: Any, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = world.namespace + "mailbox.mayor"
+    await producer.send_and_wait(topic, b"1")
+    await eventually(partial(follower.has, b"1"))
+
+    async def committed() -> bool:
+        return await committed_of(follower.subscriber, topic) == {0: 1}
+
+    await eventually(committed)
+    monkeypatch.setattr(repairs, "_get_up", lambda _consumer: None)
+    follower.subscriber.consumer._fetcher._fetch_task.cancel()
+    before = follower.subscriber.consumer._subscription.subscription.assignment
+    follower.coordinator.request_rejoin()
+    await eventually(lambda: is_assigned_anew(follower, before))
+    await producer.send_and_wait(topic, b"2")
+    async with asyncio.timeout(10):
+        assert (await places_of(follower.subscriber))[topic, 0] == (1, 2)
+
+
+async def is_assigned_anew(follower: Follower, before: Any) -> bool:
+    now = follower.subscriber.consumer._subscription.subscription.assignment
+    return now is not None and now is not before and now.active
+
+
 async def test_a_client_that_follows_no_topic_asks_for_none(world: World, producer: Any) -> None:
     topic = world.namespace + "mailbox.mayor"
     assert await producer.client.force_metadata_update()
@@ -142,4 +295,5 @@ async def test_after_a_poll_that_found_nothing_it_listens_on(monkeypatch: pytest
         raise AssertionError(f"it slept for {seconds} s")
 
     monkeypatch.setattr(anyio, "sleep", sleep)
+    monkeypatch.setattr(repairs, "_get_up", lambda _consumer: None)
     assert await subscriber.get_msg(Consumer()) == ()

@@ -100,7 +100,7 @@ async def insist(
     """Do a deed until it is seen to be done, and return what was seen.
 
     Whoever got no answer, or was refused with a status that says to come back (`later`), looks again: perhaps it was done. Anything
-    else is an error.
+    else is an error, and so is what is not seen after `PATIENCE_SECONDS` although nobody refused it.
     """
     end, pause = monotonic() + PATIENCE_SECONDS, 0.02
     while True:
@@ -108,6 +108,7 @@ async def insist(
             if seen := await done():
                 return seen
             await deed()
+            assert monotonic() < end, f"nobody refuses it, and it is not done after {PATIENCE_SECONDS} s"
             continue
         except Away:
             if monotonic() > end:
