@@ -165,8 +165,12 @@ class Service:
         """Keep looking which generation of the projection is live; see `shared/storage/generations.py`."""
         while True:
             await asyncio.sleep(LOOK_EVERY_SECONDS)
-            with suppress(StoreUnavailable):
+            try:
                 await self._look()
+            except StoreUnavailable:
+                pass  # `_ping` tells of it
+            except Exception as error:
+                log.exception("cannot look which projection is live; it is tried again", exc_info=error)
 
     async def _live(self) -> None:
         await self._until_started()
@@ -220,6 +224,10 @@ class Service:
                     await self.broker.stop()
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_START_PAUSE_SECONDS)
+            except Exception as error:
+                self.waits_for["start"] = f"{type(error).__name__}: see the log; trying again"
+                log.exception("the service cannot start; it tries again", exc_info=error)
+                await asyncio.sleep(LONGEST_START_PAUSE_SECONDS)
             else:
                 break
         self.outbox.start()

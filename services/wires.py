@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 from shared.messaging.connection import Connection
+from shared.storage import is_address
 
 if TYPE_CHECKING:
     from services.settings import Settings
@@ -121,10 +122,18 @@ def _pair(settings: "Settings", certificate: str, key: str) -> Iterator[str]:
 
 
 def _store(settings: "Settings") -> Iterator[str]:
-    """Check the store's files, which its driver would look for later only."""
-    for name, values in parse_qs(urlsplit(settings.mongo_url).query).items():
+    """Check the store's address, and its files, which its driver would look for later only."""
+    try:
+        named = parse_qs(urlsplit(settings.mongo_url).query)
+    except ValueError:
+        named = {}
+    for name, values in named.items():
         if name.lower() in {"tlscafile", "tlscertificatekeyfile"} and not Path(values[-1]).is_file():
             yield f"MONGO_URL names {name} {values[-1]}, and there is no such file"
+            return
+    if not is_address(settings.mongo_url):
+        encoded = "write / : @ % in user and password as %2F %3A %40 %25"
+        yield f"MONGO_URL cannot be read: {encoded}, and look at host, port, options and files"
 
 
 def _no_passphrase() -> str:

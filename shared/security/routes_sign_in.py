@@ -163,6 +163,9 @@ class Ways:
         session, form = await self._ours(request)
         wanted = form.get("mailbox", "")
         if session is None:
+            if _wants_page(request):
+                # Not a redirect to the provider: the page's own policy (form-action) would stop a form from leading there.
+                return self._page(language_of(form.get("lang", "")), "left")
             raise SignInFirst("/auth/login")
         if wanted not in self._sign_in.posts(session):
             raise Problem(

@@ -13,6 +13,7 @@ from shared.storage.store import (
     StoreUnavailable,
     find_many,
     insert_missing,
+    is_address,
     translated,
 )
 from shared.storage.uploads import Uploads
@@ -34,6 +35,7 @@ __all__ = [
     "Uploads",
     "find_many",
     "insert_missing",
+    "is_address",
     "place",
     "places_after",
     "translated",

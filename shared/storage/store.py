@@ -23,6 +23,7 @@ from pymongo.errors import (
     PyMongoError,
     WriteConcernError,
 )
+from pymongo.uri_parser import parse_uri
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from shared.storage.generations import COLLECTION as GENERATIONS
@@ -174,6 +175,17 @@ async def find_many(
     with translated():
         cursor = collection.find({"_id": {"$in": wanted}, **(where or {})}, fields).batch_size(len(wanted) + 1)
         return {document["_id"]: document for document in await cursor.to_list(len(wanted))}
+
+
+def is_address(url: str) -> bool:
+    """Whether the driver can read an address of a store; what it would say of a wrong one may quote the password."""
+    if not url.startswith("mongodb://"):
+        return True  # one with `+srv` would be looked up in the DNS
+    try:
+        parse_uri(url, warn=False)
+    except (PyMongoError, ValueError, OSError):
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -20,7 +19,7 @@ from shared.web.documented import document_problems
 from shared.web.edge import Edge
 from shared.web.problems import install_problem_handlers
 from shared.web.reference import VIEWER, reference_page
-from shared.web.templates import Pages
+from shared.web.templates import STATIC, Pages, static_url
 
 BODY_LIMIT = 128 * 1024
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -94,7 +93,7 @@ def create_app(
             )
         app.router.routes.extend(router.routes)
     app.include_router(_own_routes(readiness))
-    app.mount("/static", _Static(directory=Path(__file__).parent / "static"), name="static")
+    app.mount("/static", _Static(directory=STATIC), name="static")
     app.add_route("/docs", reference_page(title), include_in_schema=False)
     app.mount("/docs/viewer", _Static(directory=VIEWER), name="viewer")
     document_problems(app)
@@ -143,11 +142,18 @@ class _Static(StaticFiles):
     """Style sheets and scripts; pages ask for them by content hash, so browsers may keep them."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """The file, with a year of caching when it was asked for by its hash."""
+        """The file, with a year of caching when it was asked for by its hash.
+
+        Asked for by another hash, as pages of another release do while that one is rolled out or back, it is not kept at all.
+        """
         response = await super().get_response(path, scope)
         if response.status_code < 400:
-            lasting = b"v=" in scope.get("query_string", b"")
+            asked = scope.get("query_string", b"").decode("latin-1")
             response.headers["cache-control"] = (
-                "public, max-age=31536000, immutable" if lasting else "public, max-age=60"
+                "public, max-age=60"
+                if "v=" not in asked
+                else "public, max-age=31536000, immutable"
+                if self.directory == STATIC and asked == static_url(path).partition("?")[2]
+                else "no-cache"
             )
         return response

@@ -6,6 +6,7 @@ in one pure ASGI layer: each further layer would cost every letter that comes in
 
 import asyncio
 import logging
+import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from time import perf_counter
@@ -38,6 +39,8 @@ _OF_PAGES = [
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()"),
 ]
 _OF_SECURE_PAGES = [(_OF_PAGES[0][0], _POLICY + b"; upgrade-insecure-requests"), *_OF_PAGES[1:]]
+_CHARSET = re.compile(rb"charset", re.IGNORECASE)
+_UTF_8 = re.compile(rb';\s*charset=("?)utf-?8\1\s*(?=;|$)', re.IGNORECASE)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER_PREFIXES = {
     "public": "publication",
@@ -92,14 +95,19 @@ class Edge:
         path: str = scope["path"]
         service = self._services.get(path[1:].partition("/")[0], self._default)
         traceparent = length = None
+        kind = b""
         for name, value in scope["headers"]:
             if name == b"traceparent":
                 traceparent = value.decode("latin-1")
             elif name == b"content-length":
                 length = value
+            elif name == b"content-type":
+                kind = value
             elif name == b"x-forwarded-proto" and self._behind_proxy:
                 secure = secure or value == b"https"
         status = 0
+        # HEAD is GET whose answer's body stays here (RFC 9110, 9.3.2): the server does not send it.
+        inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -110,7 +118,8 @@ class Edge:
 
         with service_context(service), tracing.span("http", traceparent, "server") as span:
             try:
-                await self.app(scope, self._limited(receive, scope["method"], path, length), answer)
+                _check_charset(kind)
+                await self.app(inner, self._limited(receive, scope["method"], path, length), answer)
             except ClientDisconnect:
                 pass  # nobody is there to be answered; 499 in the metrics
             except asyncio.CancelledError:
@@ -124,7 +133,7 @@ class Edge:
                     raise
                 await problem_response(_problem_of(error))(scope, receive, answer)
             finally:
-                self._measure(service, scope, status, perf_counter() - began, span)
+                self._measure(service, inner, scope["method"], status, perf_counter() - began, span)
 
     def _limited(self, receive: Receive, method: str, path: str, length: bytes | None) -> Receive:
         """Refuse a body that says it is too long; one that does not say how long it is, is counted as it comes."""
@@ -144,8 +153,9 @@ class Edge:
                 return limit
         return self._body_limit
 
-    def _measure(self, service: str, scope: Scope, status: int, seconds: float, span: tracing.span) -> None:
-        method = scope["method"]
+    def _measure(
+        self, service: str, scope: Scope, method: str, status: int, seconds: float, span: tracing.span
+    ) -> None:
         if method not in _METHODS:
             method = "other"
         route = getattr(scope.get("route"), "path", "unmatched")
@@ -173,6 +183,18 @@ class Edge:
             "request",
             extra={"method": method, "route": route, "status": status, "duration_ms": round(seconds * 1000, 1)},
         )
+
+
+def _check_charset(kind: bytes) -> None:
+    """Refuse a form that names a character set of its own: the parser would decode its fields with any codec that Python has.
+
+    Some of them take minutes for a megabyte (punycode), others make texts that no answer can be written with (unicode_escape).
+    """
+    if kind.lstrip()[:10].lower() == b"multipart/" and len(_CHARSET.findall(kind)) > len(_UTF_8.findall(kind)):
+        detail = (
+            "表单只能用 UTF-8 编码 / A form is read as UTF-8: leave `charset` out of its Content-Type, or say UTF-8."
+        )
+        raise Problem(400, "字符编码不支持 / Character set not supported", detail, slug="charset")
 
 
 def _problem_of(error: Exception) -> Problem:

@@ -4,7 +4,8 @@ import re
 
 from shared.web.problems import Problem
 
-_STRONG = re.compile(r'"(\d{1,15})"\Z')
+_TAG = re.compile(r'(?:W/)?"([0-9]{1,15})"\Z')
+"""A tag of ours names a state, not its bytes; proxies that compress an answer make the tag of it weak."""
 
 
 class StaleVersion(Problem):
@@ -30,7 +31,7 @@ def etag_of(version: int) -> str:
 def expected_version(if_match: str | None, *, required: bool = False) -> int | None:
     """The version in an ``If-Match`` header; None if there is none or it is ``*``.
 
-    Raises a 400 problem for anything but one strong tag of ours, and 428 if it is ``required`` and missing.
+    Raises a 400 problem for anything but one tag of ours, and 428 if it is ``required`` and missing.
     """
     if if_match is None or if_match.strip() == "*":
         if required and if_match is None:
@@ -41,7 +42,7 @@ def expected_version(if_match: str | None, *, required: bool = False) -> int | N
                 slug="version-required",
             )
         return None
-    match = _STRONG.match(if_match.strip())
+    match = _TAG.match(if_match.strip())
     if match is None:
         raise Problem(
             400,

@@ -4,7 +4,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -12,6 +12,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, V
 from shared.web.problems import FieldError, Problem
 
 T = TypeVar("T")
+_EXACT: dict[type, Any] = {datetime: AwareDatetime, int: Annotated[int, Field(ge=-(2**63), lt=2**63)]}
+"""Kind of a key → what it must be; more than 63 bits fit into no store."""
 
 
 class Page(BaseModel, Generic[T]):
@@ -38,7 +40,8 @@ def decode_cursor(cursor: str | None, *kinds: type) -> tuple[Any, ...] | None:
     try:
         raw = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
         keys = _reader(kinds).validate_json(raw)
-    except (ValueError, ValidationError):
+        return tuple(key.astimezone(UTC) if isinstance(key, datetime) else key for key in keys)
+    except (ValueError, OverflowError, ValidationError):
         raise Problem(
             400,
             "翻页标记无效 / Not a valid cursor",
@@ -46,7 +49,6 @@ def decode_cursor(cursor: str | None, *kinds: type) -> tuple[Any, ...] | None:
             slug="bad-cursor",
             errors=[FieldError("query:cursor", "翻页标记无效", "This is not a cursor of this list")],
         ) from None
-    return tuple(key.astimezone(UTC) if isinstance(key, datetime) else key for key in keys)
 
 
 def page_of(items: Sequence[T], limit: int, *keys: str) -> tuple[list[T], str | None]:
@@ -59,5 +61,5 @@ def page_of(items: Sequence[T], limit: int, *keys: str) -> tuple[list[T], str | 
 
 @lru_cache(maxsize=64)
 def _reader(kinds: tuple[type, ...]) -> TypeAdapter[tuple[Any, ...]]:
-    exact = tuple(AwareDatetime if kind is datetime else kind for kind in kinds)
+    exact = tuple(_EXACT.get(kind, kind) for kind in kinds)
     return TypeAdapter(tuple[exact], config=ConfigDict(strict=True))  # type: ignore[valid-type]

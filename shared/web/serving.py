@@ -7,6 +7,8 @@ then keeps a connection, and a few thousand of them all there are (slow-loris). 
 - a head, and what may follow a body in its place, is at most `MOST_HEAD_BYTES` long (to `_PIECE_BYTES`): longer ones are answered 431;
 - a body has `BODY_SECONDS`, and a second more for each `BYTES_A_SECOND` that came: a slow line is served, a stalled one is not;
 - an answer that is not read for `UNREAD_SECONDS` is broken off;
+- a request that asks for another protocol (Upgrade) and has a body is answered 400: the parser takes its body for the next request, which
+  a proxy before us does not. Without a body it is answered as if it had not asked, and the connection is closed;
 - who sends many requests at once is read on only as they are answered: uvicorn keeps what it has read in a hundred times the memory;
 - beyond `MOST_CONNECTIONS` each new one takes the place of the one that has kept us waiting longest; where all are served, it is refused.
 
@@ -36,6 +38,8 @@ KEEP_ALIVE_SECONDS: Final = 75
 that we close just as a proxy sends a letter over it makes a 502. Where there are too many, those that wait give way first."""
 _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _TOO_LONG: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_BODY: Final = (b"content-length", b"transfer-encoding")
+_NO_UPGRADE: Final = "This server offers no upgrade: send the request without one (java.net.http: HTTP_1_1)."
 _IDLE, _IN_HEAD, _IN_BODY, _SERVED = range(4)
 """Where a connection stands; the lower, the sooner it gives way."""
 
@@ -108,7 +112,16 @@ class BoundedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Begin to wait for a body."""
         self._now(_IN_BODY)
+        upgrade = self.parser.should_upgrade()
+        if upgrade and any(name in _BODY and value.strip() != b"0" for name, value in self.headers):
+            raise ValueError("an upgrade with a body")  # answered 400 by `data_received`
         super().on_headers_complete()
+        if upgrade:
+            self.cycle.keep_alive = False
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what cannot be read, and say what would be."""
+        super().send_400_response(_NO_UPGRADE if self.parser.should_upgrade() else msg)
 
     def on_body(self, body: bytes) -> None:
         """Count what came."""

@@ -30,6 +30,7 @@ from shared.web.languages import (
 
 _HERE = Path(__file__).parent
 _SHARED = _HERE / "templates"
+STATIC = _HERE / "static"
 
 asked: ContextVar[MutableMapping[str, Any] | None] = ContextVar("asked", default=None)
 """The request (ASGI scope) that is being answered, set by `Edge`; None where a page is made of itself, such as a bulletin to be frozen."""
@@ -46,7 +47,7 @@ def iso(moment: datetime) -> str:
 @cache
 def static_url(name: str) -> str:
     """The address of a file in ``static/``, with its content's hash so that browsers may keep it."""
-    content = (_HERE / "static" / name).read_bytes()
+    content = (STATIC / name).read_bytes()
     return f"/static/{name}?v={hashlib.sha256(content).hexdigest()[:12]}"
 
 

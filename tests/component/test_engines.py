@@ -8,6 +8,8 @@ from pymongo.errors import DuplicateKeyError
 
 from deploy.engines import Engines, Process
 from deploy.engines.kafka import coordinates
+from services import runtime
+from services.routing.app import build as routing
 from tests.conftest import World, without_engines
 
 
@@ -41,3 +43,23 @@ async def test_an_index_is_built_at_once_where_documents_are_already(world: Worl
     with pytest.raises(DuplicateKeyError):
         await collection.insert_one({"_id": -1, "name": "n500"})
     kit.store.close()
+
+
+async def test_a_start_that_fails_for_a_reason_nobody_foresaw_says_so_and_is_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(runtime, "LONGEST_START_PAUSE_SECONDS", 0.05)
+    service = routing(world.kit())
+    waited_for: list[str] = []
+
+    async def fails_twice() -> None:
+        waited_for.append(service.waits_for["start"])
+        if len(waited_for) <= 2:
+            raise RuntimeError("unforeseen")
+
+    service.prepare.append(fails_twice)
+    async with world.running(service):
+        pass
+    assert waited_for[1].startswith("RuntimeError")
+    assert len(waited_for) == 3
+    assert caplog.text.count("the service cannot start; it tries again") == 2

@@ -64,6 +64,8 @@ BODIES: Final[tuple[bytes, ...]] = (
     b"x" * 200 * 1024,
     b"a=1&b=%ff&c=%",
     b'--x\r\nContent-Disposition: form-data; name="file"; filename="\x00.png"\r\n\r\n\xff\r\n--x--\r\n',
+    b'--x\r\nContent-Disposition: form-data; name="subject"\r\n\r\n\\ud800\r\n--x--\r\n',
+    b'--x\r\nContent-Disposition: form-data; name="code"\r\n\r\n' + b"a-" * 60_000 + b"\r\n--x--\r\n",
 )
 """In the place of a body, whatever its type is said to be."""
 
@@ -77,6 +79,9 @@ MEDIA_TYPES: Final = (
     "application/x-www-form-urlencoded",
     "multipart/form-data",
     "multipart/form-data; boundary=x",
+    "multipart/form-data; boundary=x; charset=utf-8",
+    "multipart/form-data; boundary=x; charset=unicode_escape",
+    "multipart/form-data; boundary=x; charset=punycode",
     "multipart/form-data; boundary=" + "x" * 300,
     "nonsense",
     "",
@@ -96,6 +101,7 @@ HEADERS: Final[tuple[tuple[str, str], ...]] = (
     ("If-None-Match", "*"),
     ("If-None-Match", '"a", W/"b", c'),
     ("If-Modified-Since", "yesterday"),
+    ("If-Modified-Since", "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"),
     ("Accept", "text/html"),
     ("Accept", "application/json"),
     ("Accept", "application/xml;q=0"),

@@ -313,6 +313,30 @@ async def test_request_smuggling_what_two_readers_could_read_differently_is_refu
     assert b"smuggled" not in b"".join(site.taken)
 
 
+@pytest.mark.parametrize("announced", [b"Content-Length: %d", b"Transfer-Encoding: chunked\r\nX-Length: %d"])
+async def test_request_smuggling_no_request_hides_behind_an_upgrade(site: Site, announced: bytes) -> None:
+    """The parser takes what follows such a head for the next request; a proxy takes it for the body that the head announces."""
+    hidden = b"\r\n" * 2_500 + SMUGGLED
+    upgrade = b"Connection: Upgrade\r\nUpgrade: h2c\r\n" + announced % len(hidden) + b"\r\n\r\n"
+    answered = await site.answers(HEAD + upgrade + hidden)
+    assert answered.startswith(b"HTTP/1.1 400 ")
+    assert b"HTTP_1_1" in answered, "who meant no harm is told what to change"
+    assert answered.count(b"HTTP/1.1 400") == answered.count(b"HTTP/1.1 ") == 1
+    assert site.taken == []
+
+
+async def test_an_upgrade_without_a_body_is_not_heard_and_nothing_is_read_behind_it(site: Site) -> None:
+    ask = (
+        b"GET /intake/later HTTP/1.1\r\nHost: city.test\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n"
+    )
+    answered = await site.answers(ask + b"\r\n" * 2_500 + SMUGGLED)
+    assert answered.startswith(b"HTTP/1.1 200 ")
+    assert answered.endswith(b"later")
+    assert b"connection: close" in answered
+    assert answered.count(b"HTTP/1.1 ") == 1
+    assert site.taken == []
+
+
 async def test_a_caller_who_hangs_up_is_no_error_of_ours(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     gone = {"service": "intake", "method": "POST", "route": "/intake/take", "status": "499"}
 

@@ -480,6 +480,12 @@ async def test_somebody_with_two_mailboxes_acts_for_one_and_may_change(site: Sit
     assert (await site.client.post("/auth/mailbox", data=chosen)).status_code == 303
     assert (await site.who()).json()["roles"] == ["duty_officer"]
     assert (await site.client.post("/auth/mailbox", data={**chosen, "mailbox": "yuzhong"})).status_code == 403
+    with_session = dict(site.client.cookies)
+    site.client.cookies.clear()
+    over = await site.client.post("/auth/mailbox", data=chosen, headers={"Accept": "text/html"})
+    assert (over.status_code, "location" in over.headers) == (200, False), "browsers let no form lead to the provider"
+    assert "/auth/login" in over.text
+    site.client.cookies.update(with_session)
     token = f"Bearer {site.provider.access_token()}"
     assert (await site.who(Authorization=token)).json()["type"] == "/problems/which-mailbox"
     assert (await site.who(Authorization=token, **{"Xinxiang-Mailbox": "mayor"})).json()["mailbox"] == "mayor"

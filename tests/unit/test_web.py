@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import re
+from base64 import urlsafe_b64encode
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -115,6 +116,10 @@ def routes():
     @router.get("/teapot")
     async def teapot() -> None:
         raise HTTPException(418, "short and stout", {"X-Pot": "1"})
+
+    @router.post("/form")
+    async def form(request: Request) -> str:
+        return str((await request.form())["subject"])
 
     @router.get("/page")
     async def page() -> HTMLResponse:
@@ -283,6 +288,33 @@ async def test_unknown_addresses_and_methods_are_problems(client):
     assert answer.headers["x-pot"] == "1"
 
 
+async def test_head_is_get_without_the_body(client):
+    for path in ("/intake/list", "/static/icon.svg", "/health/ready", "/intake/letters/41"):
+        asked, head = await client.get(path), await client.head(path)
+        assert (head.status_code, head.content) == (asked.status_code, b"") == (200, b""), path
+        assert head.headers["content-type"] == asked.headers["content-type"]
+        assert head.headers["content-length"] == asked.headers["content-length"] != "0"
+    assert (await client.head("/intake/letters")).status_code == 405
+
+
+@pytest.mark.parametrize(
+    "said", ["punycode", '"unicode_escape"', "utf-7", "UTF-8; charset=punycode", "*=utf-8''punycode"]
+)
+async def test_a_form_is_read_as_utf_8_alone(client, said):
+    kind = "multipart/form-data; boundary=x; charset" + (said if said.startswith("*") else f"={said}")
+    part = b'--x\r\nContent-Disposition: form-data; name="subject"\r\n\r\n' + b"a-" * 30_000 + b"\r\n--x--\r\n"
+    answer = await client.post("/intake/form", content=part, headers={"content-type": kind})
+    assert problem(answer, 400)["type"] == "/problems/charset"
+
+
+@pytest.mark.parametrize("said", ["", "; charset=UTF-8", '; charset="utf-8"', " ;charset=utf8 ; a=b"])
+async def test_a_form_may_say_that_it_is_utf_8(client, said):
+    part = '--x\r\nContent-Disposition: form-data; name="subject"\r\n\r\n路灯\r\n--x--\r\n'.encode()
+    kind = f"multipart/form-data; boundary=x{said}"
+    answer = await client.post("/intake/form", content=part, headers={"content-type": kind})
+    assert (answer.status_code, answer.json()) == (200, "路灯")
+
+
 async def test_a_refusal_carries_its_rule_and_further_members(client):
     body = problem(await client.get("/intake/refused"), 409)
     assert (body["rule"], body["state"], body["type"]) == ("R4.2", "sent", "/problems/illegal-move")
@@ -401,7 +433,12 @@ async def test_a_stale_edit_is_refused_with_the_current_version(client):
     assert (await client.put("/intake/letters/1", headers={"if-match": answer.headers["etag"]})).json() == "changed"
 
 
-@pytest.mark.parametrize("header", ["7", 'W/"7"', '"7", "8"', '"x"', '"-1"', '"' + "9" * 20 + '"', ""])
+async def test_a_tag_that_a_proxy_made_weak_when_it_compressed_the_answer_still_counts(client):
+    assert (await client.put("/intake/letters/1", headers={"if-match": 'W/"7"'})).json() == "changed"
+    problem(await client.put("/intake/letters/1", headers={"if-match": 'W/"6"'}), 409)
+
+
+@pytest.mark.parametrize("header", ["7", 'w/"7"', '"7", "8"', '"x"', '"-1"', '"' + "9" * 20 + '"', ""])
 async def test_an_if_match_that_is_not_ours_is_a_400(client, header):
     problem(await client.put("/intake/letters/1", headers={"if-match": header}), 400)
 
@@ -425,11 +462,23 @@ async def test_a_cursor_leads_to_the_next_page_and_a_made_up_one_nowhere(client)
         paging.encode_cursor(1, "x"),
         "W3siJGd0IjoiIn0sIngiXQ",  # [{"$gt":""},"x"]
         "WyIyMDI2LTExLTIzVDAwOjAwOjAwIiwieCJd",  # a time without a zone
+        _cursor(b'["0001-01-01T00:00:00+08:00","x"]'),  # before every time in UTC
     ]
     for cursor in made_up:
         assert (
             problem(await client.get("/intake/list", params={"cursor": cursor}), 400)["type"] == "/problems/bad-cursor"
         )
+
+
+@pytest.mark.parametrize("key", [2**63, -(2**63) - 1, 10**30])
+def test_a_cursor_holds_no_number_that_is_too_large_for_a_store(key):
+    with pytest.raises(Problem, match="400"):
+        paging.decode_cursor(_cursor(b"[%d]" % key), int)
+    assert paging.decode_cursor(paging.encode_cursor(2**63 - 1, -(2**63)), int, int) == (2**63 - 1, -(2**63))
+
+
+def _cursor(content):
+    return urlsafe_b64encode(content).decode()
 
 
 def test_one_item_more_than_the_page_holds_makes_a_cursor():
@@ -463,6 +512,8 @@ async def test_style_and_script_are_served_and_kept_by_their_hash(client):
         assert answer.status_code == 200
         assert "immutable" in answer.headers["cache-control"]
     assert "immutable" not in (await client.get("/static/xinxiang.css")).headers["cache-control"]
+    of_another_release = (await client.get("/static/xinxiang.css?v=000000000000")).headers["cache-control"]
+    assert of_another_release == "no-cache", "what a page of another release asked for is not this file"
     problem(await client.get("/static/../app.py"), 404)
     problem(await client.get("/static/%2e%2e/app.py"), 404)
 

@@ -119,6 +119,17 @@ def test_everything_that_does_not_fit_together_is_told_at_once(
 
 
 @pytest.mark.parametrize(
+    "address", ["u:one/secret@store/", "u:one@secret@store:1:2/", "store:99999/", "store/?nonsense=1", "[::1/"]
+)
+def test_an_address_of_the_store_that_its_driver_cannot_read_is_told_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    said = refusal(monkeypatch, MONGO_URL=f"mongodb://{address}")
+    assert "MONGO_URL" in said
+    assert "secret" not in said
+
+
+@pytest.mark.parametrize(
     ("values", "expected"),
     [
         ({"KAFKA_USERNAME": "x"}, "did you mean SASL_SSL"),
