@@ -1,6 +1,5 @@
 """What the system is shipped in: the image, the containers of one machine, the files for Kubernetes."""
 
-import json
 import re
 import shutil
 import subprocess
@@ -18,6 +17,9 @@ from deploy.ops.__main__ import parser
 from deploy.ops.replicas import addresses
 from deploy.tools import program
 from services import NAMES
+from services.intake.forms import ATTACHMENTS
+from services.settings import Settings
+from shared.web.app import BODY_LIMIT
 from shared.web.edge import OTHER_PREFIXES
 from shared.web.serving import KEEP_ALIVE_SECONDS
 
@@ -28,6 +30,9 @@ VERSIONS = ("1.31", "1.37")
 WAYS_OF_SHIPPING = ("base", "production")
 INGRESS_KEEPS_SECONDS = 60
 """How long ingress-nginx keeps a connection to a service (`upstream-keepalive-timeout`)."""
+ONE_FILE = Settings.model_fields["attachment_max_bytes"].default + 10_000
+A_LETTER = ATTACHMENTS * Settings.model_fields["attachment_max_bytes"].default + 500_000
+"""What intake takes where a file is uploaded, and on `/write` (`services/intake/app.py`), in bytes."""
 SETTINGS = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "docs/settings.md").read_text("utf-8"), re.MULTILINE))
 
 
@@ -225,12 +230,24 @@ def _first_parts() -> set[str]:
     return {*NAMES, *OTHER_PREFIXES, "static"}
 
 
+def _bytes(size: str) -> int:
+    """What nginx and Docker call `12m` or `1g`."""
+    return int(size[:-1]) << {"k": 10, "m": 20, "g": 30}[size[-1]]
+
+
 def test_the_ingress_sends_each_path_to_its_service_and_none_to_the_metrics(manifests: list[dict[str, Any]]) -> None:
-    (ingress,) = _of(manifests, "Ingress").values()
-    (rule,) = ingress["spec"]["rules"]
-    ways = {path["path"]: path["backend"]["service"]["name"] for path in rule["http"]["paths"]}
-    assert ways == {f"/{part}": service_of(f"/{part}") for part in _first_parts()}
-    assert rule["host"] in ingress["spec"]["tls"][0]["hosts"]
+    ways, sizes = list[tuple[str, str]](), dict[str, int]()
+    for ingress in _of(manifests, "Ingress").values():
+        (rule,) = ingress["spec"]["rules"]
+        assert rule["host"] in ingress["spec"]["tls"][0]["hosts"]
+        asked = {name.rpartition("/")[2]: value for name, value in ingress["metadata"]["annotations"].items()}
+        assert asked["connection-proxy-header"] == "keep-alive", "a request for an upgrade would be passed on"
+        for path in rule["http"]["paths"]:
+            ways.append((path["path"], path["backend"]["service"]["name"]))
+            sizes[path["path"]] = _bytes(asked["proxy-body-size"])
+    assert sorted(ways) == sorted((f"/{part}", service_of(f"/{part}")) for part in _first_parts())
+    assert sizes.pop("/write") >= A_LETTER
+    assert all(ONE_FILE <= size < A_LETTER for size in sizes.values())
     # What ends up on a connection that a service just closes is a 502: the proxy closes first.
     assert KEEP_ALIVE_SECONDS > INGRESS_KEEPS_SECONDS
 
@@ -307,23 +324,55 @@ def test_the_proxy_sends_each_path_to_its_service_and_hides_the_metrics() -> Non
     assert "error_log /dev/stderr alert;" in text, "below this nginx writes address and request beside each error"
 
 
+def test_the_proxy_takes_what_intake_takes_and_no_caller_fills_the_room_for_it_alone(
+    compose: Mapping[str, Any],
+) -> None:
+    text = (ROOT / "deploy" / "proxy" / "nginx.conf").read_text("utf-8")
+    elsewhere, on_write = (_bytes(size) for size in re.findall(r"client_max_body_size (\w+);", text))
+    (buffer,) = (_bytes(size) for size in re.findall(r"client_body_buffer_size (\w+);", text))
+    assert text.index("location ~ ^/write(/|$) {") < text.rindex("client_max_body_size")
+    assert ONE_FILE <= elsewhere < A_LETTER <= on_write
+    assert buffer >= BODY_LIMIT, "letters without files would need room, too"
+    assert "proxy_max_temp_file_size 0;" in text
+    limits = {zone: int(most) for zone, most in re.findall(r"limit_conn (\w+) (\d+);", text)}
+    (digits,) = re.findall(r'"~\^\\d\{1,(\d)\}\\z" "";', text)
+    small = 10 ** int(digits)
+    one_caller = limits["uploads"] * on_write + (limits["connections"] - limits["uploads"]) * small
+    room = _room(compose, "proxy")
+    assert one_caller < room / 3
+    assert _room(compose, "intake") >= room, "what the proxy passed on lies there until it is stored"
+
+
+def _room(compose: Mapping[str, Any], name: str) -> int:
+    """The bytes that a container's /tmp may hold, which count as its memory."""
+    container = compose["services"][name]
+    ((size,),) = (re.findall(r"/tmp:size=(\w+),", mounted) for mounted in container["tmpfs"])
+    assert _bytes(container["mem_limit"]) >= 3 * _bytes(size) // 2, "a full /tmp would end the process"
+    return _bytes(size)
+
+
 def test_whom_the_proxy_refuses_is_told_when_to_come_back() -> None:
     text = (ROOT / "deploy" / "proxy" / "nginx.conf").read_text("utf-8")
+
+    def by_status(name: str) -> dict[str, str]:
+        block = re.search(rf"map \$status \${name} \{{(.*?)\n    \}}", text, re.DOTALL)
+        assert block is not None, name
+        return dict(re.findall(r'^ +(\d+) "?(.*?)"?;$', block[1], re.MULTILINE))
+
     assert set(re.findall(r"limit_(?:req|conn)_status (\d+);", text)) == {"429"}
-    assert "error_page 429 $refused;" in text
-    block = re.search(r"map \$http_accept \$refused \{(.*?)\n    \}", text, re.DOTALL)
-    assert block is not None
-    answers = set(re.findall(r"(@\w+);", block[1]))
-    assert len(answers) == 2
-    for name in answers:
+    assert re.findall(r"error_page (.*);", text) == ["404 413 429 $own_answer", "500 502 504 =503 $own_answer"]
+    waits = by_status("retry_after")
+    assert waits == {"429": "10", "503": "10"}
+    words = {name: by_status(name) for name in ("slug", "title", "chinese", "english")}
+    assert {frozenset(each) for each in words.values()} == {frozenset({"404", "413", "429", "503"})}
+    for status, seconds in waits.items():
+        assert f"{seconds} 秒后再试" in words["chinese"][status]
+        assert f"after {seconds} seconds" in words["english"][status]
+    for name in ("@problem", "@page"):
         answer = re.search(rf"location {name} \{{(.*?)\n        \}}", text, re.DOTALL)
         assert answer is not None, name
-        assert "add_header Retry-After 10 always;" in answer[1]
-        (said,) = re.findall(r"return 429 '(.*)';", answer[1])
-        assert "10 秒后再试" in said
-        assert "after 10 seconds" in said
-        if "application/problem+json" in answer[1]:
-            assert json.loads(said)["status"] == 429
+        assert "add_header Retry-After $retry_after always;" in answer[1]
+        assert "add_header X-Content-Type-Options nosniff always;" in answer[1]
 
 
 # ── the image ────────────────────────────────────────────────────────────────────────────────────────────────────────────
