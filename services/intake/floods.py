@@ -35,6 +35,20 @@ class TooMany(Problem):
         self.seconds = seconds
 
 
+class Reused(Problem):
+    """409: this form was let through with another text, which may have been sent; this one needs a form of its own (R2.2)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            409,
+            "这个表单已用于另一封信 / The form was used for another letter",
+            "同一表单先前的内容可能已经发出；请把现在的内容作为另一封信发送。 / What the form held before may have been sent. "
+            "Send this text as another letter.",
+            slug="form-reused",
+            rule="R2.2",
+        )
+
+
 @dataclass(frozen=True)
 class Attempt:
     """A letter that is about to be sent from a page."""
@@ -104,6 +118,7 @@ class Floods:
 
         Raises:
             TooMany: the address has sent too many.
+            Reused: something would have to be done, but the form's work and waiting went into another text.
         """
         if self._passed.get(attempt.form) == attempt.content:
             return None
@@ -114,6 +129,8 @@ class Floods:
             self._write.take(attempt.address)
             self._passed[attempt.form] = attempt.content
             return None
+        if attempt.form in self._passed:
+            raise Reused
         hurdle = self._challenges.hurdle(attempt.address, attempt.form)
         if isinstance(hurdle, int):
             raise TooMany(hurdle)

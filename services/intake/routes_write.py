@@ -4,7 +4,7 @@ Between the steps everything stands in the form itself: the server keeps nothing
 answers the POST at once, without a redirect: going back and sending again is harmless, since the form's key makes one letter.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -35,6 +35,8 @@ from shared.web.templates import Pages
 FRESH: Final = {"Cache-Control": "private, no-cache"}
 """For the empty form, which holds nothing of anybody: whoever goes back to it finds what they typed, where the browser keeps it."""
 NEVER_KEPT: Final = {"Cache-Control": "no-store"}
+MOST_CHOSEN: Final = 20
+"""Files of one form that are read, each in up to a megabyte of memory: more than are taken, so that the page can say which were not."""
 _KEPT: Final = tuple(name for name in Draft.model_fields if name != "attachments")
 
 
@@ -46,9 +48,11 @@ class Written:
     language: Language
     address: str
     form: Form
+    asked: str
+    """Which button was pressed."""
     draft: Draft
     wrong: Wrong
-    """What is wrong with files that came with it."""
+    """What is wrong with its files."""
     status: int = 200
     headers: Mapping[str, str] | None = None
     solution: str = ""
@@ -96,6 +100,7 @@ class WritePages:
         status: int = 200,
         headers: Mapping[str, str] | None = None,
         notice: str = "",
+        typed: bool = False,
     ) -> Response:
         say = self.words.say(language)
         most = self.door.attachments.max_bytes
@@ -115,6 +120,7 @@ class WritePages:
             draft=draft,
             wrong=wrong or Wrong(),
             notice=notice,
+            typed=typed,
             choices=self.words.choices(self.door.directory, language),
             files=files_of(draft, self.door.attachments.verify),
             files_hint=hint,
@@ -128,7 +134,14 @@ class WritePages:
         status = max(status, written.status)
         headers = {**NEVER_KEPT, **(written.headers or {})}
         page = self._form(
-            written.language, written.form, written.draft, wrong, status=status, headers=headers, notice=notice
+            written.language,
+            written.form,
+            written.draft,
+            wrong,
+            status=status,
+            headers=headers,
+            notice=notice,
+            typed=written.draft != Draft(),
         )
         return self.forms.keep(page, written.request, written.form)
 
@@ -136,50 +149,57 @@ class WritePages:
 
     async def take(self, request: Request, language: Language) -> Response:
         """Do what the button says that was pressed."""
-        data = await self.counter.take(request, language, files=ATTACHMENTS + 1)
+        data = await self.counter.take(request, language, files=MOST_CHOSEN)
         if isinstance(data, Response):
             return data
         say, written = self.words.say(language), await self._read(request, language, data)
         await data.close()
-        asked = str(data.get("do", ""))
         if not written.form.genuine:
-            stale = say("这一页打开超过一天了。内容都已保留，请再核对一次。")
+            stale = say("这一页打开超过一天了。填写的内容都已保留，请再核对一次。")
             lost = say(
-                "没能确认这封信是从本页发出的：可能浏览器没有接受本站的 Cookie，或者中途关闭过。内容都已保留，请再按一次。"
+                "没能确认这封信是从本页发出的：可能浏览器没有接受本站的 Cookie，或者中途关闭过。填写的内容都已保留，请再按一次。"
             )
-            return self._again(written, written.wrong, 403, stale if written.form.stale else lost)
-        if asked.startswith("remove:"):
-            return self._again(replace(written, draft=_without(written.draft, asked.partition(":")[2])))
-        if written.wrong or asked in {"upload", "edit"}:
+            notice = stale if written.form.stale else lost
+            return self._again(replace(written, status=403), written.wrong, notice=notice)
+        if written.wrong or written.asked in {"upload", "edit", "remove"}:
             return self._again(written, written.wrong)
-        return await self._checked(written, send=asked == "send")
+        return await self._checked(written, send=written.asked == "send")
 
     async def _read(self, request: Request, language: Language, data: FormData) -> Written:
-        form = self.forms.returned(request, str(data.get("form", "")))
+        """Take what was typed, and the files; those that cannot stay are said to be gone."""
+        say, form = self.words.say(language), self.forms.returned(request, str(data.get("form", "")))
+        asked, _, place = str(data.get("do", "")).partition(":")
+        draft = _without(Draft.read(data), place) if asked == "remove" else Draft.read(data)
+        kept = tuple(file.signed for file in files_of(draft, self.door.attachments.verify))
+        wrong = list[str]()
+        if len(kept) < len(draft.attachments):
+            wrong.append(say("有附件上传已超过一天，没有保留，请重新选择"))
+        files = [file for file in data.getlist("files") if isinstance(file, UploadFile) and file.filename]
+        if files and not form.genuine:
+            wrong.append(say("所选的文件没有保留，请重新选择"))
         written = Written(
             request,
             language,
             self.counter.address(request),
             form,
-            Draft.read(data),
-            Wrong(),
+            asked,
+            draft.model_copy(update={"attachments": kept}),
+            _of_files(wrong, language),
+            status=422 if wrong else 200,
             solution=str(data.get("solution", "")),
             ticket=str(data.get("ticket", "")),
         )
-        files = [file for file in data.getlist("files") if isinstance(file, UploadFile) and file.filename]
         return await self._uploaded(written, files) if files and form.genuine else written
 
     async def _uploaded(self, written: Written, files: list[UploadFile]) -> Written:
         """Store the files that came along; what is wrong with one keeps neither the others nor the text from staying."""
         say = self.words.say(written.language)
-        signed, wrong = list(written.draft.attachments), list[str]()
+        signed, wrong, left_out = list(written.draft.attachments), list(written.wrong.values()), list[str]()
         status, headers = 200, dict[str, str]()
         for file in files:
             try:
                 if len(signed) >= ATTACHMENTS:
-                    wrong.append(
-                        say("最多{count}个附件，没有收下“{name}”").format(count=ATTACHMENTS, name=file.filename)
-                    )
+                    left_out.append(file.filename or "")
                     continue
                 self.floods.upload(written.address)
                 signed.append((await self.door.attachments.upload(file))[1])
@@ -195,9 +215,16 @@ class WritePages:
                 wrong.append(say("现在无法接收附件，请稍候再上传；其余内容都已保留"))
                 status, headers = 503, {"Retry-After": "5"}
                 break
-        draft = written.draft.model_copy(update={"attachments": tuple(signed)})
-        at = Wrong({"files": ("；" if written.language == "zh" else "; ").join(wrong)} if wrong else {})
-        return replace(written, draft=draft, wrong=at, status=max(status, 422 if wrong else 200), headers=headers)
+        if left_out:
+            names = ("、" if written.language == "zh" else ", ").join(left_out)
+            wrong.append(say("最多{count}个附件，没有收下：{names}").format(count=ATTACHMENTS, names=names))
+        return replace(
+            written,
+            draft=written.draft.model_copy(update={"attachments": tuple(signed)}),
+            wrong=_of_files(wrong, written.language),
+            status=max(status, 422 if wrong else 200),
+            headers=headers,
+        )
 
     # ── the summary, and sending ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -306,6 +333,11 @@ class WritePages:
         host = host_asked(request, self.trusted_proxies)
         address = f"{scheme}://{host}{link('/follow', language)}#{receipt}" if host else receipt
         return str(segno.make(address, error="m").svg_data_uri(border=2, light="#fff"))
+
+
+def _of_files(wrong: Sequence[str], language: Language) -> Wrong:
+    """Return all that is wrong with files, at their input."""
+    return Wrong({"files": ("；" if language == "zh" else "; ").join(wrong)} if wrong else {})
 
 
 def _without(draft: Draft, place: str) -> Draft:

@@ -10,7 +10,7 @@ from altcha import solve_challenge
 from altcha.v2 import Challenge, Payload
 
 from deploy.engines import Engines
-from tests.citizen_pages import FILLED, PDF
+from tests.citizen_pages import FILLED, PDF, Shown
 from tests.citizen_town import Town, opened
 from tests.intake_desk import LETTER
 
@@ -46,17 +46,32 @@ async def test_r2_2_a_solved_challenge_lets_a_letter_through_at_once(town: Town)
     empty = await citizen.open("/write")
     hurdle = await citizen.press(await citizen.press(empty, "check", FILLED), "send")
     assert hurdle.status == 429, "sent quicker than people can"
-    (work,) = hurdle.root.xpath("//*[@data-challenge]")
-    challenge = Challenge.from_dict(json.loads(work.get("data-challenge")))
-    solution = solve_challenge(challenge)
-    assert solution is not None
-    proof = Payload(challenge, solution).to_base64()
+    proof = _solved(hurdle)
     assert (await citizen.press(hurdle, "send", {"solution": proof})).status == 200
     assert len(await town.new_letters()) == 1
     other = await citizen.press(
         await citizen.press(await citizen.open("/write"), "check", FILLED), "send", {"solution": proof}
     )
     assert other.status == 429, "one solution, one letter"
+    changed = await citizen.press(await citizen.press(hurdle, "edit"), "check", {"subject": "另一件事情"})
+    asked = await citizen.press(changed, "send")
+    assert (asked.status, "可能已经发出过" in asked.text) == (409, True), (
+        "asked at once, not put before work for nothing"
+    )
+    renewed = await citizen.press(asked, "send")
+    assert renewed.status == 429, "another letter, another work"
+    assert (await citizen.press(renewed, "send", {"solution": _solved(renewed)})).status == 200
+    (letter,) = await town.new_letters()
+    assert letter["subject"] == "另一件事情"
+
+
+def _solved(hurdle: Shown) -> str:
+    """What a browser hands in when it has done the work."""
+    (work,) = hurdle.root.xpath("//*[@data-challenge]")
+    challenge = Challenge.from_dict(json.loads(work.get("data-challenge")))
+    solution = solve_challenge(challenge)
+    assert solution is not None
+    return Payload(challenge, solution).to_base64()
 
 
 async def test_r2_2_uploads_and_forms_are_limited_too_and_say_when_to_go_on(town: Town) -> None:

@@ -1,6 +1,7 @@
 """Citizens write letters on the page, with a browser that runs no scripts (R2.1, R2.2)."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -10,6 +11,7 @@ from lxml import html  # type: ignore[import-untyped]
 
 from deploy.engines import Engines
 from services.intake.backlog import Backlog
+from services.intake.erasure import Erasure
 from shared.messaging.kafka import KafkaBroker, KafkaError
 from shared.security.receipts import parse_receipt
 from tests.citizen_pages import FILLED, PDF, PNG, Shown, Visitor
@@ -97,10 +99,17 @@ async def test_r2_2_the_language_may_be_changed_on_the_way_and_nothing_is_lost(t
         (button,) = page.root.xpath("//button[@data-language]")
         return await citizen.press(page, form=_with_action(page.form(), button))
 
+    def links(page: Shown) -> list[str]:
+        return list(page.root.xpath("//header//a/@hreflang"))
+
     english = await switch(check)
     assert (english.root.get("lang"), english.named("send")) == ("en", "Send")
     form = await switch(await citizen.press(english, "edit"))
     assert (form.root.get("lang"), form.values()["body"]) == ("zh-CN", FILLED["body"])
+    half = await citizen.press(await citizen.open("/write"), "check", {"name": "李明"})
+    assert (links(form), links(half), links(english)) == ([], [], []), "a link would lose what was typed"
+    assert links(await citizen.open("/write?to=water")) == ["en"]
+    assert links(await citizen.press(await citizen.open("/write"), "check")) == ["en"], "nothing was typed"
 
 
 def _with_action(form: Any, button: Any) -> Any:
@@ -162,7 +171,12 @@ async def test_r2_2_files_are_uploaded_one_by_one_and_stay_while_the_rest_is_typ
     page = await citizen.press(page, "check", FILLED, [("四.pdf", PDF)])
     assert all(name in page.text for name in ("材料.pdf", "三.pdf", "四.pdf")), "files that were only chosen come along"
     many = await citizen.press(await citizen.press(page, "edit"), "upload", files=[(f"{n}.pdf", PDF) for n in range(3)])
-    assert "最多5个附件" in many.errors()["files"]
+    assert many.errors()["files"] == "最多5个附件，没有收下：2.pdf"
+    seven = [(f"{n}.pdf", PDF) for n in range(7)]
+    lots = await citizen.press(await citizen.open("/write"), "upload", {"subject": "只写了标题"}, seven)
+    assert (lots.status, lots.values()["subject"]) == (422, "只写了标题")
+    assert lots.errors()["files"] == "最多5个附件，没有收下：5.pdf、6.pdf"
+    assert "4.pdf" in lots.text
     town.later(60)
     assert (await citizen.press(page, "send")).status == 200
     (letter,) = await town.new_letters()
@@ -240,18 +254,43 @@ async def test_r2_2_another_site_cannot_make_a_browser_send_a_letter(town: Town)
 async def test_r2_2_a_refused_form_keeps_what_was_typed_and_goes_through_when_sent_again(town: Town) -> None:
     citizen = town.visitor()
     check = await town.written(citizen)
+    form, photo = await citizen.press(check, "edit"), [("照片.png", PNG)]
     town.later(24 * 3600 + 60)
     stale = await citizen.press(check, "send")
-    assert (stale.status, stale.values()["body"]) == (403, FILLED["body"])
+    assert (stale.status, stale.values()["body"], stale.errors()) == (403, FILLED["body"], {})
     assert "超过一天" in stale.text
     town.later(60)
     assert (await citizen.press(await citizen.press(stale, "check"), "send")).status == 200
+    chosen = await citizen.press(form, "check", files=photo)
+    assert (chosen.status, chosen.values()["body"]) == (403, FILLED["body"])
+    assert chosen.errors() == chosen.summary() == {"files": "所选的文件没有保留，请重新选择"}
     without_cookie = town.visitor()
     lost = await without_cookie.press(await town.written(town.visitor()), "send")
-    assert (lost.status, lost.values()["body"]) == (403, FILLED["body"])
+    assert (lost.status, lost.values()["body"], lost.errors()) == (403, FILLED["body"], {})
     town.later(60)
     assert (await without_cookie.press(await without_cookie.press(lost, "check"), "send")).status == 200
+    lost = await without_cookie.press(await town.visitor().open("/write"), "upload", FILLED, photo)
+    assert (lost.status, list(lost.errors())) == (403, ["files"])
+    again = await without_cookie.press(lost, "upload", files=photo)
+    assert (again.status, "照片.png" in again.text) == (200, True)
     assert len(await town.new_letters(2)) == 2
+
+
+@pytest.mark.parametrize("button", ["upload", "check"])
+async def test_r2_2_a_file_that_was_uploaded_too_long_ago_is_not_dropped_without_a_word(
+    town: Town, button: str
+) -> None:
+    citizen, attachments = town.visitor(), town.service.part(Erasure).attachments
+    page = await citizen.press(await citizen.open("/write"), "upload", FILLED, [("照片.png", PNG)])
+    known = attachments.verify(page.values()["attachment"])
+    assert known is not None
+    old = attachments.sign(known, datetime.now(UTC) - timedelta(days=1, minutes=1))
+    late = await citizen.press(page, button, {"attachment": old}, [("材料.pdf", PDF)])
+    assert (late.status, late.values()["body"]) == (422, FILLED["body"])
+    assert late.errors() == {"files": "有附件上传已超过一天，没有保留，请重新选择"}
+    assert late.root.xpath("//ul[@class='files']/li/span/text()")[0].strip() == "材料.pdf"
+    removed = await citizen.press(page, "remove:0", {"attachment": old})
+    assert (removed.status, removed.errors()) == (200, {}), "who takes it away need not be told"
 
 
 async def test_r2_2_the_cookie_says_nothing_and_is_bound_to_https_where_there_is_https(town: Town) -> None:

@@ -7,7 +7,7 @@ from altcha import solve_challenge
 from altcha.v2 import Challenge, Payload
 
 from services.intake.challenge import LASTS, LONGEST_QUEUE, QUEUE_SECONDS, Challenges, Hurdle
-from services.intake.floods import Attempt, Floods, TooMany
+from services.intake.floods import Attempt, Floods, Reused, TooMany
 from services.settings import Settings
 from shared.security.rates import Limit, Rate
 
@@ -145,13 +145,37 @@ def test_r2_2_each_work_and_each_wait_lets_one_text_through(time: Time) -> None:
     solution = solved(hurdle)
     assert gate.letter(attempt(time, solution=solution)) is None
     assert gate.letter(attempt(time, solution=solution)) is None, "the same text again"
-    assert gate.letter(attempt(time, content="b", solution=solution)) is not None
+    with pytest.raises(Reused):
+        gate.letter(attempt(time, content="b", solution=solution))
     assert gate.letter(attempt(time, "form-2", solution=solution)) is not None
     waiting = gate.letter(attempt(time, "form-3"))
     assert waiting is not None
     time.now += waiting.wait
     assert gate.letter(attempt(time, "form-3", ticket=waiting.ticket)) is None
-    assert gate.letter(attempt(time, "form-3", content="b", ticket=waiting.ticket)) is not None
+    with pytest.raises(Reused):
+        gate.letter(attempt(time, "form-3", content="b", ticket=waiting.ticket))
+
+
+def test_r2_2_no_hurdle_is_put_before_a_form_that_no_work_lets_through_again(time: Time) -> None:
+    gate = floods(time, challenge="always", challenge_free="")
+    hurdle = gate.letter(attempt(time))
+    assert hurdle is not None
+    assert gate.letter(attempt(time, solution=solved(hurdle))) is None
+    for more in ({}, {"solution": solved(hurdle)}):
+        with pytest.raises(Reused) as asked:
+            gate.letter(attempt(time, content="b", **more))
+        assert (asked.value.status, asked.value.rule) == (409, "R2.2")
+    renewed = gate.letter(attempt(time, "form-2", content="b"))
+    assert renewed is not None
+    assert gate.letter(attempt(time, "form-2", content="b", solution=solved(renewed))) is None
+    assert gate.letter(attempt(time)) is None, "what was let through before still is"
+
+
+def test_r2_2_another_text_that_costs_nothing_is_left_to_the_front_door(time: Time) -> None:
+    gate = floods(time, challenge_free="2/600")
+    assert [gate.letter(attempt(time, content=text)) for text in "ab"] == [None, None]
+    with pytest.raises(Reused):
+        gate.letter(attempt(time, content="c"))
 
 
 def test_r2_2_a_form_sent_quicker_than_people_can_or_in_a_flood_from_everywhere_costs_some_work(time: Time) -> None:
