@@ -128,7 +128,7 @@ GET /public/data.json                                    | none      | anybody
 GET /public/data/dictionary.json                         | none      | anybody
 GET /public/data/{month}.{suffix}                          | none      | anybody
 GET /public/sitemap.xml                                  | none      | anybody
-GET /public/sitemap/{month}-{part}.xml                   | none      | anybody
+GET /public/sitemap-{month}-{part}.xml                   | none      | anybody
 GET /public/robots.txt                                   | none      | anybody
 GET /robots.txt                                          | none      | anybody
 GET /public/board                                        | none      | anybody

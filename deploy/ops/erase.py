@@ -178,6 +178,7 @@ async def _everywhere(ops: Ops, letter_id: str) -> bool:
             await _gone(ops, "intake", "letters", {"_id": letter_id, "unsent": {"$exists": True}})
             if ops.asked.text:
                 await _gone(ops, "routing", "texts", {"_id": letter_id, "grams": {"$exists": True}})
+                await _gone(ops, "publication", "attachments.files", {"metadata.letter_id": letter_id})
     except TimeoutError:
         return False
     return True

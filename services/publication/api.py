@@ -80,10 +80,10 @@ def router(  # noqa: PLR0915 - one route after the other
             access.may_prepare(caller, access.acting(case, answer.mailbox))
             return case
 
-        named = allowed((await letters.aggregates.get(letter_id)).state).files
+        allowed((await letters.aggregates.get(letter_id)).state)
         attachments = await files.named(letter_id, body.attachments)
         text = PublicText(subject=body.subject, body=body.body, reply=body.reply, attachments=attachments)
-        await files.look_again(letter_id, named.union(body.attachments))
+        await files.look_again(letter_id, body.attachments)
 
         def decide(state: Case | None, now: datetime) -> Sequence[Fact]:
             allowed(state)
@@ -106,7 +106,6 @@ def router(  # noqa: PLR0915 - one route after the other
 
         before = allowed((await letters.aggregates.get(letter_id)).state)
         left = await marks_left(before.waiting) if before.waiting is not None else 0
-        await files.look_again(letter_id, before.files)
 
         def decide(state: Case | None, now: datetime) -> Sequence[Fact]:
             case = allowed(state)
@@ -165,8 +164,7 @@ def router(  # noqa: PLR0915 - one route after the other
         letter_id: str, allowed: Callable[[Case | None], Case], decide: Decide, if_match: str | None
     ) -> Response:
         """Decide that nothing of a letter is public any more, and delete its files; a crash between leaves them to the sweep."""
-        before = allowed((await letters.aggregates.get(letter_id)).state)
-        await files.look_again(letter_id, before.files, loose=True)
+        allowed((await letters.aggregates.get(letter_id)).state)
         answer = await moved(letter_id, decide, if_match)
         await files.forget(letter_id)
         return answer

@@ -55,6 +55,8 @@ def build(kit: Kit) -> Service:
     access = Access(kit.directory)
     scanner = gate(SERVICE, kit.settings.scanner, kit.settings.unscanned)
     files = Files(kit.store, aggregates, kit.settings.attachment_max_bytes, scanner)
+    unnamed = handlers.Unnamed(files)
+    letters.tell, letters.restore = unnamed.tell, unnamed.restore
     redact = redactor(kit.settings.redaction_file)
     remaining = Remaining(redact.marks)
     public = PublicSite(aggregates)

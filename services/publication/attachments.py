@@ -4,18 +4,19 @@ What a citizen sent stays with intake. A preparer uploads the copy that may be p
 kept only as long as a text that waits or is public names it:
 
 - one that no text names goes after two days;
-- those of a letter that is withdrawn or withheld go at once. The record needs no copy: its facts keep each file's name, size and SHA-256,
-  by which a copy elsewhere can be known for what was public; what the citizen sent is still with intake; and the grounds of a withdrawal
-  are grounds for keeping no further copy. To publish again, a file is uploaded again.
+- those of a letter that is withdrawn, withheld or erased (R3.7) go at once. The record needs no copy: its facts keep each file's name, size
+  and SHA-256, by which a copy elsewhere can be known for what was public; what the citizen sent is still with intake, but for an erased
+  letter; and the grounds of a withdrawal are grounds for keeping no further copy. To publish again, a file is uploaded again.
 
-`look_at` says when a file must be looked at; a file that a text names has none. Before each decision that may leave files unnamed
-their `look_at` is set, so that a crash after it leaves no file behind: the sweep narrows by it, and re-checks each by its letter.
+`look_at` says when a file must be looked at; a file that a text names has none. Before each write after which no text names a file, by a
+decision or by another service's fact, its `look_at` is set (`handlers.Unnamed`), so that a crash after it leaves no file behind: the sweep
+narrows by it, and re-checks each by its letter.
 """
 
 import asyncio
 import hashlib
 from asyncio import Semaphore
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
@@ -73,14 +74,14 @@ class Files:
     """One at a time: each may take much memory."""
 
     @property
-    def bucket(self) -> Any:
-        """The driver's bucket."""
-        return self.store.files(SERVICE, "attachments")
-
-    @property
     def collection(self) -> Any:
         """The driver's collection of file descriptions."""
         return self.store.collection(SERVICE, "attachments.files")
+
+    @property
+    def chunks(self) -> Any:
+        """The driver's collection of the pieces of files."""
+        return self.store.collection(SERVICE, "attachments.chunks")
 
     @property
     def uploads(self) -> Uploads:
@@ -175,16 +176,31 @@ class Files:
             )
         return tuple(files)
 
-    async def content(self, letter_id: str, file_id: str) -> bytes | None:
-        """Return the content of a letter's file, or none if it is gone."""
+    async def open(self, letter_id: str, file_id: str) -> AsyncIterator[bytes] | None:
+        """Return a letter's file in pieces, or none if it is gone.
+
+        The first piece is read here, so that an answer only begins where there is one; each other when it is asked for. One that is removed
+        meanwhile breaks off. The driver's own stream would read up to 16 MB ahead.
+        """
         with translated():
             query = {"metadata.letter_id": letter_id, "metadata.id": file_id}
             described = await self.collection.find_one(query, {"_id": 1})
-            if described is None:
-                return None
-            stream = await self.bucket.open_download_stream(described["_id"])
-            content: bytes = await stream.read()
-        return content
+        if described is None:
+            return None
+        first = await self._piece(described["_id"], 0)
+        return None if first is None else self._pieces(described["_id"], first)
+
+    async def _pieces(self, file: Any, piece: bytes | None) -> AsyncIterator[bytes]:
+        place = 0
+        while piece is not None:
+            yield piece
+            place += 1
+            piece = await self._piece(file, place)
+
+    async def _piece(self, file: Any, place: int) -> bytes | None:
+        with translated():
+            found = await self.chunks.find_one({"files_id": file, "n": place}, {"data": 1})
+        return None if found is None else bytes(found["data"])
 
     async def remove(self, letter_id: str, id: str) -> None:
         """Remove a file.
@@ -199,17 +215,17 @@ class Files:
         await self._remove([described["_id"]])
 
     async def look_again(self, letter_id: str, ids: Collection[str], *, loose: bool = False) -> None:
-        """Say that a decision may leave these files unnamed; `loose`: that it may go at once, if so."""
+        """Say that these files may soon be named, or be named no more; `loose`: one that no text names then may go at once."""
         if ids:
             query = {"metadata.letter_id": letter_id, "metadata.id": {"$in": sorted(ids)}}
             when = {"metadata.look_at": datetime.now(UTC) + DECIDED_WITHIN, "metadata.loose": loose}
             with translated():
                 await self.collection.update_many(query, {"$set": when})
 
-    async def forget(self, letter_id: str) -> None:
-        """Remove all files of a letter that was withdrawn or withheld."""
+    async def forget(self, *letter_ids: str) -> None:
+        """Remove all files of letters that were withdrawn, withheld or erased."""
         with translated():
-            found = self.collection.find({"metadata.letter_id": letter_id}, {"_id": 1})
+            found = self.collection.find({"metadata.letter_id": {"$in": sorted(letter_ids)}}, {"_id": 1})
             gone = [described["_id"] async for described in found]
         await self._remove(gone)
 
@@ -238,8 +254,7 @@ class Files:
         """Remove files, content first: after a crash the description is still there to find the rest by."""
         if files:
             with translated():
-                chunks = self.store.collection(SERVICE, "attachments.chunks")
-                await chunks.delete_many({"files_id": {"$in": list(files)}})
+                await self.chunks.delete_many({"files_id": {"$in": list(files)}})
                 await self.collection.delete_many({"_id": {"$in": list(files)}})
 
 

@@ -168,10 +168,11 @@ class Index(IndexFile[Entry]):
     ) -> Window:
         """Return the newest letters with all words below an id (not below another), the best first.
 
-        A word in the subject counts 8, each of its occurrences in the text 1, up to 4; of equal letters the newer comes first.
+        A word in the subject counts 8, each of its occurrences in the text 1, up to 4; of equal letters the newer comes first. Never more
+        than two windows: `low` may be made up, and one that we gave has little more than a window above it.
         """
         top, bottom = _NO_END if high is None else high, low or 0
-        asked = (_match(words, kinds), top, bottom, WINDOW + 1 if low is None else -1)
+        asked = (_match(words, kinds), top, bottom, WINDOW + 1 if low is None else 2 * WINDOW)
         query = f"""
             select l.letter, l.id, {" + ".join([_SCORE] * len(words))} as score
             from (

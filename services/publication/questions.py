@@ -16,7 +16,7 @@ from shared.web.problems import FieldError, Problem
 LONGEST: Final = 60
 """Characters of the words searched for."""
 MOST_WORDS: Final = 8
-MONTH: Final = re.compile(r"20\d\d-(?:0[1-9]|1[0-2])")
+MONTH: Final = re.compile(r"20[0-9]{2}-(?:0[1-9]|1[0-2])")
 WRONG: Final = "bad-search"
 """Slug of the problem that a question is wrong."""
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")

@@ -62,7 +62,7 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "GET /public/data/dictionary.json": public("R9.2", "数据字典 / the data dictionary"),
     "GET /public/data/{month}.{suffix}": public("R9.2", "开放数据文件 / open data of a month"),
     "GET /public/sitemap.xml": public("R9.2", "站点地图 / the sitemap's index"),
-    "GET /public/sitemap/{month}-{part}.xml": public("R9.2", "站点地图 / a part of the sitemap"),
+    "GET /public/sitemap-{month}-{part}.xml": public("R9.2", "站点地图 / a part of the sitemap"),
     "GET /public/robots.txt": public("R9.2", "搜索引擎规则 / what robots may read"),
     "GET /robots.txt": public("R9.2", "搜索引擎规则 / what robots may read"),
     "GET /public/board": public("R7.2", "公示栏 / the notice board, a page"),

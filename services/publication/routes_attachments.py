@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 from fastapi import APIRouter, File, Form, Header, UploadFile
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from services.publication.access import Access
 from services.publication.attachments import Copy, Files, missing
@@ -14,6 +14,7 @@ from services.publication.domain import Case, opened
 from services.publication.remaining import Remaining
 from services.publication.repository import PublicSite
 from shared.contracts.errors import BadInput, RuleBroken
+from shared.contracts.types import PublishedFile
 from shared.messaging.letters import Letters
 from shared.security.scanner import Away
 from shared.security.tokens import Authenticated, Caller
@@ -74,11 +75,11 @@ def staff_router(letters: Letters[Case], access: Access, files: Files, remaining
         """Show the cleaned file, for who prepares or approves it to look at."""
         opened(access.seen(caller, (await letters.aggregates.get(letter_id)).state))
         copy = next((copy for copy in await files.of(letter_id) if copy.id == attachment_id), None)
-        content = None if copy is None else await files.content(letter_id, copy.id)
+        content = None if copy is None else await files.open(letter_id, copy.id)
         if copy is None or content is None:
             raise missing()
         name = f"{copy.id}.{ENDINGS[copy.media_type]}"
-        return Response(content, headers=_headers(copy.media_type, name, name, {"Cache-Control": "no-store"}))
+        return StreamingResponse(content, headers=_headers(copy, name, name, {"Cache-Control": "no-store"}))
 
     @routes.delete("/{attachment_id}", status_code=204, summary="Remove a file that no text names")
     async def remove(caller: Authenticated, letter_id: str, attachment_id: str) -> Response:
@@ -124,11 +125,11 @@ def public_router(site: PublicSite, files: Files) -> APIRouter:
         tag = f'"{file.sha256}"'
         if tag in (one.strip().removeprefix("W/") for one in if_none_match.split(",")):
             return Response(status_code=304, headers={**LASTS, "ETag": tag})
-        content = await files.content(letter_id, file.id)
+        content = await files.open(letter_id, file.id)
         if content is None:
             raise _not_public()
         plain = f"attachment-{file.name.removeprefix('附件')}"
-        return Response(content, headers=_headers(file.media_type, file.name, plain, {**LASTS, "ETag": tag}))
+        return StreamingResponse(content, headers=_headers(file, file.name, plain, {**LASTS, "ETag": tag}))
 
     return routes
 
@@ -143,7 +144,7 @@ def _not_public() -> Problem:
     )
 
 
-def _headers(media_type: str, name: str, plain: str, more: Mapping[str, str]) -> dict[str, str]:
+def _headers(file: Copy | PublishedFile, name: str, plain: str, more: Mapping[str, str]) -> dict[str, str]:
     """The name in two forms: for clients that know RFC 8187, and for the others."""
     shown = f"inline; filename=\"{plain}\"; filename*=UTF-8''{quote(name)}"
-    return {"Content-Type": media_type, "Content-Disposition": shown, **more}
+    return {"Content-Type": file.media_type, "Content-Length": str(file.size), "Content-Disposition": shown, **more}

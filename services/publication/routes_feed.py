@@ -94,7 +94,7 @@ def _unmodified(since: str, changed: datetime | None) -> bool:
         return False
     try:
         seen = parsedate_to_datetime(since)
-    except ValueError:
+    except (ValueError, OverflowError):
         return False
     if seen.tzinfo is None:
         return False

@@ -1,5 +1,6 @@
 """What search engines follow: the sitemap, and what robots may read (R9.2)."""
 
+import re
 from asyncio import gather
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
@@ -18,6 +19,7 @@ from shared.web.problems import Problem
 
 BATCH = 2_000
 """Addresses read at a time."""
+_PART: Final = re.compile(r"[1-9][0-9]?|100")
 XML: Final = file_of("application/xml; charset=utf-8")
 
 
@@ -32,21 +34,21 @@ def router(letters: Letters, addresses: Addresses, lasts: Mapping[str, str]) -> 
         months = sorted((await letters.search.counts()).get("published", {}).items())
         newest = await gather(*(letters.site.marks(*_places(month), 1) for month, _ in months))
         parts = [
-            (base.whole(f"/public/sitemap/{month}-{part + 1}.xml"), mark[0][1] if mark else None)
+            (base.whole(f"/public/sitemap-{month}-{part + 1}.xml"), mark[0][1] if mark else None)
             for (month, count), mark in zip(months, newest, strict=True)
             for part in range(-(-count // URLS))
         ]
         return Response(sitemap_index(parts), 200, {**kept(base, lasts)}, "application/xml; charset=utf-8")
 
     @routes.get(
-        "/public/sitemap/{month}-{part}.xml",
+        "/public/sitemap-{month}-{part}.xml",  # in a folder of its own it could not list letters (sitemaps.org)
         response_class=Response,
         responses=XML,
         summary="A part of the sitemap (R9.2)",
     )
     async def sitemap_part(request: Request, month: str, part: str) -> Response:
         """Send the addresses of the letters published in a month, newest first."""
-        if not MONTH.fullmatch(month) or not (part.isascii() and part.isdigit() and 1 <= int(part[:4]) <= 100):
+        if not MONTH.fullmatch(month) or not _PART.fullmatch(part):
             raise Problem(
                 404,
                 "站点地图没有这一部分 / No such part of the sitemap",
@@ -78,7 +80,9 @@ def router(letters: Letters, addresses: Addresses, lasts: Mapping[str, str]) -> 
     async def robots(request: Request) -> Response:
         """Let search engines read published letters, but not every question that can be asked of them."""
         base = addresses.of(request)
-        lines = ["User-agent: *", "Disallow: /public/letters?", "Disallow: /public/letters.json", "Allow: /public/"]
+        # The longest rule counts, or the first: the older pages of the list and it in English are read, with filters it is not.
+        lines = ["User-agent: *", "Allow: /public/letters?cursor=", "Allow: /public/letters?lang="]
+        lines += ["Disallow: /public/letters?", "Disallow: /public/letters.json", "Allow: /public/"]
         lines += [f"Disallow: /{name}/" for name in ("intake", "routing", "deadline", "publication", "reporting")]
         lines += ["", f"Sitemap: {base.whole('/public/sitemap.xml')}"] if base.url else []
         return PlainTextResponse("\n".join(lines) + "\n", headers=dict(kept(base, lasts)))

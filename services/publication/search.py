@@ -4,7 +4,7 @@ An answer only has letters that the store shows at that moment, with their text 
 the index still has.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -118,12 +118,14 @@ class Search:
             Problem: 503 while the index is made, 400 for a wrong cursor.
         """
         await self._fresh()
+        kinds = self._kinds(asked)
         if asked.words:
             numbered = await self._do(self._index.numbered, asked.words)
-            letters = list((await self._site.letters([numbered])).values()) if numbered else []
+            named = (await self._site.letters([numbered])).values() if numbered else ()
+            letters = [letter for letter in named if self._fits(letter, kinds)]
             if letters:
                 return Found(letters, None, 1, more=False)
-        words, kinds = words_of(asked.words), self._kinds(asked)
+        words = words_of(asked.words)
         counted = await self._do(self._index.count, words, kinds, WINDOW + 1)
         page = self._ranked(words, kinds, cursor, limit) if words else self._newest(kinds, cursor, limit)
         letters, following = await page
@@ -152,10 +154,20 @@ class Search:
         ]
         kinds = [[_kind(what, code)] for what, code in one if code]
         if asked.unit:
-            whole = self._directory.unit_code(asked.unit) == asked.unit
-            inside = self._directory.same_unit(asked.unit) if whole else {asked.unit}
-            kinds.append([_kind("m", code) for code in sorted(inside)])
+            kinds.append([_kind("m", code) for code in sorted(self._answering(asked.unit))])
         return kinds
+
+    def _fits(self, letter: PublicLetter, kinds: Sequence[Sequence[str]]) -> bool:
+        own = frozenset(self._entry(letter).kinds)
+        return all(not own.isdisjoint(one) for one in kinds)
+
+    def _answering(self, unit: str) -> Collection[str]:
+        """Return the mailboxes whose answers are counted as a unit's, with those of what was closed into it; a department stands alone."""
+        known = self._directory
+        if known.unit_code(unit) != unit:
+            return (unit,)
+        here = [box.code for box in known.mailboxes() if known.unit_code(known.current(box.code)) == unit]
+        return here or known.same_unit(unit)  # it is closed itself
 
     async def _newest(
         self, kinds: Sequence[Sequence[str]], cursor: str | None, limit: int

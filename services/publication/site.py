@@ -45,7 +45,7 @@ from shared.web.templates import Pages
 PAGE_SIZE = 20
 KEPT_PAGES, KEPT_SECONDS = 256, 60.0
 """Pages that are kept as they were made: by what is in them, so never instead of asking whether a letter is public."""
-_NUMBER = re.compile(r"[A-Z]{2,12}-[1-9]\d{3}-[1-9]\d{0,8}")
+_NUMBER = re.compile(r"[A-Z]{2,12}-[1-9][0-9]{3}-[1-9][0-9]{0,8}")
 _LETTERS_LAST = {"Cache-Control": "no-cache"}
 LASTS = _LETTERS_LAST
 
@@ -62,6 +62,20 @@ def _look() -> str:
     return sha256(b"".join(file.read_bytes() for file in files if file.is_file())).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the lists of filters offer."""
+
+    texts: Mapping[str, str]
+    """Filter → its options."""
+    hash: str
+    """Of all of them."""
+
+    def chosen(self, asked: Mapping[str, str]) -> dict[str, Markup]:
+        """Return filter → its options, with what is asked chosen."""
+        return {name: _chosen(text, asked[name]) for name, text in self.texts.items()}
+
+
 @dataclass
 class Letters:
     """What the endpoints answer with."""
@@ -73,7 +87,7 @@ class Letters:
     addresses: Addresses
     names: Names = field(init=False)
     look: str = field(default_factory=_look)
-    _options: "LRUCache[tuple[int, str], dict[str, str]]" = field(default_factory=lambda: LRUCache(2 * len(LANGUAGES)))
+    _options: "LRUCache[tuple[int, int, str], Options]" = field(default_factory=lambda: LRUCache(2 * len(LANGUAGES)))
     _made: "TTLCache[tuple[str, ...], str]" = field(default_factory=lambda: TTLCache(KEPT_PAGES, KEPT_SECONDS))
 
     def __post_init__(self) -> None:
@@ -127,17 +141,18 @@ class Letters:
             rule="R9.1",
         )
 
-    async def options(self, asked: Mapping[str, str], language: Language) -> dict[str, Markup]:
-        """Return filter → the options that its list offers, with what is asked chosen."""
+    async def options(self, language: Language) -> Options:
+        """Return what the lists of filters offer now; nothing while the index is made."""
         counts = await self.search.known_counts()
-        key = (self.search.version if counts else -1, language)
+        key = (self.search.version if counts else -1, self.directory.version, language)
         made = self._options.get(key)
         if made is None:
-            made = self._options[key] = {
+            texts = {
                 name: self.pages.text("options.html", language=language, choices=choices)
                 for name, choices in self.names.choices(counts).items()
             }
-        return {name: _chosen(text, asked[name]) for name, text in made.items()}
+            made = self._options[key] = Options(texts, sha256(chr(0).join(texts.values()).encode()).hexdigest())
+        return made
 
     def tagged(self, language: Language, *parts: str) -> str:
         """Return the entity tag of a page made of these parts."""
@@ -180,19 +195,19 @@ def router(letters: Letters) -> APIRouter:
             if error.slug != WRONG:
                 return letters.problem(error, language)
             problem = error
-        options = await letters.options(asking.values, language)
+        options = await letters.options(language)
         values: dict[str, Any] = {
             "content": content,
             "asked": asking.values,
             "given": urlencode(asking.given),
-            "options": options,
+            "options": options.chosen(asking.values),
             "errors": {error.field.removeprefix("query:"): error for error in problem.errors} if problem else {},
             "is_first": cursor is None,
             "whole": letters.addresses.canonical,
         }
         if problem is not None:
             return letters.pages.render("letters.html", language=language, status=problem.status, **values)
-        parts = (urlencode(asking.given), content.model_dump_json(), str(cursor is None), str(letters.search.version))
+        parts = (urlencode(asking.given), content.model_dump_json(), str(cursor is None), options.hash)
         made = letters.tagged(language, *parts)
         return letters.render(request, "letters.html", made, language, **values)
 

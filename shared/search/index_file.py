@@ -160,9 +160,8 @@ class IndexFile(ABC, Generic[Entry]):
             # A crash of the machine may lose the last changes, which are then taken up again, but damages nothing.
             connection.execute("pragma journal_mode = wal")
             connection.execute("pragma synchronous = normal")
-            connection.execute(
-                "pragma secure_delete = on"
-            )  # a text that was taken out is not left in a page of the file
+            # What is deleted is not left in a free page; FTS5 keeps a text's tokens until it merges the segments that they stand in.
+            connection.execute("pragma secure_delete = on")
         return connection
 
     def _reserve(self) -> Path | None:

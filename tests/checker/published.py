@@ -105,7 +105,7 @@ async def _named_elsewhere(layout: Layout, doors: Doors, report: Report) -> None
     index = (await doors.get("publication", "/public/sitemap.xml")).text
     for address in _LOC.findall(index):
         path = "/" + address.split("/", 3)[3]
-        if "/sitemap/" in path:
+        if "/sitemap-" in path:
             named |= {(number, path) for number in _PAGE.findall((await doors.get("publication", path)).text)}
     for number, where in named:
         letter = _letter(layout, number)

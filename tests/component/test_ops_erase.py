@@ -11,8 +11,9 @@ from services.rebuild import rebuild
 from services.routing.app import build as build_routing
 from tests.conftest import World, eventually
 from tests.intake_desk import LETTER
-from tests.operator import answered, call, city, corrected, ops, published, received, registered
-from tests.routing_desk import CLERK, DUTY, UNIT_HEAD
+from tests.operator import NO_GROUND, answered, call, city, corrected, ops, published, received, registered
+from tests.routing_desk import CLERK, DUTY, UNIT_CLERK, UNIT_HEAD
+from tests.unit.test_publication_cleaning import photo
 
 NAME, PHONE, EMAIL = "欧阳试探", "13712345098", "ouyang.shitan@example.com"
 WORDS = "我家楼下的路灯坏了一个多月，我叫欧阳试探，请尽快派人来修理。"
@@ -111,6 +112,36 @@ async def test_r3_7_what_a_person_wrote_and_is_reached_by_goes_on_request_and_th
     await rebuild(build_routing(kit))
     kit.store.close()
     assert not [where for where in await places(world) if where.startswith("store")]
+
+
+async def test_r3_7_copies_that_were_prepared_for_the_public_go_with_the_text(world: World) -> None:
+    async with city(world) as (client, services):
+        letter_id, _ = await received(client, world, body=WORDS, sender=SENDER)
+        await registered(client, world, letter_id)
+        await answered(client, world, letter_id)
+        case = f"/publication/cases/{letter_id}"
+        up = await client.post(
+            f"{case}/attachments",
+            files={"file": ("照片.jpg", photo(), "image/jpeg")},
+            headers=world.token(*UNIT_CLERK),
+        )
+        assert up.status_code == 201, up.text
+        text = {"subject": "路灯不亮", "body": "路灯坏了。", "reply": "已修复。", "attachments": [up.json()["id"]]}
+        await call(client, world, "POST", f"{case}/prepare", UNIT_CLERK, {**text, **NO_GROUND})
+        store = services[0].kit.store
+        files, chunks = (store.collection("publication", f"attachments.{name}") for name in ("files", "chunks"))
+        mine = {"metadata.letter_id": letter_id}
+        # As the sweep leaves a file that a text names.
+        await files.update_many(mine, {"$unset": {"metadata.look_at": "", "metadata.loose": ""}})
+        file = (await files.find_one(mine))["_id"]
+        await world.settled()
+
+        done = await ops(world, "erase", letter_id, "--text", "--ground", GROUND, "--by", "duty", "--yes", "--json")
+        assert (done.status, done.answer["applied_by_all_services"]) == (0, True), done.err
+        assert await files.count_documents(mine) == 0
+        assert await chunks.count_documents({"files_id": file}) == 0
+        shown = await client.get(f"{case}/attachments/{up.json()['id']}", headers=world.token(*UNIT_HEAD))
+        assert shown.status_code == 404
 
 
 async def test_the_proof_of_an_erasure_is_not_lost_with_the_file_it_was_to_be_written_to(

@@ -175,19 +175,19 @@ async def test_r9_2_the_sitemap_lists_every_letter_in_parts_by_month(
             return [[url.removeprefix(f"{SITE}/public/letters/YFX-2026-") for url in urls] for urls in found]
 
         assert await listed() == [["1"], ["4", "3"], ["2"]]
-        part = await readers.get("sitemap/2026-03-1.xml")
+        part = await readers.get("sitemap-2026-03-1.xml")
         assert "<lastmod>2026-03-31T15:59:59Z</lastmod>" in part.text
         assert part.headers["cache-control"] == (await readers.get("letters")).headers["cache-control"]
         await readers.tell(LETTERS[2].withdrawn_fact())
         assert await listed() == [["1"], ["4", "2"]]
         for path in (
-            "sitemap/2026-3-1.xml",
-            "sitemap/2026-03-0.xml",
-            "sitemap/2026-03-x.xml",
-            "sitemap/2026-03-99999999.xml",
+            "sitemap-2026-3-1.xml",
+            "sitemap-2026-03-0.xml",
+            "sitemap-2026-03-x.xml",
+            "sitemap-2026-03-99999999.xml",
         ):
             assert (await readers.get(path)).status_code == 404
-        assert ET.fromstring((await readers.get("sitemap/2026-03-9.xml")).text).findall(f"{MAP}url") == []
+        assert ET.fromstring((await readers.get("sitemap-2026-03-9.xml")).text).findall(f"{MAP}url") == []
         for path in ("/robots.txt", "/public/robots.txt"):
             robots = (await readers.client.get(path)).text
             assert f"Sitemap: {SITE}/public/sitemap.xml" in robots
@@ -197,7 +197,7 @@ async def test_r9_2_the_sitemap_lists_every_letter_in_parts_by_month(
 async def test_r9_2_a_forged_host_reaches_nobody_else(world: World) -> None:
     async with reading(world) as readers:
         await readers.publish(Public(1, at=START))
-        for path in ("feed.atom", "sitemap.xml", "sitemap/2026-03-1.xml", "robots.txt"):
+        for path in ("feed.atom", "sitemap.xml", "sitemap-2026-03-1.xml", "robots.txt"):
             forged = await readers.get(path, headers={"Host": "evil.example"})
             assert forged.headers["cache-control"] == "private, no-store", path
             assert "http://evil.example/public/" in forged.text

@@ -19,7 +19,15 @@ from services.publication.app import build
 from services.publication.attachments import Files
 from services.publication.domain import PublicText
 from services.runtime import Service
-from shared.contracts.facts import Fact, LetterPublished, LetterReceived, PublicationPrepared, PublicationWithdrawn
+from shared.contracts.facts import (
+    Fact,
+    LetterErased,
+    LetterPublished,
+    LetterReceived,
+    PublicationPrepared,
+    PublicationWithdrawn,
+    ReplySentBack,
+)
 from shared.contracts.types import Attachment
 from shared.security import scanner
 from tests.component.test_publication import NO_GROUND, TEXT, Letter, Staff
@@ -358,6 +366,42 @@ async def test_r9_1_a_crash_between_withdrawal_and_deletion_leaves_the_files_to_
     assert len(await desk.stored(letter)) == 1
     await desk.aged(letter, 0.1)
     assert await desk.stored(letter) == []
+
+
+async def test_r9_1_files_of_a_text_that_is_void_since_the_reply_was_sent_back_go_after_two_days(desk: Office):
+    letter = await desk.letter()
+    file = await desk.kept(letter, photo())
+    prepared = await desk.staff.prepare(letter, attachments=[file])
+    await desk.aged(letter, 3)
+    (kept,) = await desk.stored(letter)
+    assert "look_at" not in kept["metadata"], "a text that waits names it"
+
+    later = {"at": datetime.fromisoformat(prepared.json()["prepared"]["at"]) + timedelta(hours=1)}
+    ends = {"letter_id": letter.id, "handoff_id": "s1", "sender": "mayor", "receiver": "education", **later}
+    back = ReplySentBack(**ends, reply_id="r1", reason="所问未答", requirements="逐项答复", count=1)
+    await desk.world.publish(back, *(fact.model_copy(update=later) for fact in letter.answered()))
+    await desk.staff.opened(letter)
+    await desk.aged(letter, 0.1)
+    assert len(await desk.stored(letter)) == 1, "two days to name it in the text for the new answer"
+    await desk.aged(letter, 2.1)
+    assert await desk.stored(letter) == []
+    assert await desk.chunks.count_documents({"files_id": kept["_id"]}) == 0
+
+
+async def test_r3_7_files_of_a_letter_whose_text_is_erased_are_gone_with_it_named_or_not(desk: Office):
+    letter = await desk.letter()
+    named, loose = await desk.kept(letter, photo()), await desk.kept(letter, bytes_of(pdf_of()))
+    await desk.staff.prepare(letter, attachments=[named])
+    await desk.aged(letter, 1)
+    gone = [one["_id"] for one in await desk.stored(letter)]
+    assert len(gone) == 2
+    at = datetime(2026, 3, 9, 2, tzinfo=UTC)
+    await desk.world.publish(LetterErased(letter_id=letter.id, at=at, ground="个人信息保护法第四十七条"))
+    await desk.staff.opened(letter)
+    assert await desk.stored(letter) == [], "before the erasure counts as applied"
+    assert await desk.chunks.count_documents({"files_id": {"$in": gone}}) == 0
+    for file in (named, loose):
+        assert (await desk.client.get(f"{address(letter)}/{file}", headers=desk.staff.head)).status_code == 404
 
 
 async def test_r9_1_a_text_whose_file_is_gone_is_not_approved(desk: Office):

@@ -78,6 +78,19 @@ def test_r9_2_the_index_finds_exactly_the_texts_that_have_all_words(texts: list[
     index.close()
 
 
+def test_r9_2_however_wide_a_window_is_asked_for_no_more_than_two_are_ranked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.publication.index.WINDOW", 4)
+    index = Index(None)
+    entries = [Entry(f"A-{n}", f"甲{n}号", "路灯", (), (), n + 1) for n in range(12)]
+    index.take([Moved(str(n), f"{n}", entry) for n, entry in enumerate(entries)], "9")
+    window = index.ranked(["路灯"], [])
+    assert [hit.letter for hit in window.hits] == ["11", "10", "9", "8"]
+    assert index.ranked(["路灯"], [], window.high, window.low) == window
+    forged = index.ranked(["路灯"], [], 2**62, 0)
+    assert len(forged.hits) == 8
+    index.close()
+
+
 def test_r9_1_a_text_that_is_withdrawn_is_not_left_in_the_file(tmp_path: Path) -> None:
     def bytes_of(folder: Path) -> bytes:
         return b"".join(file.read_bytes() for file in folder.iterdir())

@@ -1,17 +1,31 @@
 """Withdrawal, files and remaining personal data in decisions on publication (R9.1), and consent (R2.2)."""
 
+from collections.abc import Collection, Iterator
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
+import httpx
 import pytest
+from fastapi import FastAPI
 
-from services.publication.domain import Case, PublicText, Status, approve, prepare, withdraw, withhold
+from services.publication.attachments import Files
+from services.publication.domain import ON, Case, PublicText, Status, approve, prepare, withdraw, withhold
 from services.publication.forms import PrepareRequest
+from services.publication.handlers import Unnamed
 from services.publication.repository import _fields
+from services.publication.routes_attachments import public_router
 from shared.contracts.errors import RuleBroken
-from shared.contracts.facts import LetterPublished, PublicationPrepared, PublicationWithdrawn, PublicationWithheld
+from shared.contracts.facts import (
+    Fact,
+    LetterErased,
+    LetterPublished,
+    PublicationPrepared,
+    PublicationWithdrawn,
+    PublicationWithheld,
+)
 from shared.contracts.types import MarkCount, PublishedFile, WithdrawalGround, WithholdingGround
 from shared.directory import load_directory
+from shared.messaging.work import Step
 from tests.conftest import DATA
 from tests.unit.test_publication_domain import (
     ANSWERED,
@@ -76,6 +90,114 @@ def test_r9_1_the_files_that_are_approved_are_those_that_were_prepared():
     assert isinstance(fact, LetterPublished)
     assert fact.attachments == (FILE, OTHER_FILE)
     assert told(fact, state=case).files == {FILE.id, OTHER_FILE.id}
+
+
+class Kept:
+    """Stands for the files that are kept: what is done about those of the letter."""
+
+    def __init__(self) -> None:
+        self.done: list[Any] = []
+
+    async def look_again(self, letter_id: str, ids: Collection[str], *, loose: bool = False) -> None:
+        if ids:
+            self.done.append((set(ids), "at once" if loose else "in two days"))
+
+    async def forget(self, *letter_ids: str) -> None:
+        self.done += [f"{letter_id} gone" for letter_id in letter_ids]
+
+
+def steps(state: Case, *facts: Fact) -> Iterator[Step[Case]]:
+    for fact in facts:
+        after = ON[type(fact)](state, fact)
+        assert after is not None
+        yield Step(fact.letter_id, state, fact, after)
+        state = after
+
+
+PREPARED: Final = prepared(with_files(FILE))
+PUBLIC: Final = told(*approve(PREPARED, with_files(FILE).hash, HEAD, NOW), state=PREPARED)
+ERASED: Final = LetterErased(letter_id="l1", at=NOW, ground="个人信息保护法第四十七条")
+
+
+@pytest.mark.parametrize(
+    ("state", "facts", "done"),
+    [
+        (PREPARED, [sent_back(), ANSWERED], [({FILE.id}, "in two days")]),
+        (PREPARED, prepare(PREPARED, with_files(OTHER_FILE), (), CLERK, NOW), [({FILE.id}, "in two days")]),
+        (PREPARED, withhold(PREPARED, [WithholdingGround.PRIVACY], HEAD, NOW), [({FILE.id}, "at once")]),
+        (PUBLIC, withdraw(PUBLIC, WithdrawalGround.PRIVACY, "", HEAD, NOW), [({FILE.id}, "at once")]),
+        (PREPARED, [ERASED], [({FILE.id}, "at once"), "l1 gone"]),
+        (PREPARED, [ERASED.model_copy(update={"text": False})], []),
+        (PREPARED, approve(PREPARED, with_files(FILE).hash, HEAD, NOW), []),
+        (PUBLIC, [sent_back(), ANSWERED], []),
+    ],
+)
+async def test_r9_1_whichever_fact_leaves_a_file_unnamed_it_is_looked_at_and_an_erasure_removes_it(
+    state: Case, facts: list[Fact], done: list[Any]
+):
+    live: Any = Kept()
+    again: Any = Kept()
+    assert await Unnamed(live).tell([*steps(state, *facts)]) == ()
+    assert live.done == done
+    await Unnamed(again).restore([*steps(state, *facts)])
+    assert again.done == [one for one in done if one != "l1 gone"], "a rebuild leaves it to the sweep"
+
+
+class Pieces:
+    """Stands for a store with one file in pieces; counts those that were read."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = pieces
+        self.read = 0
+
+    def collection(self, _service: str, name: str) -> "Pieces":
+        assert name in {"attachments.files", "attachments.chunks"}
+        return self
+
+    async def find_one(self, query: dict[str, Any], _fields: dict[str, int]) -> dict[str, Any] | None:
+        if "files_id" not in query:
+            return {"_id": "f1"}
+        if query["n"] >= len(self.pieces):
+            return None
+        self.read += 1
+        return {"data": self.pieces[query["n"]]}
+
+    async def attachment(self, number: str, name: str) -> tuple[str, PublishedFile]:
+        return "l1", FILE.model_copy(update={"size": sum(map(len, self.pieces)), "name": name})
+
+
+def public_of(pieces: Any) -> Any:
+    app = FastAPI()
+    nothing: Any = None
+    app.include_router(public_router(pieces, Files(pieces, nothing, 0, nothing)))
+    return app
+
+
+async def test_r9_2_a_public_file_is_sent_piece_by_piece_and_never_read_whole():
+    pieces = Pieces(b"%PDF", b"-1.7", b"\n...", b"end")
+    ahead = []
+
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.body" and message["body"]:
+            sent.append(message["body"])
+            ahead.append(pieces.read - len(sent))
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    sent: list[bytes] = []
+    path = "/public/letters/YFX-2026-17/attachments/1.pdf"
+    scope = {"type": "http", "asgi": {"spec_version": "2.4"}, "method": "GET", "path": path, "headers": []}
+    await public_of(pieces)({**scope, "query_string": b""}, receive, send)
+    assert sent == list(pieces.pieces)
+    assert ahead == [0, 0, 0, 0], "the next piece is read when the one before is sent"
+
+    transport = httpx.ASGITransport(public_of(pieces))
+    async with httpx.AsyncClient(transport=transport, base_url="http://city.test") as client:
+        answer = await client.get(path)
+        assert answer.content == b"%PDF-1.7\n...end"
+        assert answer.headers["content-length"] == "15"
+        assert answer.headers["etag"] == f'"{FILE.sha256}"'
 
 
 def test_r9_1_what_still_looks_like_personal_data_is_approved_only_by_who_says_that_it_was_seen():

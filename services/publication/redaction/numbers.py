@@ -27,8 +27,15 @@ _PLATE: Final = re.compile(
     r"(?=[A-Z ]{0,6}\d)(?:[A-HJ-NP-Z0-9]{5,6}|[A-HJ-NP-Z0-9]{4}[挂学警港澳])(?![A-Za-z0-9])",
     re.IGNORECASE,
 )
-_RUN: Final = re.compile(r"(?<![A-Za-z0-9.])[+(]?\d[0-9A-Za-z ().-]*")
+_RUN: Final = r"[+(]?\d[0-9A-Za-z ().-]*"
 _GROUP: Final = re.compile(r"[0-9A-Za-z]+")
+_BETWEEN: Final = r"[ ._/~|-]{0,3}"
+_GLUED: Final = re.compile(
+    r"(?<![A-Za-z0-9])(?<!\d\.)(?P<letters>[A-Za-z]{0,20})"
+    rf"(?P<number>(?:(?:00)?86{_BETWEEN})?1[3-9]\d{_BETWEEN}\d{{4}}{_BETWEEN}\d{{4}}|\d{{6}}{_BETWEEN}\d{{8}}{_BETWEEN}\d{{3}}[\dXx])"
+    r"(?!\d)(?![A-Za-z]{1,12}\d{5})(?P<more>[A-Za-z]?)"
+)
+"""A mobile or an identity number, also between letters; letters and digits that take turns are a code and none."""
 _CODE: Final = r"[A-Za-z0-9](?:[A-Za-z0-9]|[-_/.](?=[A-Za-z0-9])|[ ](?=\d)){2,39}"
 _FILLER: Final = r"(?:另一个|抄在上面|分别[为是]|号码|账号|编号|尾号|\((?!\d{4}\))[^\d()\n]{0,4}\)|[号群]|[:为是在上 #“\"「(我的]){0,4}"
 _DOCUMENT: Final = re.compile(
@@ -79,6 +86,9 @@ class Numbers:
         self._labels = re.compile(_labels(self._kind_of))
         self._case_marks = re.compile(any_of(rules.case_marks))
         self._beside = re.compile(f"({any_of(rules.persons)})|({any_of(rules.offices)})")
+        latin = [word for word, kind in self._kind_of.items() if word.isascii() and kind is not Kind.MESSENGER]
+        after = "".join(f"|(?<={re.escape(word)})" for word in sorted(latin))
+        self._run = re.compile(rf"(?:(?<![A-Za-z0-9])(?<!\d\.){after}){_RUN}")
 
     def find(self, folded: str, *, by_office: bool = False) -> Iterator[Mark]:
         """Yield marks, which may overlap.
@@ -93,6 +103,7 @@ class Numbers:
         yield from self._cases(folded)
         yield from self._labelled(folded, labels)
         yield from self._digits(folded, labels, by_office=by_office)
+        yield from self._glued(folded)
 
     def _emails(self, folded: str) -> Iterator[Mark]:
         for found in _EMAIL.finditer(folded):
@@ -156,7 +167,7 @@ class Numbers:
         before: _Label | None = None
         last = 0
         place = 0
-        for run in _RUN.finditer(folded):
+        for run in self._run.finditer(folded):
             while place < len(labels) and labels[place].end <= run.start():
                 place += 1
             label = labels[place - 1] if place else None
@@ -193,6 +204,16 @@ class Numbers:
                     taken = last
                     break
             first = taken
+
+    def _glued(self, folded: str) -> Iterator[Mark]:
+        """Yield the numbers that letters stand right beside, or that are divided as few are: Tel13900001234, 139_0000_1234."""
+        for found in _GLUED.finditer(folded):
+            number = re.sub(r"[^0-9A-Za-z]", "", found["number"])
+            divided = any(sign in found["number"] for sign in "_/~|")
+            if (found["letters"] or found["more"] or divided) and number not in self._rules.public_numbers:
+                what = _of_eighteen(number, None) if len(number) == 18 else _of_phone(number, labelled=False)
+                if what is not None:
+                    yield Mark(found.start("number"), found.end("number"), *what)
 
     def _what(self, number: str, gap: int, label: _Label | None, far: _Label | None) -> _What | None:
         """Return what a number is: kind, why, replacement; `gap`: characters between it and its label."""
