@@ -80,7 +80,7 @@ def desk(
     pages = Pages(FOLDER, now=lambda: NOW)
     clock = FixedClock(NOW)
     routers = [
-        routes_bulletins.router(read, listed, press(), pages, site=site),
+        routes_bulletins.router(read, listed, press(), pages, clock, site=site),
         routes_statistics.router(statistics(months() if known is None else known), clock, pages),
     ]
     app = create_app("paper", routers, lifespan=alive, services=["reporting"], readiness=ready)

@@ -81,11 +81,11 @@ def build(kit: Kit) -> Service:
     months = Months(cells, kit.directory)
     service.routers += [
         # Before those of `/reporting/issues/{id}`, which match its files too.
-        routes_bulletins.router(*_for_readers(reading, issues), kit.press, pages, site=settings.site_url),
+        routes_bulletins.router(*_for_readers(reading, issues), kit.press, pages, kit.clock, site=settings.site_url),
         routes_statistics.router(Statistics(months.read, months.first_day, kit.directory), kit.clock, pages),
         api.router(reports, issues, reading, kit.clock, pages, public=settings.bulletin_public),
     ]
-    supervise(service, rows.aggregates)
+    supervise(service, rows.aggregates, issuing)
     return service
 
 

@@ -23,7 +23,7 @@ IN_A_CHART: Final = 15
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table whose values keep their types: whole numbers, shares (`Share`), days, aware times, texts; None is not known."""
+    """A table whose values keep their types: whole numbers, shares (`Share`), days, limits (aware times), texts; None is not known."""
 
     name: str
     """Also the name of its sheet."""

@@ -76,7 +76,8 @@ def xlsx(issue: IssueView) -> bytes:
             table.name,
             (*about, table.name),
             [
-                Column(head, max(width * _MILLIMETRES, 10 + 4 * len(head)))
+                # What times stand in tables are limits (`bulletin.shown`).
+                Column(head, max(width * _MILLIMETRES, 10 + 4 * len(head)), deadline=True)
                 for head, width in zip(table.heads, table.widths, strict=True)
             ],
             table.rows,

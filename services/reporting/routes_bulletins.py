@@ -1,20 +1,24 @@
 """Routes of issued bulletins as people hold them (R11.2, R11.3): pages, PDF, XLSX. The data is `GET /reporting/issues/{issue}`."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Annotated, Final, Protocol
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import HTMLResponse, Response
 
 from services.reporting.bulletin import file_name, sections, title
-from services.reporting.drawing import HELPERS
+from services.reporting.drawing import HELPERS, in_others
 from services.reporting.issue_view import IssueView
 from services.reporting.rendering import meanings, pdf, xlsx
 from services.reporting.wording import WORDS, days
-from shared.printing.press import Press
+from shared.calendar.clock import Clock
+from shared.printing.press import RETRY_AFTER_SECONDS, WAITING, Press, Turns
 from shared.printing.sheet import MEDIA_TYPE
 from shared.security.tokens import says_who
 from shared.web.documented import also, file_of
@@ -66,16 +70,19 @@ KEPT: Final = 32
 """So many files and pages are kept ready: the bulletins of the day, which everybody reads at once."""
 
 
+PREVIEW_KEPT_FOR: Final = timedelta(minutes=1)
+"""So long what was made of a preview is sent again while it says the same."""
+
 MEDIA_TYPES: Final = {"pdf": "application/pdf", "xlsx": MEDIA_TYPE}
 
 
-def router(read: Read, listed: Listed, press: Press, pages: Pages, *, site: str) -> APIRouter:
+def router(read: Read, listed: Listed, press: Press, pages: Pages, clock: Clock, *, site: str) -> APIRouter:
     """Return the routes, to be given before those of `/reporting/issues/{id}`, which match these too.
 
     `site` is the address under which people reach the system, without a slash at its end: printed bulletins lead there. Empty: nowhere.
     """
     routes = APIRouter(tags=["bulletins"])
-    files = Files(press)
+    files = Files(press, clock)
 
     async def readable(request: Request, id: Id) -> IssueView:
         return await read(request, id)
@@ -104,11 +111,13 @@ def router(read: Read, listed: Listed, press: Press, pages: Pages, *, site: str)
     )
     async def page(found: Annotated[IssueView, Depends(readable)], lang: Lang = "zh") -> HTMLResponse:
         language = language_of(lang)
+        others = in_others(f"/bulletins/{quote(found.id)}", language)
 
         def make() -> bytes:
             made = pages.text(
                 "issue.html",
                 language=language,
+                other_languages=others,
                 issue=found,
                 title=title(found),
                 subject=f"{found.name}{WORDS[found.series].now}工作情况",
@@ -119,7 +128,7 @@ def router(read: Read, listed: Listed, press: Press, pages: Pages, *, site: str)
             )
             return made.encode()
 
-        return HTMLResponse(files.known(found, language) or files.keep(found, language, make()))
+        return HTMLResponse(await files.made(found, language, make, files.drawing))
 
     @routes.get(
         "/reporting/issues/{id}.pdf",
@@ -144,39 +153,69 @@ def router(read: Read, listed: Listed, press: Press, pages: Pages, *, site: str)
     return routes
 
 
-class Files:
-    """Files and pages of bulletins, made one after the other and kept for a while: an issued one never changes."""
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A file or page, when it was made and of what."""
 
-    def __init__(self, press: Press) -> None:
+    at: datetime
+    issue: IssueView
+    content: bytes
+
+
+class Files:
+    """Files and pages of bulletins, made off the event loop, once for all who ask at the same time, and kept for a while."""
+
+    def __init__(self, press: Press, clock: Clock) -> None:
         self._press = press
-        self._kept: OrderedDict[tuple[str, str | None, str], bytes] = OrderedDict()
+        self._clock = clock
+        self.drawing = Turns("bulletin-pages", WAITING, RETRY_AFTER_SECONDS)
+        """For pages: their charts take tenths of a second, and no page waits for a register."""
+        self._kept: OrderedDict[tuple[str, str | None, str], _Made] = OrderedDict()
+        self._making: dict[tuple[str, str | None, str], asyncio.Task[bytes]] = {}
 
     async def send(self, request: Request, issue: IssueView, kind: str, make: Callable[[], bytes]) -> Response:
-        """Answer with a file, or 304 where the asker's copy still holds. A preview is made anew each time.
+        """Answer with a file, or 304 where the asker's copy still holds.
 
         Raises:
             PressBusy: too many wait.
             CannotPrint: there are no fonts.
         """
         headers = {"Content-Disposition": f'inline; filename="{file_name(issue, kind)}"'}
-        if issue.hash is None:
-            return Response(await self._press.long.take(make), media_type=MEDIA_TYPES[kind], headers=headers)
-        # What needed no token may be kept by caches on the way.
-        kept_by = "private, no-cache" if says_who(request) else "public, max-age=3600"
-        headers |= {"ETag": f'"{issue.hash}-{kind}"', "Cache-Control": kept_by, "Vary": "Authorization, Cookie"}
-        if headers["ETag"] in request.headers.get("if-none-match", ""):
-            return Response(status_code=304, headers=headers)
-        content = self.known(issue, kind) or self.keep(issue, kind, await self._press.long.take(make))
+        if issue.hash is not None:
+            # What needed no token may be kept by caches on the way.
+            kept_by = "private, no-cache" if says_who(request) else "public, max-age=3600"
+            headers |= {"ETag": f'"{issue.hash}-{kind}"', "Cache-Control": kept_by, "Vary": "Authorization, Cookie"}
+            if headers["ETag"] in request.headers.get("if-none-match", ""):
+                return Response(status_code=304, headers=headers)
+        content = await self.made(issue, kind, make, self._press.long)
         return Response(content, media_type=MEDIA_TYPES[kind], headers=headers)
 
-    def known(self, issue: IssueView, kind: str) -> bytes | None:
-        """Return what is kept of a bulletin."""
-        return self._kept.get((issue.id, issue.hash, kind))
+    async def made(self, issue: IssueView, kind: str, make: Callable[[], bytes], turns: Turns) -> bytes:
+        """Return what is kept of a bulletin; else make it in turn. An issued one never changes, a preview does.
 
-    def keep(self, issue: IssueView, kind: str, content: bytes) -> bytes:
-        """Keep what was made of an issued bulletin; return it."""
-        if issue.hash is not None:
-            self._kept[issue.id, issue.hash, kind] = content
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
+        Raises:
+            PressBusy: too many wait.
+            CannotPrint: there are no fonts.
+        """
+        key = (issue.id, issue.hash, kind)
+        kept = self._kept.get(key)
+        if kept is not None and (issue.hash is not None or self._says_the_same(kept, issue)):
+            return kept.content
+        if key not in self._making:
+            self._making[key] = asyncio.create_task(self._make(key, issue, make, turns))
+        return await asyncio.shield(self._making[key])  # who goes away takes nothing from the others who wait for it
+
+    def _says_the_same(self, kept: _Made, preview: IssueView) -> bool:
+        return kept.issue == preview and timedelta() <= self._clock.now() - kept.at < PREVIEW_KEPT_FOR
+
+    async def _make(
+        self, key: tuple[str, str | None, str], issue: IssueView, make: Callable[[], bytes], turns: Turns
+    ) -> bytes:
+        try:
+            content = await turns.take(make)
+        finally:
+            del self._making[key]
+        self._kept[key] = _Made(self._clock.now(), issue, content)
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
         return content

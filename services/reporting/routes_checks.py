@@ -132,7 +132,7 @@ def router(desk: SpotDesk, clock: Clock, press: Press) -> APIRouter:  # noqa: PL
     @routes.get("/spot-checks/{check_id}/redraw", summary="核对样本 Draw again by the same seed and compare (R11.1)")
     async def redraw(caller: Authenticated, check_id: CheckId) -> RedrawView:
         rights.SPOT_CHECKS.check(caller, {})
-        return redraw_view(await desk.redraw(check_id))
+        return redraw_view(await desk.redraw(check_id, actor(caller)))
 
     @routes.get(
         "/spot-checks/{check_id}/form.xlsx",
@@ -215,8 +215,11 @@ def router(desk: SpotDesk, clock: Clock, press: Press) -> APIRouter:  # noqa: PL
 
     @routes.get("/mailboxes/{code}/spot-checks", summary="对本单位的抽查结果 Closed spot checks about a unit (R11.1)")
     async def about(caller: Authenticated, code: str, cursor: Cursor = None, limit: Limit = 10) -> Page[AboutView]:
-        """For the unit itself, after a check is closed, and for the duty office. Reports about the unit are left out."""
-        rights.CHECKED.check(caller, {Relation.NAMED: (code, directory.current(code))})
+        """For the unit itself (of a closed one its successor), after a check is closed, and for the duty office.
+
+        Reports about the unit are left out.
+        """
+        rights.CHECKED.check(caller, {Relation.NAMED: (directory.current(code),)})
         if code not in directory:
             raise NotFound("R2.1", "名录中没有这个信箱 / The directory has no such mailbox")
         after = decode_cursor(cursor, str)

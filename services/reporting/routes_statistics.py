@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Response
 from starlette.responses import HTMLResponse
 
-from services.reporting.drawing import HELPERS
+from services.reporting.drawing import HELPERS, in_others
 from services.reporting.statistics import Statistics, StatisticsView, table
 from shared.calendar.clock import Clock
 from shared.web.documented import file_of
@@ -36,7 +36,10 @@ def router(statistics: Statistics, clock: Clock, pages: Pages) -> APIRouter:
             at, of, page = kept
             if of == found and timedelta() <= now - at < DRAWN_FOR:
                 return page
-        page = pages.render("statistics.html", language=language, headers=KEEP, s=found, **HELPERS)
+        others = in_others("/statistics" if year is None else f"/statistics?year={year}", language)
+        page = pages.render(
+            "statistics.html", language=language, headers=KEEP, s=found, other_languages=others, **HELPERS
+        )
         drawn[year, language] = now, found, page
         return page
 

@@ -41,7 +41,7 @@ class Sample:
     check: Check
     letters: Sequence[Versioned]
     left_out: bool
-    """Whether letters were; then nothing is said of numbers that would tell."""
+    """Whether letters that could be drawn are, drawn or not; then nothing is said of numbers that would tell."""
 
     @property
     def counts(self) -> dict[str, Count]:
@@ -53,8 +53,9 @@ class Sample:
 class Redrawn:
     """The same draw over the rows of today."""
 
-    population: int
-    population_hash: str
+    population: int | None
+    """None, as the hash is: letters are kept from the caller, and it would tell."""
+    population_hash: str | None
     same_population: bool
     same_sample: bool
 
@@ -159,16 +160,16 @@ class SpotDesk:
         await self.spots.add(check, letters)
         return check
 
-    async def redraw(self, check_id: str) -> Redrawn:
+    async def redraw(self, check_id: str, who: Actor) -> Redrawn:
         """Draw again by the same seed from the rows of today, and compare; nothing is kept."""
         check = await self.known(check_id)
         members, _ = await self.spots.population(check.units, Period(check.first_day, check.end_day))
         drawn, _ = sampling.draw(members, check.seed, check.size, check.minimum)
         kept = [(one.checked.unit, one.checked.letter_id) for one in await self.spots.letters(check_id)]
-        now = sampling.population_hash(members)
+        now, hides = sampling.population_hash(members), await self._hides(check, who)
         return Redrawn(
-            population=len(members),
-            population_hash=now,
+            population=None if hides else len(members),
+            population_hash=None if hides else now,
             same_population=now == check.population_hash,
             same_sample=[(one.stratum.unit, one.letter_id) for one in drawn] == kept,
         )
@@ -189,7 +190,7 @@ class SpotDesk:
         check, letters = await self.known(check_id), await self.spots.letters(check_id)
         seen = await self._visible([one.checked for one in letters], who)
         shown = [one for one in letters if one.checked.place in seen]
-        return Sample(check, shown, len(shown) < len(letters))
+        return Sample(check, shown, len(shown) < len(letters) or await self._hides(check, who))
 
     async def letter(self, check_id: str, place: int, who: Actor) -> tuple[Check, Versioned]:
         """Return one letter of a sample.
@@ -263,6 +264,14 @@ class SpotDesk:
             shown = [one for one in letters if one.place in seen]
             found.append(About(result, check, shown, spot_checks.count(shown, check.checklist)))
         return found
+
+    async def _hides(self, check: Check, who: Actor) -> bool:
+        """Whether a letter that could be drawn is kept from somebody: with their own list beside it, its number would tell them of it."""
+        return await self.spots.has_report(
+            check.units,
+            Period(check.first_day, check.end_day),
+            lambda row: kept_from(row, who.mailbox, who.subject, self.directory),
+        )
 
     async def _visible(self, letters: Sequence[Checked], who: Actor) -> set[int]:
         """Return the places of the letters that are not kept from somebody."""

@@ -6,10 +6,10 @@ for each other; `spot_results` one per closed check and unit, by which results a
 They do not follow from the topic `letters`: a rebuild leaves them.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from services.reporting.domain import Row, apart
 from services.reporting.figures import cell_key
@@ -22,6 +22,10 @@ from shared.contracts.reports import Units
 from shared.storage import Aggregates, Index, Store, UpdateOne, translated
 
 CELLS_AT_ONCE = 400
+_ABOUT_SOMEBODY: Final = {
+    "$or": [{"state.reported_mailbox": {"$exists": True}}, {"state.reported_people": {"$exists": True}}]
+}
+"""Rows of reports that name a mailbox or a person: few of all."""
 _LAST = "~"
 """Comes after every position in a list."""
 
@@ -68,10 +72,7 @@ class Spots:
 
     async def population(self, units: Sequence[str], period: Period) -> tuple[list[Member], dict[str, str]]:
         """Return the letters that came to the units in the period, and the numbers of those that have one: found by their cells."""
-        days = [
-            period.first_day.fromordinal(n) for n in range(period.first_day.toordinal(), period.end_day.toordinal())
-        ]
-        cells = {cell_key(unit, day): unit for unit in units for day in days}
+        cells = _cells(units, period)
         keys, members, numbers = list(cells), set[Member](), dict[str, str]()
         for first in range(0, len(keys), CELLS_AT_ONCE):
             async for letter_id, row in self.rows_of(keys[first : first + CELLS_AT_ONCE]):
@@ -81,10 +82,22 @@ class Spots:
                     numbers[letter_id] = row.number
         return sorted(members), numbers
 
-    async def rows_of(self, cells: Sequence[str]) -> AsyncIterator[tuple[str, Row]]:
-        """Go through the letters that list one of the cells."""
+    async def has_report(self, units: Sequence[str], period: Period, such: Callable[[Row], bool]) -> bool:
+        """Whether such a report about somebody came to the units in the period, also where it counts above them by now."""
+        cells = _cells(units, period)
+        keys = list(cells)
+        for first in range(0, len(keys), CELLS_AT_ONCE):
+            async for letter_id, row in self.rows_of(keys[first : first + CELLS_AT_ONCE], _ABOUT_SOMEBODY):
+                if such(row) and any(members_of(letter_id, one, cells) for one in (row, apart(row, self.units))):
+                    return True
+        return False
+
+    async def rows_of(
+        self, cells: Sequence[str], only: Mapping[str, Any] | None = None
+    ) -> AsyncIterator[tuple[str, Row]]:
+        """Go through the letters that list one of the cells, or `only` those of them that a query finds."""
         with translated():
-            found = self.rows.collection.find({"cells": {"$in": list(cells)}}, {"state": 1})
+            found = self.rows.collection.find({"cells": {"$in": list(cells)}, **(only or {})}, {"state": 1})
             async for document in found.batch_size(ROWS_AT_ONCE):
                 yield document["_id"], self.rows.load(document["state"])
 
@@ -202,6 +215,12 @@ class Spots:
         query = {"closed_at": {"$gte": period.starts_at, "$lt": period.ends_at}}
         with translated():
             return [_result(document) async for document in self._collection("spot_results").find(query)]
+
+
+def _cells(units: Sequence[str], period: Period) -> dict[str, str]:
+    """Return the cells of units in a period: key → unit."""
+    days = [period.first_day.fromordinal(n) for n in range(period.first_day.toordinal(), period.end_day.toordinal())]
+    return {cell_key(unit, day): unit for unit in units for day in days}
 
 
 def _dump(model: Any) -> dict[str, Any]:

@@ -94,8 +94,10 @@ class SampleView(CheckView):
 class RedrawView(View):
     """The same draw over the letters of today."""
 
-    population: int
-    population_hash: str
+    population: Annotated[
+        int | None, Field(description="Null, as the hash is, where letters are kept from you: it would tell.")
+    ]
+    population_hash: str | None
     same_population: Annotated[
         bool,
         Field(

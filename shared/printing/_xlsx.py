@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from io import BytesIO
 from typing import Any, Final
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
@@ -13,7 +13,7 @@ from openpyxl.styles import Alignment, Font
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
-from shared.calendar.zone import SHANGHAI
+from shared.calendar.zone import SHANGHAI, business_date
 from shared.printing.sheet import Share, Sheet
 from shared.printing.text import shown
 
@@ -55,7 +55,9 @@ def _fill(sheet: Any, content: Sheet) -> None:
     sheet.append([_text(sheet, column.head, bold, head) for column in content.columns])
     rows = list(content.rows) if content.total else content.rows
     for number, row in enumerate(rows, start=1):
-        cells = [_cell(sheet, value) for value in row]
+        cells = [
+            _cell(sheet, value, last_day=column.deadline) for value, column in zip(row, content.columns, strict=True)
+        ]
         if content.total and number == len(rows):  # type: ignore[arg-type]
             for cell in cells:
                 cell.font = bold
@@ -86,10 +88,12 @@ def _settled(made: BytesIO, at: datetime) -> bytes:
     return settled.getvalue()
 
 
-def _cell(sheet: Any, value: Any) -> Any:
+def _cell(sheet: Any, value: Any, *, last_day: bool) -> Any:
     if isinstance(value, str):
         return _text(sheet, value)
     shown_as = None
+    if isinstance(value, datetime) and last_day:
+        value = business_date(value - timedelta(milliseconds=1))  # 24:00 of a day is 0:00 of the next
     if isinstance(value, datetime):
         value, shown_as = value.astimezone(SHANGHAI).replace(tzinfo=None), "yyyy-mm-dd hh:mm"
     elif isinstance(value, date):

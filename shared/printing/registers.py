@@ -25,6 +25,8 @@ class Column:
     width: float
     """Millimetres; a landscape A4 page has 273 between its margins."""
     centred: bool = False
+    deadline: bool = False
+    """Whether its times are limits, which end with the last day (R6.1): a spreadsheet shows that day."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ class Share(float):
 class Sheet:
     """One sheet: `about` in the first row, the head in the second, then the rows.
 
-    Values are texts, numbers, shares, days, aware times (shown in Asia/Shanghai, for spreadsheets know no zones) or None.
+    Values are texts, numbers, shares, days, aware times (shown in Asia/Shanghai, for spreadsheets know no zones; of a limit its last day,
+    see `Column.deadline`) or None.
     """
 
     name: str

@@ -72,7 +72,7 @@ async def test_r10_3_a_spreadsheet_has_dates_numbers_a_frozen_head_and_no_formul
             "区域": "渝中区",
             "处理方式": "交办",
         }
-        assert first["期限"] == datetime.fromisoformat("2026-03-16T09:30:00")
+        assert first["期限"] == datetime.fromisoformat("2026-03-16")
         assert (first["是否超期"], first["催办次数"], first["退办次数"], first["答复方式"]) == ("是", 0, 0, "网上回复")
         assert (second["主题"], second["处理方式"], second["期限"], second["结果"]) == (FORMULA, None, None, "拟办")
 

@@ -181,3 +181,11 @@ async def test_r11_1_a_spot_check_from_the_draw_to_what_the_unit_sees(world: Wor
         assert hidden not in str(for_named)
         assert (for_named["strata"], for_named["population"]) == (None, None)
         assert hidden in str(await office.get(path))
+
+        # Nor do numbers tell them of it, of a redraw or of a sample that it is not in; others are told them.
+        one = await office.draws(size=1, minimum=0)
+        for who, told in (("mayor-duty", True), ("mayor-duty-2", False)):
+            redrawn = await office.get(f"{path}/redraw", by=who)
+            sample = await office.get(f"/spot-checks/{one['id']}", by=who)
+            numbers = (redrawn["population"], redrawn["population_hash"], sample["strata"], sample["population"])
+            assert [number is not None for number in numbers] == [told] * 4, who

@@ -1,6 +1,7 @@
 """Scores of units (R11.4): made of figures by weights and bounds that a file says; no engines."""
 
 from copy import deepcopy
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,23 @@ import pytest
 import yaml
 
 from services.reporting.assessment import FIGURES, Method, checked, load_method, points_of, scores
+from services.reporting.checklist import load_checklist
 from services.reporting.configuration import ConfigurationError
+from services.reporting.domain import Handoff, Row
 from services.reporting.figures import Figure
-from services.reporting.scores import parse_period
-from services.settings import ASSESSMENT, SAMPLE
-from shared.contracts.errors import BadInput
-from shared.directory import load_directory
+from services.reporting.periods import month
+from services.reporting.sampling import Standing
+from services.reporting.scores import Scores, parse_period
+from services.reporting.spot_checks import Check, Checked, record
+from services.reporting.spot_desk import counted
+from services.reporting.spot_store import Result
+from services.settings import ASSESSMENT, CHECKLIST, SAMPLE
+from shared.calendar.zone import SHANGHAI
+from shared.contracts.errors import BadInput, RuleBroken
+from shared.contracts.types import Actor, Nature
+from shared.directory import Directory, load_directory
+from shared.directory.models import Closed
+from tests.judged import Judged
 
 DIRECTORY = load_directory(SAMPLE)
 TEXT: dict[str, Any] = yaml.safe_load(ASSESSMENT.read_text(encoding="utf-8"))
@@ -239,3 +251,193 @@ def test_r11_4_periods_are_months_quarters_and_years() -> None:
     for text in ("2026-13", "2026-Q5", "2026-W07", "26", "9999", "2026-1", "２０２６"):
         with pytest.raises(BadInput):
             parse_period(text)
+
+
+# ── from cells and spot checks, and back to the letters ──────────────────────────────────────────────────────────────
+
+SMALL = load_directory(Path("tests/data/directory.yaml"))
+MARCH = month(date(2026, 3, 1))
+SENT = datetime(2026, 3, 2, 9, tzinfo=SHANGHAI)
+DUE = datetime(2026, 3, 17, tzinfo=SHANGHAI)
+CLOSED = datetime(2026, 3, 20, 9, tzinfo=SHANGHAI)
+HEIR = Actor(subject="water-clerk", mailbox="water")
+ITEMS = load_checklist(CHECKLIST)
+
+
+def merged(into: str) -> Directory:
+    """The city after education, its department with it, was merged into another unit."""
+    closed = Closed(at=CLOSED, successor=into)
+    mailboxes = [
+        one.model_copy(update={"closed": closed}) if one.code.startswith("education") else one
+        for one in SMALL.mailboxes()
+    ]
+    return Directory(mailboxes, SMALL.all_domains(), SMALL.regions())
+
+
+def handed(sender: str, receiver: str, *, late: bool) -> Handoff:
+    """An assignment that fell due, answered in time or not at all."""
+    replied = () if late else (DUE - timedelta(days=3),)
+    limits = ((DUE,),)
+    return Handoff(
+        sender=sender, receiver=receiver, sent_at=SENT, limits=limits, passed=(DUE,) if late else (), replied=replied
+    )
+
+
+def letter(number: str, *handoffs: Handoff) -> Row:
+    return Row(
+        mailbox="mayor",
+        received_at=SENT,
+        nature=Nature.HELP,
+        number=number,
+        handoffs={f"s{n}": one for n, one in enumerate(handoffs)},
+    )
+
+
+LETTERS = {
+    "straight": letter("YFX-2026-1", handed("mayor", "education-basic", late=True)),
+    "handed-on": letter(
+        "YFX-2026-2",
+        handed("mayor", "education", late=False),
+        handed("education", "education-basic", late=True),
+    ),
+    "water": letter("YFX-2026-3", handed("mayor", "water", late=False)),
+}
+
+
+async def is_counted(_moment: datetime, _now: datetime) -> bool:
+    return True
+
+
+def read(directory: Directory, spots: Judged, *indicators: dict[str, Any]) -> Scores:
+    made, problems = checked({"title": "试", "indicators": list(indicators)}, directory)
+    assert made is not None, problems
+    return Scores(spots, directory, made, is_counted, timedelta(hours=1))
+
+
+IN_TIME = indicator(denominator=["undertaken.answered_in_time", "undertaken.became_overdue"])
+CHECKED = indicator("spot-checks", rule="R11.1", numerator=["spot_checks.passed"], denominator=["spot_checks.applied"])
+
+
+async def opened(found: Scores, unit: str) -> tuple[tuple[float, float], list[tuple[str, str, float]]]:
+    """Numerator and denominator of a unit's one indicator, and the letters behind the denominator; both sides add up to the same."""
+    (line,) = next(one for one in (await found.of(MARCH)).scores if one.unit == unit).indicators
+    one = found.method.indicators[0]
+    for terms, number in ((one.numerator, line.numerator), (one.denominator, line.denominator)):
+        lines = await found.letters(unit, MARCH, terms, HEIR, None, 100)
+        assert sum(each.times for each in lines) == number
+    return (line.numerator, line.denominator), [(each.letter_id, each.figure, each.times) for each in lines]
+
+
+async def test_r4_2_what_comes_straight_to_a_department_counts_for_its_unit_and_what_the_unit_hands_on_does_not() -> (
+    None
+):
+    found = read(SMALL, Judged(SMALL, LETTERS), IN_TIME)
+    numbers, lines = await opened(found, "education")
+    assert numbers == (1, 2)
+    assert sorted(lines) == [
+        ("handed-on", "undertaken.answered_in_time", 1),
+        ("straight", "undertaken.became_overdue", 1),
+    ]
+    assert await found.letters("education-basic", MARCH, tuple(FIGURES), HEIR, None, 100) == []
+
+
+async def test_r1_1_a_merged_unit_and_its_departments_count_for_the_successor() -> None:
+    city = merged("water")
+    numbers, lines = await opened(read(city, Judged(city, LETTERS), IN_TIME), "water")
+    assert numbers == (2, 3)
+    assert {one[0] for one in lines} == {"straight", "handed-on", "water"}
+    assert len(lines) == 3, "what the closed unit handed on to its own department stays its own business (R4.2b)"
+
+
+def closed_check(check_id: str, *drawn: tuple[str, str]) -> tuple[tuple[Check, list[Checked]], list[Result]]:
+    """A closed check of letters (unit, letter), each found right in everything: with its letters and a result for each unit."""
+    check = Check(
+        id=check_id,
+        seed="s",
+        seed_given=True,
+        units=tuple(unit for unit, _ in drawn),
+        first_day=MARCH.first_day,
+        end_day=MARCH.end_day,
+        size=len(drawn),
+        minimum=0,
+        double=False,
+        drawn_at=CLOSED,
+        drawn_by=HEIR,
+        checklist=ITEMS,
+        checklist_hash=ITEMS.hash,
+        population=len(drawn),
+        population_hash="",
+        shares=(),
+        letters=len(drawn),
+        closed_at=CLOSED,
+    )
+    answers = {item.id: item.answers[0] for item in ITEMS.items}
+    letters = [
+        record(
+            Checked(
+                place=place,
+                unit=unit,
+                letter_id=letter_id,
+                number=LETTERS[letter_id].number,
+                standing=Standing.LATE,
+                nature=Nature.HELP,
+                double=False,
+            ),
+            ITEMS,
+            answers,
+            "",
+            HEIR,
+            CLOSED,
+        )
+        for place, (unit, letter_id) in enumerate(drawn, start=1)
+    ]
+    results = [Result(check_id, unit, "", CLOSED, found) for unit, found in counted(letters, check).items()]
+    return (check, letters), results
+
+
+@pytest.mark.parametrize(("city", "heir"), [(SMALL, "education"), (merged("water"), "water")])
+async def test_r11_1_checks_of_departments_and_of_merged_units_open_into_the_letters_that_they_count(
+    city: Directory, heir: str
+) -> None:
+    first, of_first = closed_check("a", ("education", "handed-on"), ("education-basic", "handed-on"))
+    second, of_second = closed_check("b", ("education-basic", "straight"))
+    spots = Judged(city, LETTERS, {"a": first, "b": second}, [*of_first, *of_second])
+    numbers, lines = await opened(read(city, spots, CHECKED), heir)
+    whole = sum(item.weight for item in ITEMS.items)
+    assert numbers == (3 * whole, 3 * whole)
+    assert lines == [
+        ("handed-on", "spot_checks.applied", 2 * whole),  # drawn from two mailboxes: one line
+        ("straight", "spot_checks.applied", whole),
+    ]
+
+
+# ── issued ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_r11_4_a_period_is_frozen_only_once_what_was_there_after_its_end_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[datetime, datetime]] = []
+    answers = [False, False, True]
+
+    async def is_counted(moment: datetime, now: datetime) -> bool:
+        asked.append((moment, now))
+        return answers.pop(0)
+
+    found = read(SMALL, Judged(SMALL, LETTERS), IN_TIME)
+    found.counted = is_counted
+    early, due = datetime(2026, 4, 1, 0, 59, tzinfo=SHANGHAI), datetime(2026, 4, 1, 1, tzinfo=SHANGHAI)
+    with pytest.raises(RuleBroken, match="2026年4月1日 01:00") as told:
+        await found.issue("2026-03", HEIR, early)
+    assert (told.value.rule, asked) == ("R11.4", [])
+    monkeypatch.setattr("services.reporting.scores.COUNTED_SECONDS", 0)
+    with pytest.raises(RuleBroken, match="being counted") as told:
+        await found.issue("2026-03", HEIR, due)
+    assert told.value.rule == "R11.4"
+    monkeypatch.setattr("services.reporting.scores.COUNTED_SECONDS", 60)
+    monkeypatch.setattr("services.reporting.scores.PAUSE_SECONDS", 0)
+    assert await found.issued("2026-03") is None
+    issued, new = await found.issue("2026-03", HEIR, due)
+    assert new
+    assert issued == await found.issued("2026-03")
+    assert asked == [(due, due)] * 3

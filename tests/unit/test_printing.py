@@ -1,18 +1,23 @@
 """The press by itself: what cannot be printed is shown, what somebody wrote is never run, and the paper keeps for ever."""
 
 import asyncio
+import io
 import logging
 import struct
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from openpyxl import load_workbook
 
+from services.routing import register
+from shared.calendar.zone import end_of_day
 from shared.printing import fonts
 from shared.printing.press import WAITING, CannotPrint, Press, PressBusy, qr_svg
+from shared.printing.sheet import workbook
 from shared.printing.text import lines, ordinal, printable
 from tests.paper import EMPTY, bare, fonts_of, needs_fonts, pages, press, reader, text_of
 
@@ -188,3 +193,24 @@ _SHARED = press()
 def test_the_code_on_a_form_is_that_of_its_link() -> None:
     assert qr_svg("https://city.test/letters/1") == qr_svg("https://city.test/letters/1")
     assert qr_svg("https://city.test/letters/1") != qr_svg("https://city.test/letters/2")
+
+
+# ── spreadsheets ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_r6_1_a_limit_stands_in_the_register_s_spreadsheet_under_its_last_day() -> None:
+    heads = [column.head for column in register.COLUMNS]
+    due = end_of_day(date(2026, 3, 16))
+    lines = [
+        [{"期限": moment, "答复时间": due}.get(head) for head in heads]
+        for moment in (due, due - timedelta(hours=9), None)
+    ]
+    sheet = load_workbook(io.BytesIO(workbook("登记表", ["登记表"], register.COLUMNS, lines, AT))).active
+    assert sheet is not None
+    limit, answered = (heads.index(head) + 1 for head in ("期限", "答复时间"))
+    cells = [sheet.cell(row, limit) for row in (3, 4, 5)]
+    assert [cell.value for cell in cells] == [datetime.fromisoformat("2026-03-16")] * 2 + [None]
+    assert {cell.number_format for cell in cells[:2]} == {"yyyy-mm-dd"}
+    assert sheet.cell(3, answered).value == datetime.fromisoformat("2026-03-17"), (
+        "an answer at midnight is the next day's"
+    )

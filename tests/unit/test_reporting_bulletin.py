@@ -128,8 +128,8 @@ def test_r11_2_the_workbook_has_numbers_days_and_shares_as_what_they_are() -> No
     assert oldest[0] == "渝府信〔2026〕1号"
     assert oldest[4].isoformat() == "2026-01-11T00:00:00"
     assert isinstance(oldest[5], int)
-    assert oldest[6].isoformat() == "2026-02-04T00:00:00", "the end of the third, in the city's time"
-    assert book["久未办结来信"]["E3"].number_format == "yyyy-mm-dd"
+    assert oldest[6].isoformat() == "2026-02-03T00:00:00", "a limit ends with the third, in the city's time (R6.1)"
+    assert [book["久未办结来信"][cell].number_format for cell in ("E3", "G3")] == ["yyyy-mm-dd"] * 2
     cover = dict(row[:2] for row in rows(book, "概况")[2:12])
     assert cover["起"].date() == bulletins.FIRST
     assert cover["SHA-256"] == bulletins.full().hash

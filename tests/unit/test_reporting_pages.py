@@ -1,21 +1,29 @@
 """Pages of bulletins and of the public's statistics over HTTP, without engines (R11.2, R11.3, R10.4)."""
 
+import asyncio
 import csv
 import io
 import re
+import threading
 from collections.abc import AsyncIterator
-from datetime import date
+from datetime import date, timedelta
+from typing import Any
 
 import httpx
 import pytest
 
+from services.reporting import routes_bulletins
+from services.reporting.bulletin import sections
+from services.reporting.routes_bulletins import PREVIEW_KEPT_FOR, Files
 from services.reporting.small_cells import FEWEST
 from services.reporting.statistics import Month
+from shared.calendar.clock import FixedClock
 from tests import bulletins
-from tests.paper import needs_fonts, text_of
-from tests.paper_desk import desk, months
+from tests.paper import needs_fonts, press, text_of
+from tests.paper_desk import NOW, desk, months
 
 WEEK = "weekly-mayor-2026-W07"
+NEXT = "weekly-mayor-2026-W08"
 
 
 async def _client(app: object) -> AsyncIterator[httpx.AsyncClient]:
@@ -26,7 +34,7 @@ async def _client(app: object) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    preview = bulletins.preview().model_copy(update={"id": "weekly-mayor-2026-W08"})
+    preview = bulletins.preview().model_copy(update={"id": NEXT})
     async for one in _client(desk([bulletins.full(), preview])):
         yield one
 
@@ -63,6 +71,82 @@ async def test_r11_2_a_preview_is_marked_as_not_issued_and_offers_no_files(clien
     page = (await client.get("/bulletins/weekly-mayor-2026-W08")).text
     assert "尚未印发" in page
     assert ".pdf" not in page
+
+
+@pytest.mark.parametrize("id", [WEEK, NEXT])
+async def test_r11_2_a_page_is_drawn_off_the_event_loop_and_once_for_all_who_ask(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, id: str
+) -> None:
+    draw = sections
+    threads: list[threading.Thread] = []
+
+    def drawn(*issue: Any) -> Any:
+        threads.append(threading.current_thread())
+        return draw(*issue)
+
+    monkeypatch.setattr(routes_bulletins, "sections", drawn)
+    pages = await asyncio.gather(*(client.get(f"/bulletins/{id}") for _ in range(2)))
+    pages.append(await client.get(f"/bulletins/{id}"))
+    assert {(page.status_code, page.text) for page in pages} == {(200, pages[0].text)}
+    (thread,) = threads
+    assert thread is not threading.main_thread()
+
+
+async def test_r11_2_what_was_made_of_a_preview_is_kept_for_a_minute_unless_its_figures_move() -> None:
+    clock = FixedClock(NOW)
+    made: list[str] = []
+    files = Files(press(), clock)
+
+    async def page(title: str) -> bytes:
+        def make() -> bytes:
+            made.append(title)
+            return title.encode()
+
+        return await files.made(bulletins.preview().model_copy(update={"title": title}), "zh", make, files.drawing)
+
+    assert [await page("a"), await page("a"), await page("b")] == [b"a", b"a", b"b"]
+    assert made == ["a", "b"]
+    clock.advance(PREVIEW_KEPT_FOR - timedelta(seconds=1))
+    await page("b")
+    assert made == ["a", "b"]
+    clock.advance(timedelta(seconds=1))
+    await page("b")
+    assert made == ["a", "b", "b"]
+
+
+async def test_r11_2_who_goes_away_or_fails_takes_no_page_from_the_others_who_wait_for_it() -> None:
+    files, may_end = Files(press(), FixedClock(NOW)), threading.Event()
+
+    def make() -> bytes:
+        may_end.wait(10)
+        return b"page"
+
+    def broken() -> bytes:
+        raise ZeroDivisionError
+
+    first, second = (asyncio.create_task(files.made(bulletins.full(), "zh", make, files.drawing)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    may_end.set()
+    assert await second == b"page"
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            await files.made(bulletins.preview(), "zh", broken, files.drawing)
+    assert await files.made(bulletins.preview(), "zh", make, files.drawing) == b"page"
+
+
+@pytest.mark.parametrize("path", ["/statistics", "/statistics?year=2025", f"/bulletins/{WEEK}", f"/bulletins/{NEXT}"])
+@pytest.mark.parametrize("language", ["", "en"])
+async def test_cache_poisoning_a_kept_page_shows_nobody_what_another_one_added_to_its_address(
+    client: httpx.AsyncClient, path: str, language: str
+) -> None:
+    asked = {"lang": language} if language else {}
+    for more in ({"x": "EVIL"}, {}):
+        page = await client.get(path, params={**httpx.URL(path).params, **asked, **more})
+        assert page.status_code == 200
+        assert "EVIL" not in page.text
+        other = path if language else f"{path}{'&' if '?' in path else '?'}lang=en"
+        assert f'href="{other.replace("&", "&amp;")}"' in page.text, "the same page in the other language"
 
 
 async def test_r11_2_bulletins_are_listed_with_their_files(client: httpx.AsyncClient, empty: httpx.AsyncClient) -> None:

@@ -1,18 +1,33 @@
 """Samples drawn by chance, and what people find about their letters (R11.1); no engines."""
 
 from collections import Counter
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 
+import httpx
 import pytest
+from fastapi import FastAPI
 
 from services.reporting.checklist import Answer, load_checklist
 from services.reporting.configuration import ConfigurationError
+from services.reporting.domain import Row
+from services.reporting.periods import month
+from services.reporting.routes_checks import router
 from services.reporting.sampling import Member, Standing, Stratum, allocate, draw, population_hash
 from services.reporting.spot_checks import Checked, Progress, check_may_close, count, kappa, record, settle, shown_to
+from services.reporting.spot_desk import SpotDesk, Wanted
+from services.reporting.views_checks import sample_view
 from services.settings import CHECKLIST
+from shared.calendar.clock import FixedClock
 from shared.contracts.errors import BadInput, RuleBroken
 from shared.contracts.types import Actor, Nature
+from shared.directory import Directory, load_directory
+from shared.directory.models import Closed
+from shared.security.tokens import Caller, Role, authenticated
+from shared.web.problems import install_problem_handlers
+from tests.judged import Judged
+from tests.paper import press
 
 NOW = datetime(2026, 3, 2, 1, tzinfo=UTC)
 LIST = load_checklist(CHECKLIST)
@@ -244,3 +259,64 @@ def test_r11_1_the_sample_checklist_takes_plain_yes_and_no_as_words() -> None:
     assert item
     assert item.answers == (YES, NO)
     assert LIST.hash == load_checklist(CHECKLIST).hash
+
+
+# ── to whom what is shown ────────────────────────────────────────────────────────────────────────────────────────────
+
+CITY = load_directory(Path("tests/data/directory.yaml"))
+WANTED = Wanted(units=("water",), period=month(date(2026, 3, 1)), size=1, minimum=0, double=False, seed="s")
+
+
+def letter(*, about: tuple[str, ...] = (), mailbox: str | None = None) -> Row:
+    nature = Nature.REPORT if about or mailbox else Nature.HELP
+    return Row(mailbox="water", received_at=NOW, nature=nature, reported_people=about, reported_mailbox=mailbox)
+
+
+async def drawn_without(report: Row) -> tuple[SpotDesk, str]:
+    """A sample of one letter out of three, of which a report came to the unit and was not drawn."""
+    desk = SpotDesk(Judged(CITY, {"a": letter(), "b": letter(), "report": report}), CITY, LIST)
+    for seed in map(str, range(100)):
+        check = await desk.draw(replace(WANTED, seed=seed), person("mayor-duty"), NOW)
+        if [one.checked.letter_id for one in await desk.spots.letters(check.id)] != ["report"]:
+            assert check.population == 3
+            return desk, check.id
+    raise AssertionError("the report is always drawn")
+
+
+@pytest.mark.parametrize("named", [{"about": ("mayor-duty-2",)}, {"about": ("Mayor-Duty-2",), "mailbox": "yuzhong"}])
+async def test_r11_1_no_number_tells_a_duty_officer_of_a_report_about_them_that_was_not_drawn(named) -> None:
+    desk, check = await drawn_without(letter(**named))
+    for who, told in ((person("mayor-duty"), True), (person("mayor-duty-2"), False)):
+        sample = sample_view(await desk.sample(check, who), who, CITY)
+        assert len(sample.letters) == 1
+        assert (sample.population, sample.strata is not None) == ((3, True) if told else (None, False))
+        again = await desk.redraw(check, who)
+        assert (again.population, again.population_hash is not None) == ((3, True) if told else (None, False))
+        assert again.same_population
+        assert again.same_sample
+
+
+async def test_r11_1_a_report_about_somebody_else_keeps_no_number_back() -> None:
+    desk, check = await drawn_without(letter(about=("yuzhong-head",)))
+    who = person("mayor-duty-2")
+    assert (await desk.redraw(check, who)).population == 3
+    assert not (await desk.sample(check, who)).left_out
+
+
+async def test_r1_1_the_checks_of_a_merged_unit_are_for_its_successor_and_no_more_for_its_own_staff() -> None:
+    closed = Closed(at=NOW, successor="water")
+    mailboxes = [
+        one.model_copy(update={"closed": closed}) if one.code == "education" else one for one in CITY.mailboxes()
+    ]
+    city = Directory(mailboxes, CITY.all_domains(), CITY.regions())
+    app = FastAPI()
+    install_problem_handlers(app)
+    app.include_router(router(SpotDesk(Judged(city, {}), city, LIST), FixedClock(NOW), press()))
+    asking: list[Caller] = []
+    app.dependency_overrides[authenticated] = lambda: asking[-1]
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://checks") as client:
+        for mailbox, status in (("education", 403), ("yuzhong", 403), ("water", 200)):
+            asking.append(Caller(subject=f"{mailbox}-clerk", mailbox=mailbox, roles=frozenset({Role.CLERK})))
+            answer = await client.get("/reporting/mailboxes/education/spot-checks")
+            assert answer.status_code == status, answer.text
