@@ -1,4 +1,4 @@
-"""Keeps the lists right when a mailbox is closed, merged or moved in the tree, while the service works (R1.1).
+"""Keeps the lists right when a mailbox is closed, merged or moved in the tree, or its people change, while the service works (R1.1, R1.3).
 
 Lists stand in index fields that are computed from a letter and the directory. Whoever writes a letter computes them anew; the others are
 refreshed here, in batches, each letter only as it was read. Every process does it for itself once it knows of the change, so the last one
@@ -15,6 +15,8 @@ from typing import Any, Protocol, TypeAlias
 
 from shared.calendar.clock import Clock
 from shared.contracts.directory import MailboxChanged, MailboxClosed
+from shared.contracts.reports import naming
+from shared.directory.directory import subjects_of
 from shared.messaging.changes import DirectoryChanges
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,9 @@ class Placed(Protocol):
 
     async def places(self, query: Mapping[str, Any], place: str, limit: int) -> list[tuple[str, str]]:
         """Return at most `limit` letters that match, in the order of the index field `place`: (letter id, place)."""
+
+    async def ids(self, query: Mapping[str, Any]) -> list[str]:
+        """Return the ids of all letters that match, which are few."""
 
     async def refresh(self, letter_ids: Iterable[str]) -> int:
         """Place these letters anew; return how many that moved."""
@@ -78,22 +83,34 @@ class Succession:
             await self._go_through(self._since, version)
 
     async def _go_through(self, after: int | None, version: int) -> None:
-        whole, reports = self._concerned(after, version)
+        whole, reports, people = self._concerned(after, version)
         for code in sorted(whole):
             await self._refresh(code, {})
         for code, inside in sorted(reports.items()):
             await self._refresh(code, {self._reported: {"$in": sorted(inside)}})
+        if people:
+            letter_ids = await self._aggregates.ids(naming(people))
+            for first in range(0, len(letter_ids), BATCH):
+                self.refreshed += await self._aggregates.refresh(letter_ids[first : first + BATCH])
 
-    def _concerned(self, after: int | None, version: int) -> tuple[set[str], dict[str, frozenset[str]]]:
-        """Return the mailboxes all of whose letters are concerned, and those of which only reports about certain mailboxes are."""
+    def _concerned(self, after: int | None, version: int) -> tuple[set[str], dict[str, frozenset[str]], set[str]]:
+        """Return whose letters are concerned.
+
+        They are the mailboxes all of whose letters are; those of which only reports about certain mailboxes are; and the people who work
+        elsewhere than before, so that reports about them are kept from others (R1.2).
+        """
         tree = self._changes.directory
         earliest = self._clock.now() - LOOK_BACK
         whole: set[str] = set()
         reports: dict[str, frozenset[str]] = {}
+        people: set[str] = set()
         for fact in self._changes.live.between(after or 0, version):
+            if after is None and fact["at"] < earliest:
+                continue
+            people |= self._changes.live.came_or_left(fact["directory_version"])
             closed = fact["what"] == MailboxClosed.__name__
             moved = fact["what"] == MailboxChanged.__name__ and "parent" in fact["changed"]
-            if not (closed or moved) or (after is None and fact["at"] < earliest):
+            if not (closed or moved):
                 continue
             unit = tree.unit_code(tree.current(fact["mailbox"]))
             whole.add(fact["mailbox"])
@@ -101,7 +118,8 @@ class Succession:
                 whole.add(unit)
             inside = tree.same_unit(unit)
             reports |= {code: inside for code in inside if tree.current(code) == code}
-        return whole, reports
+            people.update(*(subjects_of(tree.get(code)) for code in inside))
+        return whole, reports, people
 
     async def _refresh(self, code: str, only: Mapping[str, Any]) -> None:
         for equal, place in self._ranges(code):

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from services.deadline.domain import Condition, Rules, condition, declare, follow, next_at, recompute
+from services.deadline.domain import Condition, Rules, condition, declare, follow, missed, next_at, recompute
 from services.deadline.state import ON, Clock, Clocks, Kind
 from services.deadline.working_time import rules_of
 from services.settings import Settings
@@ -196,7 +196,9 @@ class Story:
 
     def happens(self, *facts: Fact) -> "Story":
         for fact in facts:
-            self.state = ON[type(fact)](self.state, fact)
+            before = self.state
+            self.state = ON[type(fact)](before, fact)
+            self._record(missed(before, self.state, fact.at, self.rules))
             self._follow(fact.at)
         return self
 

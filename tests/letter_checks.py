@@ -6,6 +6,7 @@ from typing import Any
 from services.routing.models import Handoff, Stage, State
 from services.routing.repository import HOLDER, LISTS, OUT, TASKS, ListName
 from shared.contracts.facts import Fact
+from shared.contracts.reports import NAMED
 
 
 def check_lists(fields: Mapping[str, Any], state: State) -> None:
@@ -23,7 +24,9 @@ def check_lists(fields: Mapping[str, Any], state: State) -> None:
     if len(tasks) < len(TASKS):
         assert wanted <= tasks
     places = {place for name in LISTS for _, place in LISTS[name]}
-    assert {value.partition("|")[0] for name, value in fields.items() if value and name != "order"} <= places
+    assert {
+        value.partition("|")[0] for name, value in fields.items() if value and name not in {"order", NAMED}
+    } <= places
 
 
 def interleaved(facts: list[Fact], turn: int) -> Iterator[Fact]:

@@ -149,6 +149,11 @@ def clock_view(state: Clocks, clock: Clock, rules: Rules, now: datetime) -> Cloc
     )
 
 
+def parties(state: Clocks, directory: Directory) -> frozenset[str]:
+    """Return the mailboxes that see a letter's clocks (R10.2): for a closed one its successor does, and it no more (R1.1)."""
+    return frozenset(keeper(state, code, directory) for code in state.parties)
+
+
 def router(letters: Letters[Clocks], directory: Directory, rules: Rules) -> APIRouter:
     """Make the routes; staff see their own mailbox, the duty office all of them (R10.2)."""
     api = APIRouter(prefix="/deadline", tags=["deadline"])
@@ -219,8 +224,7 @@ def router(letters: Letters[Clocks], directory: Directory, rules: Rules) -> APIR
         state = known(stored.state)
         if is_kept_from(state, caller):
             known(None)
-        parties = {*state.parties, *(keeper(state, code, directory) for code in state.parties)}
-        rights.LETTER.check(caller, {Relation.PARTY: parties})
+        rights.LETTER.check(caller, {Relation.PARTY: parties(state, directory)})
         response.headers["ETag"] = etag_of(stored.version)
         now = letters.clock.now()
         return LetterView(

@@ -26,6 +26,9 @@ from shared.directory import Directory
 from shared.messaging.letters import Letters
 from shared.observability import metrics
 
+REPORTED = "state.reported_mailbox"
+"""The field of a document that names the mailbox a report (举报) is about."""
+
 
 def build(kit: Kit) -> Service:
     """Build the service; nothing runs yet."""
@@ -46,7 +49,7 @@ def build(kit: Kit) -> Service:
 
     service.prepare.append(aggregates.ensure)
     service.sweeps["clocks"] = clocks
-    service.sweeps["succession"] = Succession(kit.changes, aggregates, repository.ranges, "reported", kit.clock)
+    service.sweeps["succession"] = Succession(kit.changes, aggregates, repository.ranges, REPORTED, kit.clock)
     service.measures.append(partial(_measure_delay, letters))
     service.counts.append(partial(_count, letters, kit.directory, rules))
     service.routers.append(router(letters, kit.directory, rules))

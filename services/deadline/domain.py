@@ -8,11 +8,11 @@
     instruction   InstructionGiven    what the leader said                 InstructionEnded                       reminders
 
 Each stage is declared once for a due moment; urgings go on, numbered, while nothing happens (R7.1), and so do reminders of an open
-instruction (R8.1). However long nobody looked, each stage that passed meanwhile is declared once, and missed urgings are one. `STAGES` is
-the table; `state.py` tells how facts are remembered.
+instruction (R8.1). However long nobody looked, each stage that passed meanwhile is declared once, and missed urgings are one; a letter that
+was read or disposed of too late by then is declared late all the same. `STAGES` is the table; `state.py` tells how facts are remembered.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -111,7 +111,7 @@ def timed(state: Clocks, rules: Rules) -> list[tuple[Clock, Limit]]:
 def next_at(state: Clocks, rules: Rules) -> datetime | None:
     """Return when this letter must be looked at next; none: nothing runs, or nothing is left to declare."""
     moments = [clock.started_at for clock in state.running() if clock.started_at and limit(clock, rules) is None]
-    moments += [moment for moment, _, _ in _stages(state, rules)]
+    moments += [moment for moment, _, _ in _stages(state.running(), rules)]
     return min(moments, default=None)
 
 
@@ -119,8 +119,26 @@ def declare(state: Clocks | None, until: datetime, now: datetime, rules: Rules) 
     """Declare at `now` every stage that was due by `until`, the earliest first."""
     if state is None:
         return []
-    due = sorted((found for found in _stages(state, rules) if found[0] <= until), key=lambda found: found[0])
+    due = sorted((found for found in _stages(state.running(), rules) if found[0] <= until), key=lambda found: found[0])
     return [stage.declare(state.letter_id, clock, rules, now) for _, clock, stage in due]
+
+
+def missed(before: Clocks | None, after: Clocks | None, now: datetime, rules: Rules) -> list[Fact]:
+    """Declare that a letter was read (R3.1) or disposed of (R1.4) too late, where a fact stopped the clock before that was declared.
+
+    It is judged at that fact and never again: a limit that is counted otherwise later, by another schedule or setting, makes nothing late
+    that is done. Of a reply that came late nothing is declared any more: whoever counts it compares it with its limit (R6.1).
+    """
+    if before is None or after is None:
+        return []
+    kinds = (Kind.READING, Kind.DISPOSITION)
+    ended = {clock.kind: clock.stopped_at for clock in after.clocks if clock.kind in kinds and clock.stopped_at}
+    ran = [clock for clock in before.running() if clock.kind in ended]
+    return [
+        stage.declare(before.letter_id, clock, rules, now)
+        for moment, clock, stage in _stages(ran, rules)
+        if moment <= ended[clock.kind]
+    ]
 
 
 def follow(state: Clocks, now: datetime, rules: Rules) -> list[Fact]:
@@ -332,10 +350,10 @@ DECLARED: Mapping[type[Fact], str] = {
 """Fact → the name under which it is counted."""
 
 
-def _stages(state: Clocks, rules: Rules) -> list[tuple[datetime, Clock, Stage]]:
+def _stages(running: Iterable[Clock], rules: Rules) -> list[tuple[datetime, Clock, Stage]]:
     return [
         (moment, clock, stage)
-        for clock in state.running()
+        for clock in running
         if (due := limit(clock, rules)) is not None
         for stage in STAGES[clock.kind]
         if (moment := stage.at(clock, due.at, rules)) is not None

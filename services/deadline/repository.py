@@ -17,7 +17,7 @@ from typing import Any
 
 from services.deadline.domain import Condition, Rules, next_at, timed
 from services.deadline.state import Clock, Clocks, Kind
-from shared.contracts.reports import keeper
+from shared.contracts.reports import NAMED, keeper, named
 from shared.directory import Directory
 from shared.storage import Aggregates, Index, Store, translated
 
@@ -52,8 +52,7 @@ def letters(store: Store, rules: Rules, directory: Directory) -> Aggregates[Cloc
             found[slot.kind] = clock.name.value
             found[slot.since] = clock.started_at
         found["next_at"] = next_at(state, rules)
-        people = [subject.casefold() for subject in state.reported_people]
-        found["reported"] = people if running and people else None
+        found[NAMED] = named(state) if running else None
         return found
 
     return Aggregates(
@@ -65,6 +64,7 @@ def letters(store: Store, rules: Rules, directory: Directory) -> Aggregates[Cloc
         fields=fields,
         indexes=[
             Index([("next_at", 1)], only_where={"next_at": {"$exists": True}}),
+            Index([(NAMED, 1)], only_where={NAMED: {"$exists": True}}),
             *(
                 Index([(slot.holder, 1), (slot.place, 1)], only_where={slot.holder: {"$exists": True}})
                 for slot in _SLOTS
@@ -253,7 +253,7 @@ async def figures_of_all(
 
 
 def _unseen(reader: str) -> dict[str, Any]:
-    return {"reported": {"$ne": reader.casefold()}} if reader else {}
+    return {NAMED: {"$ne": reader.strip().casefold()}} if reader else {}
 
 
 async def _counted(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from services.intake.domain import Letter, Stage
-from shared.contracts.reports import keeper
+from shared.contracts.reports import NAMED, keeper, named
 from shared.contracts.types import Actor, Number
 from shared.directory import Directory
 from shared.security.receipts import receipt_code, receipt_key
@@ -41,6 +41,7 @@ def letters(store: Store, secret: bytes, directory: Directory) -> Aggregates[Let
             "position": position(letter),
             "invalid_since": letter.invalid_since,
             "receipt": receipt_key(secret, receipt_code(secret, letter.letter_id)),
+            NAMED: named(letter.classification),
         }
 
     return Aggregates(
@@ -56,6 +57,7 @@ def letters(store: Store, secret: bytes, directory: Directory) -> Aggregates[Let
             # shut each other out.
             Index([("receipt", 1), ("_id", 1)]),
             Index([("invalid_since", 1)], only_where={"invalid_since": {"$exists": True}}),
+            Index([(NAMED, 1)], only_where={NAMED: {"$exists": True}}),
         ],
     )
 

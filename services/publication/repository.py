@@ -13,7 +13,7 @@ from typing import Any
 from services.publication.domain import Case, Status
 from shared.calendar.zone import business_date
 from shared.contracts.facts import LetterPublished, PublicationWithdrawn
-from shared.contracts.reports import hidden_from, is_about_somebody, keeper
+from shared.contracts.reports import NAMED, hidden_from, is_about_somebody, keeper, named
 from shared.contracts.types import Moment, Nature, PublishedFile, Value, WithdrawalGround
 from shared.directory import Directory
 from shared.storage import Aggregates, Index, Store, Stored, find_many, place, places_after, translated
@@ -119,6 +119,7 @@ def cases(store: Store, directory: Directory) -> Aggregates[Case]:
             Index([("withdrawn.number", 1)], only_where={"withdrawn": {"$exists": True}}),
             Index([("noticed", 1), ("noticed_place", -1)], only_where={"noticed": True}),
             Index([("notice_due", 1)], only_where={"notice_due": {"$exists": True}}),
+            Index([(NAMED, 1)], only_where={NAMED: {"$exists": True}}),
         ],
     )
 
@@ -163,6 +164,7 @@ def _fields(case: Case, directory: Directory) -> dict[str, Any]:
         "noticed": True if noticed_place(case) else None,
         "noticed_place": noticed_place(case),
         "noticed_mailboxes": [handoff.receiver for handoff in case.handoffs if handoff.postings] or None,
+        NAMED: named(case),
         "notice_due": min((notice.due_at for notice in notices), default=None),
     }
 

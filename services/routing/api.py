@@ -35,6 +35,7 @@ def router(
     tree: Directory,
     press: Press,
     letter_url: str,
+    reply_days: int,
 ) -> APIRouter:
     """Return the routes of routing."""
     router = APIRouter(prefix="/routing", tags=["办理 handling"])
@@ -53,7 +54,7 @@ def router(
     routes_slips.add(router, desk)
     routes_handling.add(router, desk)
     routes_history.add(router, desk, history)
-    routes_printing.add(router, desk, press, letter_url)
+    routes_printing.add(router, desk, press, letter_url, reply_days)
     routes_register.add(router, listing, tree, press, letters.clock.now)
     routes_directory.add_routes(router, office)
     return router

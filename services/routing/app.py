@@ -100,7 +100,18 @@ def build(kit: Kit) -> Service:
     service.closing.append(search.close)
     service.parts.append(search)
     listing = Listing(entries, search)
-    service.routers.append(router(letters, listing, history, office, kit.directory, kit.press, kit.settings.letter_url))
+    service.routers.append(
+        router(
+            letters,
+            listing,
+            history,
+            office,
+            kit.directory,
+            kit.press,
+            settings.letter_url,
+            settings.reply_working_days,
+        )
+    )
     service.follow_letters(following.handle)
     listen = partial(subscribe, service.broker)
     service.subscribers += [

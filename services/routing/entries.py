@@ -73,6 +73,10 @@ class Entries:
             cursor = self.collection.find(dict(query), {"letter": 1, place: 1}).sort([(place, 1)]).limit(limit)
             return [(document["letter"], document[place]) for document in await cursor.to_list(limit)]
 
+    async def ids(self, query: Mapping[str, Any]) -> list[str]:
+        """Return the ids of all letters that match; only for sets that are small whatever is stored."""
+        return await self.letters.ids(query)
+
     async def refresh(self, letter_ids: Iterable[str]) -> int:
         """Write the entries of these letters as the letters are now; return how many entries that changed.
 

@@ -109,6 +109,8 @@ class Clerk:
     state: State
     letter: Letter
     tree: Directory
+    reply_days: int
+    """Working days for a reply where nobody sets others (`REPLY_WORKING_DAYS`, R6.1)."""
 
     def _name(self, code: str) -> str:
         """Return a mailbox's full name; its code where the directory has it no more."""
@@ -216,7 +218,7 @@ class Clerk:
         clock = self.state.clocks.get(handoff.id) if handoff else None
         if clock is not None and clock.due_at is not None:
             return deadline(clock.due_at) + ("（暂定）" if clock.provisional else "")
-        return f"{slip.working_days or 10}个工作日"
+        return f"{slip.working_days or self.reply_days}个工作日"
 
     def _receipt(self, handoff: Handoff | None, who: str) -> dict[str, Any]:
         """Return the cell where the receiver signs for the letter (签收, R6.3)."""
@@ -336,8 +338,11 @@ class Clerk:
         """Return 附表7, one urging (R7.1)."""
         which = ordinal(urging.count)
         late = duration(urging.at - urging.due_at)
+        explained = [*(note.at for note in handoff.progress), *(asked.at for asked in handoff.extensions)]
+        told = max((at for at in explained if at <= urging.at), default=None)
+        silence = "也未收到情况说明" if told is None else f"{shanghai(told)}说明情况后也未再收到进展说明"
         text = (
-            f"该件已于{deadline(urging.due_at)}到期，至本单发出时已逾期{late}，尚未收到你单位的回复，也未收到情况说明。"
+            f"该件已于{deadline(urging.due_at)}到期，至本单发出时已逾期{late}，尚未收到你单位的回复，{silence}。"
             f"现予{which}催办。请抓紧办理，按要求回复；确有特殊情况不能按期办结的，请立即说明原因和进展。"
         )
         rows = [
@@ -358,7 +363,7 @@ class Clerk:
         given = reply.text or "（正式行文）" if reply else "（见系统中的来信历史）"
         clock = self.state.clocks.get(handoff.id)
         last = bool(handoff.sent_back) and handoff.sent_back[-1].count == back.count
-        limit = f"{back.working_days or 10}个工作日"
+        limit = f"{back.working_days or self.reply_days}个工作日"
         if last and clock is not None and clock.due_at is not None and clock.due_at > back.at:
             limit = f"{deadline(clock.due_at)}（{limit}）" if not handoff.extensions else deadline(clock.due_at)
         rows = [

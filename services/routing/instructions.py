@@ -23,7 +23,7 @@ def give_instruction(
         and state.holder is not None
         and code == unit_of(acting(state, state.holder, tree), tree)
     ):
-        code = acting(state, state.holder, tree)
+        code = state.holder
     elif code not in chain(state, tree):
         raise Forbidden(
             "R10.2",

@@ -16,7 +16,7 @@ from shared.security.tokens import Caller
 Part = TypeVar("Part")
 
 
-def clerk(state: State | None, caller: Caller, tree: Directory) -> Clerk:
+def clerk(state: State | None, caller: Caller, tree: Directory, reply_days: int) -> Clerk:
     """Return who fills in the forms of a letter, for somebody who may see it.
 
     Raises:
@@ -25,7 +25,7 @@ def clerk(state: State | None, caller: Caller, tree: Directory) -> Clerk:
     """
     known, letter = visible(state, who_of(caller), tree)
     rights.PRINT.check(caller, {Relation.PARTY: parties(known, tree)})
-    return Clerk(known, letter, tree)
+    return Clerk(known, letter, tree, reply_days)
 
 
 def registration(by: Clerk) -> Form:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
+from services.routing.access import Tree, acting
 from services.routing.forms import SYSTEM
 from services.routing.listing import Listing, Query, Sort
 from services.routing.models import Handoff, Letter, State
@@ -30,7 +31,7 @@ COLUMNS: Final = (
     Column("处理方式", 9, True),
     Column("承办单位", 20),
     Column("交办时间", 21.5),
-    Column("期限", 21.5),
+    Column("期限", 21.5, deadline=True),
     Column("答复时间", 21.5),
     Column("答复方式", 11, True),
     Column("是否超期", 8, True),
@@ -107,11 +108,11 @@ def line(state: State, place: Place, mailbox: str, tree: Directory, now: datetim
     """Return a letter's line as a mailbox ("": the duty office) sees it, from the second column on."""
     letter = state.letter
     assert letter is not None
-    about, handoff = letter.classification, meant(state, mailbox)
+    about, handoff = letter.classification, meant(state, mailbox, tree)
     answer = state.answer
     clock = state.clocks.get(handoff.id) if handoff else None
     due = clock.due_at if clock else None
-    until = (handoff.replied_at if handoff else None) or (answer.at if answer else None) or now
+    until = (_ended_at(handoff) if handoff else None) or (answer.at if answer else None) or now
     return (
         letter.number.text if letter.number else None,
         letter.received_at,
@@ -133,13 +134,22 @@ def line(state: State, place: Place, mailbox: str, tree: Directory, now: datetim
     )
 
 
-def meant(state: State, mailbox: str) -> Handoff | None:
+def _ended_at(handoff: Handoff) -> datetime | None:
+    """Return what stopped the reply clock: the reply (R6.1), or the return (R5.1)."""
+    return handoff.replied_at or (handoff.returned.at if handoff.returned else None)
+
+
+def meant(state: State, mailbox: str, tree: Tree) -> Handoff | None:
     """Return the hand-off that a mailbox's register tells of.
 
-    Of those in which it is an end (for the duty office: all), the outermost that owes a reply; where none does, the last. What was
-    withdrawn or returned counts only where there is nothing else.
+    Of those in which it is an end, or acts for one (for the duty office: all), the outermost that owes a reply; where none does, the last.
+    What was returned counts only where there is nothing else, what was withdrawn nowhere.
     """
-    own = [h for h in state.handoffs if h.withdrawn is None and mailbox in {CITY, h.sender, h.receiver}]
+
+    def is_end(handoff: Handoff) -> bool:
+        return mailbox in {CITY, acting(state, handoff.sender, tree), acting(state, handoff.receiver, tree)}
+
+    own = [handoff for handoff in state.handoffs if handoff.withdrawn is None and is_end(handoff)]
     stays = [handoff for handoff in own if handoff.returned is None] or own
     owing = [handoff for handoff in stays if handoff.owes_reply]
     if not owing:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from services.routing.access import Tree, acting, unit_of
 from services.routing.models import CLOSED, Stage, State
+from shared.contracts.reports import NAMED, named
 from shared.contracts.types import Moment, Way
 from shared.storage import Aggregates, Index, Store, Stored
 
@@ -143,10 +144,11 @@ def letters(store: Store, tree: Tree) -> Aggregates[State]:
     """Return the collection of letters."""
 
     def fields(state: State) -> dict[str, Any]:
-        found: dict[str, Any] = dict.fromkeys((HOLDER, *OUT, *TASKS, "order"))
+        found: dict[str, Any] = dict.fromkeys((HOLDER, *OUT, *TASKS, "order", NAMED))
         if state.since is None or state.letter is None:
             return found
         found["order"] = order_of(state)
+        found[NAMED] = named(state.letter.classification)
 
         def fill(names: Iterable[str], mailboxes: Iterable[str], place: str) -> None:
             """Place the letter in lists; no mailbox ever finds a report about itself, the one above it does instead."""
@@ -173,7 +175,11 @@ def letters(store: Store, tree: Tree) -> Aggregates[State]:
         load=State.model_validate,
         fields=fields,
         indexes=[
-            Index([(field, 1), ("order", 1)], only_where={field: {"$exists": True}}) for field in (HOLDER, *OUT, *TASKS)
+            *(
+                Index([(field, 1), ("order", 1)], only_where={field: {"$exists": True}})
+                for field in (HOLDER, *OUT, *TASKS)
+            ),
+            Index([(NAMED, 1)], only_where={NAMED: {"$exists": True}}),
         ],
     )
 

@@ -25,15 +25,23 @@ IfNoneMatch = Annotated[
 ]
 
 
-def add(router: APIRouter, desk: Desk, press: Press, letter_url: str) -> None:
-    """Add the routes; `letter_url` is where the code on a form leads, with `{letter_id}` in it."""
+def add(router: APIRouter, desk: Desk, press: Press, letter_url: str, reply_days: int) -> None:
+    """Add the routes.
+
+    Args:
+        router: takes them.
+        desk: reads the letters.
+        press: prints.
+        letter_url: where the code on a form leads, with `{letter_id}` in it.
+        reply_days: working days for a reply where nobody sets others (R6.1).
+    """
 
     async def printed(
         caller: Caller, letter_id: str, file: str, copy: str | None, fill_in: Callable[[Clerk], Form]
     ) -> Response:
         rights.PRINT.check_role(caller)
         stored = await desk.letters.aggregates.get(letter_id)
-        clerk = printing.clerk(stored.state, caller, desk.tree)
+        clerk = printing.clerk(stored.state, caller, desk.tree, reply_days)
         form = fill_in(clerk)
         number = clerk.letter.number.ascii if clerk.letter.number else "unnumbered"
         headers = {

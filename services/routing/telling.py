@@ -133,6 +133,12 @@ def _result(fact: CitizenAnswered, about: _About) -> Iterable[MailboxMessage]:
             yield _make(ResultArrived, fact, mailbox, number=about.number, answered_by=fact.mailbox)
 
 
+def _not_disposed_of(fact: DispositionOverdue, about: _About) -> Iterable[MailboxMessage]:
+    """Say that it is late (R1.4), unless it was disposed of meanwhile."""
+    if not (about.state.handoffs or about.state.answers or about.letter.noted):
+        yield from _to(DispositionDue, "mailbox")(fact, about)
+
+
 def _given_back(fact: SlipRefused, about: _About) -> Iterable[MailboxMessage]:
     slip = next(slip for slip in about.state.slips if slip.id == fact.slip_id)
     yield _make(SlipGivenBack, fact, slip.sender, number=about.number)
@@ -156,7 +162,7 @@ TOLD: Final[Mapping[type[Fact], Tell]] = {
     ReplyDueChanged: _to(DueMoved, "receiver"),
     ReplyReminded: _reminder,
     InstructionReminded: _to(InstructionDue, "mailbox"),
-    DispositionOverdue: _to(DispositionDue, "mailbox"),
+    DispositionOverdue: _not_disposed_of,
 }
 """Fact → what mailboxes are told of it."""
 

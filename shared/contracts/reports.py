@@ -7,7 +7,11 @@
   goes to that mailbox's topic or system, which cannot tell people apart.
 """
 
-from typing import Protocol
+from collections.abc import Collection
+from typing import Final, Protocol
+
+NAMED: Final = "people"
+"""The index field of a document with the people whom a report is about; see `named`."""
 
 
 class About(Protocol):
@@ -41,6 +45,16 @@ class Units(Protocol):
 def is_about_somebody(about: About) -> bool:
     """Whether the letter is a report that names a mailbox or a person of the directory."""
     return about.reported_mailbox is not None or bool(about.reported_people)
+
+
+def named(about: About) -> list[str] | None:
+    """Return the people it is about as an index field has them, in lower case; none: nobody is named."""
+    return sorted({subject.strip().casefold() for subject in about.reported_people}) or None
+
+
+def naming(people: Collection[str]) -> dict[str, dict[str, list[str]]]:
+    """Return the query for documents of reports about any of these people."""
+    return {NAMED: {"$in": sorted(subject.strip().casefold() for subject in people)}}
 
 
 def hidden_from(about: About, code: str, units: Units) -> bool:

@@ -51,6 +51,11 @@ def _people_of(mailbox: Mailbox) -> tuple[Person, ...]:
     return (*mailbox.staff, *((mailbox.leader,) if mailbox.leader is not None else ()))
 
 
+def subjects_of(mailbox: Mailbox) -> frozenset[str]:
+    """Return the token subjects, in lower case, of a mailbox's staff and leader."""
+    return frozenset(person.subject.strip().casefold() for person in _people_of(mailbox))
+
+
 class Directory:
     """The mailboxes, domains and regions of one city, checked as a whole by :func:`load_directory`.
 
@@ -240,8 +245,8 @@ class _Content:
         self.insiders = self._insiders()
         works_in: dict[str, set[str]] = {}
         for mailbox in self.mailboxes.values():
-            for person in _people_of(mailbox):
-                works_in.setdefault(person.subject.casefold(), set()).add(mailbox.code)
+            for subject in subjects_of(mailbox):
+                works_in.setdefault(subject, set()).add(mailbox.code)
         self.works_in = {subject: frozenset(codes) for subject, codes in works_in.items()}
         children: dict[str, list[Mailbox]] = {code: [] for code in self.mailboxes}
         for mailbox in self.mailboxes.values():

@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.contracts.directory import DirectoryFact
 from shared.directory.changes import applied, whole
-from shared.directory.directory import Directory
+from shared.directory.directory import Directory, subjects_of
 from shared.directory.models import Mailbox
 from shared.directory.problems import DirectoryError, DirectoryProblem
 
@@ -27,6 +27,7 @@ class LiveDirectory:
         self._source = source
         self._waiting: dict[int, DirectoryFact] = {}
         self._history: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self._came_or_left: dict[int, frozenset[str]] = {}
         self.directory = Directory(seed.mailboxes(), seed.all_domains(), seed.regions())
         """The one object that the whole process holds."""
         self.overlay: dict[str, Mailbox] = {}
@@ -56,8 +57,11 @@ class LiveDirectory:
         before = self.version
         while self.version + 1 in self._waiting:
             following = self._waiting.pop(self.version + 1)
+            people = self._people_of(following.mailbox)
             self.overlay = applied(self.overlay, [following])
             self.version = following.directory_version
+            if moved := people ^ self._people_of(following.mailbox):
+                self._came_or_left[self.version] = moved
             self._history[following.mailbox].append(_shortened(following))
         if self.version != before:
             self._settle()
@@ -82,6 +86,14 @@ class LiveDirectory:
         every = (one for changes in self._history.values() for one in changes)
         found = [one for one in every if after < one["directory_version"] <= version]
         return sorted(found, key=lambda one: one["directory_version"])
+
+    def came_or_left(self, version: int) -> frozenset[str]:
+        """Return the token subjects, in lower case, of whom a change made staff or leader of its mailbox, or ceased to be (R1.3)."""
+        return self._came_or_left.get(version, frozenset())
+
+    def _people_of(self, code: str) -> frozenset[str]:
+        mailbox = self.overlay.get(code) or (self._seed.get(code) if code in self._seed else None)
+        return frozenset() if mailbox is None else subjects_of(mailbox)
 
     def of(self, overlay: dict[str, Mailbox], version: int) -> Directory:
         """Return the directory as another version of the changes makes it.

@@ -6,6 +6,7 @@ own facts before they are on the topic; then a projection that is rebuilt from o
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 from shared.calendar.clock import Clock
@@ -150,9 +151,10 @@ class Arrivals(Generic[State]):
                 if fact is None:
                     work.seen[envelope.source] = envelope.seq
                     return True
+                before = work.state
                 work.evolve(fact, envelope.source, envelope.seq)
                 if live:
-                    work.follow(self.clock.now())
+                    work.decide(partial(self.domain.missed, before), self.clock.now())
         except Exception as error:  # noqa: BLE001 - whatever it is, one message must not stop the others
             back()
             if isinstance(error, UnknownMessageType) and error.newer:

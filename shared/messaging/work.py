@@ -27,6 +27,8 @@ class Domain(Generic[State]):
     """Fact → how the state evolves. Facts not listed change nothing and are not even parsed."""
     follow: Callable[[State, datetime], Sequence[Fact]] = lambda _state, _now: ()
     """What the state requires that has not been decided yet; must become empty once its facts are applied."""
+    missed: Callable[[State | None, State | None, datetime], Sequence[Fact]] = lambda _before, _after, _now: ()
+    """State before and after a fact that arrived → what had come to pass before it and was never declared; not asked in a rebuild."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -246,6 +246,11 @@ class Aggregates(Generic[State]):
             cursor = self.collection.find(dict(query), {"_id": 1, place: 1}).sort([(place, 1)]).limit(limit)
             return [(document["_id"], document[place]) async for document in cursor]
 
+    async def ids(self, query: Mapping[str, Any]) -> list[str]:
+        """Return the ids of all letters that match, by an index; only for sets that are small whatever is stored."""
+        with translated():
+            return [document["_id"] async for document in self.collection.find(dict(query), {"_id": 1})]
+
     async def count(self, query: Mapping[str, Any]) -> int:
         """Count letters by an index; only for sets that open work bounds."""
         with translated():

@@ -329,6 +329,45 @@ async def test_an_answer_that_came_in_time_while_the_service_was_down_is_never_d
         await until(world, "a", ReplyDueSet)
 
 
+async def test_r3_1_a_letter_read_too_late_while_the_service_was_down_is_declared_overdue_once(world: World) -> None:
+    """Its clock stops before a sweep can see it; a restart and a rebuild declare nothing more."""
+    first = build(world.kit())
+    async with world.running(first):
+        await world.publish(received("a"), received("b"))
+
+        async def both_run() -> bool:
+            return await first.letters.aggregates.count({"holder0": "mayor"}) == 2
+
+        await eventually(both_run)
+    await world.publish(
+        LetterRead(letter_id="a", at=at("2026-03-03 00:00")),
+        LetterRead(letter_id="b", at=at("2026-03-02 23:59")),
+        received("c"),
+        LetterRead(letter_id="c", at=at("2026-03-03 08:30")),
+    )
+    world.move_clock(at("2026-03-05 09:00"))
+    again = build(world.kit())
+    async with world.running(again):
+        for letter_id in ("a", "c"):
+            (fact,) = await until(world, letter_id, ReadingOverdue)
+            assert isinstance(fact, ReadingOverdue)
+            assert (fact.mailbox, fact.due_at) == ("mayor", at("2026-03-03 00:00"))
+    third = build(world.kit())
+    async with world.running(third):
+        await settled(world, third)
+        for letter_id in ("a", "c"):
+            await until(world, letter_id, ReadingOverdue)
+        assert await declared(world, "b") == []
+        await world.settled("deadline")
+        live = await snapshot(third)
+    kit = world.kit()
+    await world.forget("deadline")
+    rebuilt = build(kit)
+    await rebuilt.letters.aggregates.ensure()
+    await rebuilt.letters.handle(await world.records("letters"), live=False)
+    assert await snapshot(rebuilt) == live
+
+
 async def test_a_rebuilt_projection_equals_the_live_one(world: World) -> None:
     service = build(world.kit())
     async with world.running(service):

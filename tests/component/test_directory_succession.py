@@ -1,5 +1,6 @@
 """Mailboxes closed and merged while their letters are under way: everything goes on with the successor (R1.1, R1.2)."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from services.routing.app import build as routing
 from shared.contracts.actions import ApproveReply, CollectLetter, SubmitReply
 from shared.contracts.directory import MailboxClosed
 from shared.contracts.mailbox import ActionDone, ContactDisclosed
-from tests.city_hall import MAILBOXES, finished, hall_of, wrong
+from tests.city_hall import MAILBOXES, Hall, finished, hall_of, wrong
 from tests.conftest import MONDAY, World, eventually
 from tests.routing_desk import CLERK, DUTY, HEAD, SLIP, action, staff
 
@@ -72,6 +73,12 @@ async def test_r1_1_letters_of_a_merged_unit_are_handled_and_answered_by_its_suc
         assert (
             await desk.post(f"{in_hand}/handoffs/s1/replies", staff("education"), {"text": "好"})
         ).status_code == 403
+
+        async def clocks_are_refused() -> bool:
+            path = f"/deadline/letters/{in_hand}"
+            return (await hall.client.get(path, headers=world.token(*staff("education")))).status_code == 403
+
+        await eventually(clocks_are_refused)
 
         # and go on: read, registered under the number of who received it, answered by the successor
         assert await hall.registered("education", unread, by="water") == "渝教信〔2026〕2号"
@@ -153,6 +160,9 @@ async def test_r1_2_a_merger_never_leads_a_report_to_the_unit_it_is_about(world:
         for name in ("arrivals", "collected", "pending", "in-hand"):
             assert await hall.listed("water", name) == []
         assert await hall.unread("water") == []
+        await becomes(lambda: clocks(hall, "mayor"), {about_closed, about_heir, unread})
+        assert await clocks(hall, "water") == set()
+        assert await running(hall, "water") == 0
         for letter_id in (about_closed, about_heir, unread):
             for service in ("routing", "intake", "deadline"):
                 path = f"/{service}/letters/{letter_id}"
@@ -165,6 +175,59 @@ async def test_r1_2_a_merger_never_leads_a_report_to_the_unit_it_is_about(world:
         assert (await desk.get(f"letters/{about_heir}", CLERK)).json()["answer"]["mailbox"] == "mayor"
         await world.settled("routing", "intake", "deadline")
         assert [message.letter_id for message in await world.messages("mailbox.water")] == told  # type: ignore[attr-defined]
+
+
+async def test_r1_2_a_report_goes_on_above_where_who_it_is_about_works_and_back_once_they_left(world: World) -> None:
+    async with hall_of(world, routing, intake, deadline) as hall:
+        desk = hall.desk
+        somebody = (await hall.client.get(f"{MAILBOXES}/education", headers=world.token(*DUTY))).json()["leader"]
+        report = {**REPORT, "reported_mailbox": "education", "reported_names": [somebody["name"]]}
+        about = await hall.received("mayor", **report)
+        await hall.registered("mayor", about)
+        await desk.sent(about, "mayor", "water")
+        unread = await hall.received("water", **report)
+        await becomes(lambda: clocks(hall, "water"), {about, unread})
+        people = (await hall.client.get(f"{MAILBOXES}/water", headers=world.token(*DUTY))).json()["staff"]
+
+        async def staffed(*more: dict[str, Any]) -> None:
+            answer = await hall.changes("water", staff=[*people, *more])
+            assert answer.status_code == 200, answer.text
+            await hall.all_know(answer.json()["version"])
+
+        await staffed({"name": somebody["name"], "subject": somebody["subject"], "roles": ["clerk"]})
+        await becomes(lambda: hall.listed("mayor", "arrivals"), [about])
+        await becomes(lambda: hall.unread("mayor"), [unread])
+        await becomes(lambda: clocks(hall, "mayor"), {about, unread})
+        assert await hall.listed("water", "arrivals") == await hall.listed("water", "all") == []
+        assert await hall.unread("water") == []
+        assert (await clocks(hall, "water"), await running(hall, "water")) == (set(), 0)
+
+        await staffed()
+        await becomes(lambda: hall.listed("water", "arrivals"), [about])
+        await becomes(lambda: hall.unread("water"), [unread])
+        await becomes(lambda: clocks(hall, "water"), {about, unread})
+        assert await hall.listed("mayor", "arrivals") == await hall.unread("mayor") == []
+
+
+async def becomes(probe: Callable[[], Awaitable[Any]], wanted: Any) -> None:
+    """Wait until it is that."""
+
+    async def is_so() -> bool:
+        return bool(await probe() == wanted)
+
+    await eventually(is_so)
+
+
+async def clocks(hall: Hall, mailbox: str) -> set[str]:
+    """Letters whose clocks run for a mailbox."""
+    answer = await hall.client.get(f"/deadline/mailboxes/{mailbox}/clocks", headers=hall.world.token(*staff(mailbox)))
+    return {clock["letter_id"] for clock in answer.json()["items"]}
+
+
+async def running(hall: Hall, mailbox: str) -> int:
+    """Clocks that run for a mailbox, as its live figures tell."""
+    answer = await hall.client.get(f"/deadline/mailboxes/{mailbox}/figures", headers=hall.world.token(*staff(mailbox)))
+    return int(answer.json()["running"])
 
 
 async def test_r3_8_the_code_and_prefix_of_a_closed_unit_are_never_given_again(world: World) -> None:

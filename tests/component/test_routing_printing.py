@@ -17,6 +17,7 @@ from tests.routing_desk import (
     DUTY,
     HEAD,
     OTHER,
+    SLIP,
     TEXT,
     UNIT_CLERK,
     UNIT_HEAD,
@@ -111,6 +112,14 @@ async def test_r4_6_an_assignment_is_printed_for_its_two_ends_from_the_draft_to_
         assert "（待审批）" not in text
         assert await statuses(desk, f"{letter_id}/slips/s1", UNIT_SYSTEM, OTHER) == [200, 403]
         assert await statuses(desk, f"{letter_id}/slips/s9", CLERK) == [404]
+
+
+@needs_fonts
+async def test_r6_1_a_slip_that_waits_for_the_head_says_the_days_of_the_setting(world: World) -> None:
+    async with desk_of(world, reply_working_days=25) as desk:
+        letter_id = await desk.letter()
+        await desk.done(f"{letter_id}/slips", CLERK, SLIP)
+        assert "办理期限25个工作日" in await paper(desk, f"{letter_id}/slips/s1", CLERK)
 
 
 @needs_fonts

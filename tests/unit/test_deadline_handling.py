@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from services.deadline.api import parties
 from services.deadline.domain import Condition
 from services.deadline.repository import SLOTS, letters
 from services.deadline.state import Kind, Why
@@ -21,8 +22,11 @@ from shared.contracts.facts import (
     UrgingDue,
 )
 from shared.contracts.types import Way
+from shared.directory import LiveDirectory
+from shared.directory.changes import Change, close
 from shared.storage import Store
 from tests.deadline_stories import (
+    CLERK,
     DIRECTORY,
     DUE,
     RULES,
@@ -121,6 +125,15 @@ def test_r5_1_a_returned_or_withdrawn_hand_off_has_no_running_clock(back: Any) -
     assert story.swept(LONG_AFTER) == []
     story.happens(sent(SENT + timedelta(days=1), "s2"))
     assert story.clock("s2").due_at == at("2026-03-18 00:00")
+
+
+def test_r10_2_the_successor_of_a_closed_mailbox_sees_the_clocks_of_its_letters_and_it_no_more() -> None:
+    state = Story(registered(), sent(receiver="education")).state
+    assert state is not None
+    assert parties(state, DIRECTORY) == {"mayor", "education"}
+    live = LiveDirectory(DIRECTORY, "directory.yaml")
+    live.take(close(live.directory, "education", "water", Change(by=CLERK, at=SENT, reason="机构合并")))
+    assert parties(state, live.directory) == {"mayor", "water"}
 
 
 # ── extension ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -6,22 +6,32 @@ import pytest
 
 from services.routing import domain
 from services.routing.models import Stage
+from services.routing.repository import HOLDER, TASKS, letters
+from services.routing.telling import Teller
 from shared.contracts.errors import BadInput, Forbidden, NotFound, RuleBroken
-from shared.contracts.facts import InstructionEnded, InstructionGiven
-from shared.contracts.types import Channel, Way
+from shared.contracts.facts import InstructionEnded, InstructionGiven, LetterReclassified
+from shared.contracts.types import Channel, Nature, Way
+from shared.messaging.work import Step
+from shared.storage import Store
 from tests.routing_story import (
+    ABOUT_WATER,
     BASIC_CLERK,
     CLERK,
     HEAD,
+    ID,
     LEADER,
     NOW,
     OUTSIDER,
+    TREE,
     UNIT_CLERK,
     UNIT_LEADER,
+    WATER_CLERK,
     Story,
+    Tree,
     collected,
     pending,
     sent,
+    staff,
 )
 
 REPORT_BY = NOW + timedelta(days=5)
@@ -52,6 +62,55 @@ def test_r4_4_a_departments_submission_goes_to_its_units_leader_and_its_own_staf
     story.does(domain.give_instruction, UNIT_LEADER, TEXT, REPORT_BY)
     assert (story.stage, story.holder) == (Stage.COLLECTED, "education-basic")
     story.does(domain.follow_up, BASIC_CLERK, "i1", "已联系来信人")
+
+
+class Merged(Tree):
+    """The same city after education was merged into water."""
+
+    def current(self, code: str) -> str:
+        return "water" if self.unit_code(code) == "education" else code
+
+
+async def instructed(story: Story, leader: domain.Who, tree: Tree) -> tuple[dict[str, object], list[str]]:
+    """Let a leader instruct; return the letter's places in lists, and the topics on which mailboxes are told."""
+    before = story.known
+    (given,) = domain.give_instruction(before, leader, tree, TEXT, REPORT_BY, story.now)
+    story.happens(given)
+    told = await Teller(tree)([Step(ID, before, given, story.known)])
+    return letters(Store("mongodb://unused"), tree).fields(story.known), [telling.topic for telling in told]
+
+
+@pytest.mark.parametrize("asking", ["education", "education-basic"])
+async def test_r4_4_after_a_merger_the_successors_leader_gives_the_letter_back_to_its_staff(asking: str) -> None:
+    merged = Merged()
+    story = collected() if asking == "education" else collected().sends("education", asking).collects(asking)
+    story.sends(asking, asking, Way.SUBMIT_UP)
+    fields, told = await instructed(story, staff("water", "leader"), merged)
+    assert story.stage is Stage.COLLECTED
+    assert (fields[HOLDER], fields[TASKS[0]], told) == (
+        "collected|water",
+        "instructions|water",
+        ["mailbox.water"],
+    )
+    for follow in (domain.follow_up, domain.end_instruction):
+        with pytest.raises(Forbidden):
+            follow(story.known, staff(asking, "clerk"), merged, "i1", "已办", story.now)
+        story.happens(*follow(story.known, WATER_CLERK, merged, "i1", "已办", story.now))
+
+
+async def test_r1_2_of_a_report_that_its_own_unit_submitted_up_the_leader_above_gives_it_back_to_the_staff_above() -> (
+    None
+):
+    story = pending("education").sends("education", "education", Way.SUBMIT_UP)
+    about = ABOUT_WATER.model_copy(update={"nature": Nature.REPORT, "reported_mailbox": "education"})
+    story.happens(LetterReclassified(letter_id=ID, at=story.now, before=ABOUT_WATER, after=about))
+    fields, told = await instructed(story, LEADER, TREE)
+    assert story.stage is Stage.PENDING
+    assert (fields[HOLDER], fields[TASKS[0]], told) == ("pending|mayor", "instructions|mayor", ["mailbox.mayor"])
+    story.does(domain.follow_up, CLERK, "i1", "已办")
+    for unit in (UNIT_CLERK, UNIT_LEADER):
+        with pytest.raises(NotFound):
+            story.does(domain.follow_up, unit, "i1", "已办")
 
 
 def test_r4_4_a_submission_to_the_own_leader_can_be_withdrawn() -> None:

@@ -4,14 +4,19 @@ import pytest
 
 from services.routing import domain
 from services.routing.models import Stage
+from services.routing.telling import Teller
 from shared.contracts.errors import BadInput, Forbidden, RuleBroken
-from shared.contracts.facts import CitizenAnswered, HandoffSent, SlipPrepared, SlipWithdrawn
+from shared.contracts.facts import CitizenAnswered, DispositionOverdue, HandoffSent, SlipPrepared, SlipWithdrawn
+from shared.contracts.mailbox import DispositionDue
 from shared.contracts.types import AnswerBy, Channel, Medium, Way
+from shared.messaging.work import Step
 from tests.routing_story import (
     BASIC_CLERK,
     CLERK,
+    DUE,
     DUTY,
     HEAD,
+    ID,
     TEXT,
     TREE,
     UNIT_CLERK,
@@ -301,3 +306,10 @@ def test_a_letter_has_one_holder_and_others_make_no_slip() -> None:
         with pytest.raises(Forbidden):
             story.does(domain.prepare_slip, clerk, TEXT)
     assert story.holder == BASIC_CLERK.actor.mailbox
+
+
+async def test_r1_4_a_mailbox_is_told_that_a_letter_waits_too_long_unless_it_was_disposed_of_meanwhile() -> None:
+    for story, told in ((pending(), [DispositionDue]), (sent(), [])):
+        late = DispositionOverdue(letter_id=ID, at=DUE, mailbox="mayor", due_at=DUE)
+        step = Step(ID, story.known, late, story.happens(late).known)
+        assert [type(telling.message) for telling in await Teller(TREE)([step])] == told

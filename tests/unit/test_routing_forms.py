@@ -13,8 +13,10 @@ from services.routing.models import (
     KEPT_TEXTS,
     Clock,
     Decision,
+    Extension,
     Handoff,
     Letter,
+    Note,
     Reply,
     SentBack,
     Slip,
@@ -26,7 +28,8 @@ from services.routing.state import ON
 from shared.contracts.errors import NotFound
 from shared.contracts.facts import UrgingSent
 from shared.contracts.types import Actor, AnswerBy, Classification, Medium, Nature, Number, Way
-from shared.directory import load_directory
+from shared.directory import Directory, LiveDirectory, load_directory
+from shared.directory.changes import Change, close
 from shared.printing.registers import PART, Column, Register, print_register
 from shared.security.tokens import Caller
 from shared.storage import Stored
@@ -63,8 +66,8 @@ def handoff(
     return Handoff(**COMMON, **ends, approved_by=CLERK, sent_at=MONDAY, **more)
 
 
-def clerk(*handoffs: Handoff, letter: Letter = LETTER, **more: Any) -> Clerk:
-    return Clerk(State(letter_id="l", letter=letter, handoffs=handoffs, **more), letter, TREE)
+def clerk(*handoffs: Handoff, letter: Letter = LETTER, days: int = 10, **more: Any) -> Clerk:
+    return Clerk(State(letter_id="l", letter=letter, handoffs=handoffs, **more), letter, TREE, days)
 
 
 def said(form: Any) -> str:
@@ -82,6 +85,18 @@ def test_r4_6_a_long_letter_is_begun_on_the_slip_and_printed_whole_behind_it() -
     assert form.annex == ([letter.body], True)
     assert "（来信较长，全文附后）" in said(form)
     assert clerk().slip(slip).annex == ([], True)
+
+
+def test_r6_1_a_form_says_the_days_of_the_setting_where_nobody_set_others() -> None:
+    by = clerk(days=25)
+    slip = Slip(**COMMON, id="s1", sender="mayor", receiver="water", way=Way.ASSIGN, parent=None, prepared_at=MONDAY)
+    back = SentBack(reply_id="r1", reason="x", requirements="x", count=1, working_days=None, by=CLERK, at=MONDAY)
+    one = handoff(1, "mayor", "water", sent_back=(back, back.model_copy(update={"count": 2})))
+    for form in (by.slip(slip), by.send_back(one, back)):
+        assert "'25个工作日'" in said(form)
+    own = {"working_days": 5}
+    for form in (by.slip(slip.model_copy(update=own)), by.send_back(one, back.model_copy(update=own))):
+        assert "'5个工作日'" in said(form)
 
 
 def test_r4_6_a_form_names_what_the_directory_has_no_more_by_its_code() -> None:
@@ -126,6 +141,29 @@ def test_r7_1_an_urging_that_a_state_of_before_does_not_know_says_where_it_is() 
         printing.urging(clerk(handoff(1, "mayor", "education", urged=2)), caller("mayor"), "s1", 2)
 
 
+@pytest.mark.parametrize(
+    ("explained", "words"),
+    [
+        ({}, "也未收到情况说明。"),
+        ({"progress": (1,)}, "2026年3月3日 09:30说明情况后也未再收到进展说明。"),
+        ({"progress": (1,), "extensions": (2,)}, "2026年3月4日 09:30说明情况后也未再收到进展说明。"),
+        ({"progress": (30,)}, "也未收到情况说明。"),
+    ],
+    ids=["nothing", "progress", "an application", "progress after the urging"],
+)
+def test_r7_1_an_urging_says_what_was_explained_before_it(explained: dict[str, Any], words: str) -> None:
+    notes = tuple(
+        Note(text="配件已订购", by=CLERK, at=MONDAY + timedelta(days=n)) for n in explained.get("progress", ())
+    )
+    asked = tuple(
+        Extension(id="e1", reason="待论证", wanted_due_at=MONDAY, oral=False, by=CLERK, at=MONDAY + timedelta(days=n))
+        for n in explained.get("extensions", ())
+    )
+    urged = Urging(count=1, due_at=MONDAY + timedelta(days=14), at=MONDAY + timedelta(days=20))
+    one = handoff(1, "mayor", "water", progress=notes, extensions=asked, urged=1, urgings=(urged,))
+    assert f"尚未收到你单位的回复，{words}" in said(clerk().urging(one, urged))
+
+
 def test_r7_1_each_urging_is_remembered_with_its_moment_once() -> None:
     state: State | None = State(letter_id="l", letter=LETTER, handoffs=(handoff(1, "mayor", "education"),))
     for count in (1, 2):
@@ -165,16 +203,16 @@ def test_r10_3_each_register_tells_of_the_hand_off_that_owes_its_mailbox_the_rep
             handoff(3, "education", "education-basic", "s2"),
         ),
     )
-    found = register.meant(state, mailbox)
+    found = register.meant(state, mailbox, TREE)
     assert (found.id if found else None) == meant
 
 
 def test_r10_3_what_was_returned_counts_only_where_there_is_nothing_else() -> None:
     back = handoff(1, "mayor", "water", returned=Decision(by=CLERK, at=MONDAY, reason="不属本单位"))
     state = State(letter_id="l", letter=LETTER, handoffs=(back,))
-    assert register.meant(state, "mayor") == back
+    assert register.meant(state, "mayor", TREE) == back
     again = handoff(2, "mayor", "education")
-    assert register.meant(state.model_copy(update={"handoffs": (back, again)}), "mayor") == again
+    assert register.meant(state.model_copy(update={"handoffs": (back, again)}), "mayor", TREE) == again
 
 
 @pytest.mark.parametrize(
@@ -184,10 +222,33 @@ def test_r10_3_what_was_returned_counts_only_where_there_is_nothing_else() -> No
 def test_r10_3_a_letter_is_late_from_its_due_moment_on(replied: timedelta | None, late: str) -> None:
     due = MONDAY + timedelta(days=14)
     one = handoff(1, "mayor", "education", replied_at=MONDAY + replied if replied else None)
-    state = State(letter_id="l", letter=LETTER, handoffs=(one,), clocks={"s1": Clock(due_at=due)})
-    cells = register.line(state, Place.WAITING, "mayor", TREE, due + timedelta(days=1))
-    line = dict(zip([column.head for column in register.COLUMNS[1:]], cells, strict=True))
-    assert line["是否超期"] == late
+    assert line(one, due, "mayor")["是否超期"] == late
+
+
+@pytest.mark.parametrize(("early", "late"), [(timedelta(seconds=1), "否"), (timedelta(0), "是")])
+def test_r5_1_a_letter_that_was_returned_in_time_is_not_late_afterwards(early: timedelta, late: str) -> None:
+    due = MONDAY + timedelta(days=14)
+    back = Decision(by=CLERK, at=due - early, reason="不属本单位")
+    one = handoff(1, "mayor", "education", returned=back)
+    for mailbox in ("mayor", "education"):
+        assert line(one, due, mailbox)["是否超期"] == late
+
+
+def line(one: Handoff, due: datetime, mailbox: str, tree: Directory = TREE) -> dict[str, Any]:
+    """A register's line, the day after the due moment, of a letter with this hand-off."""
+    state = State(letter_id="l", letter=LETTER, handoffs=(one,), clocks={one.id: Clock(due_at=due)})
+    cells = register.line(state, Place.WAITING, mailbox, tree, due + timedelta(days=1))
+    return dict(zip([column.head for column in register.COLUMNS[1:]], cells, strict=True))
+
+
+def test_r10_3_the_register_of_a_successor_tells_what_it_took_over() -> None:
+    """The unit was merged into another, which has the letter now; who was assigned stays as the record has it (R1.1)."""
+    live = LiveDirectory(load_directory(DATA / "directory.yaml"), "directory.yaml")
+    live.take(close(live.directory, "education", "water", Change(by=CLERK, at=MONDAY, reason="机构合并")))
+    due = MONDAY + timedelta(days=14)
+    found = line(handoff(1, "mayor", "education"), due, "water", live.directory)
+    assert (found["处理方式"], found["承办单位"]) == ("交办", TREE.get("education").short_name)
+    assert (found["交办时间"], found["期限"], found["是否超期"]) == (MONDAY, due, "是")
 
 
 async def test_r10_3_a_report_is_in_no_register_of_the_unit_that_it_is_about_and_equal_moments_go_by_number() -> None:
