@@ -62,9 +62,10 @@ class ClamAV:
             (answer,) = (await client.instream(content) or {"": ("ERROR", "it hung up")}).values()
         except ConnectionTimeoutError as error:
             raise Unscannable(f"no verdict within {SECONDS:.0f} s") from error
-        except (ClamdConnectionError, OSError) as error:
-            # It says that a file is too large and hangs up in the middle of it: a reset may come before what it said is read.
-            if isinstance(error, ConnectionResetError | BrokenPipeError) and await self._answers():
+        except (ClamdConnectionError, OSError, RuntimeError) as error:
+            # It says that a file is too large and hangs up in the middle of it: a reset may come before what it said is read. What is
+            # written then is a RuntimeError of uvloop, which asyncio's own loop swallows.
+            if isinstance(error, ConnectionResetError | BrokenPipeError | RuntimeError) and await self._answers():
                 raise Unscannable("it hung up in the middle of the file; StreamMaxLength may be too small") from error
             raise Away(f"{type(error).__name__}: {error}") from error
         except (ClamdError, ValueError) as error:
@@ -78,7 +79,7 @@ class ClamAV:
         """Whether it is there, though it hung up on a file."""
         try:
             return bool(await ClamdAsyncClient(self.host, self.port, timeout=SECONDS).ping())
-        except (ClamdError, OSError, ValueError):
+        except (ClamdError, OSError, RuntimeError, ValueError):
             return False
 
 
