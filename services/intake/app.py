@@ -110,7 +110,7 @@ def build(kit: Kit, seconds: Callable[[], float] = time.time) -> Service:
         "erasure": erasure.sweep,
     }
     service.counts.append(count_open)
-    service.measures += [submissions.remove_orphans, attachments.uploads.sweep, attachments.scan_waiting]
+    service.measures += [submissions.remove_orphans, attachments.bucket.sweep, attachments.scan_waiting]
     service.body_limits["/intake/attachments"] = kit.settings.attachment_max_bytes + 10_000
     service.body_limits["/write"] = ATTACHMENTS * kit.settings.attachment_max_bytes + 500_000
     proxies = kit.settings.trusted_proxies

@@ -30,7 +30,7 @@ from shared.contracts.errors import BadInput, NotFound, RuleBroken
 from shared.contracts.types import Attachment
 from shared.observability import metrics
 from shared.security.scanner import Away, Gate, Unscannable
-from shared.storage import Index, Store, UpdateOne, Uploads, translated
+from shared.storage import Bucket, Index, Store, UpdateOne, translated
 
 logger = logging.getLogger(__name__)
 
@@ -94,18 +94,18 @@ class Attachments:
         return self.store.files(SERVICE, "attachments")
 
     @property
-    def collection(self) -> Any:
-        """The driver's collection of file descriptions."""
-        return self.store.collection(SERVICE, "attachments.files")
+    def bucket(self) -> Bucket:
+        """Where they lie."""
+        return Bucket(self.store, SERVICE, "attachments")
 
     @property
-    def uploads(self) -> Uploads:
-        """What writes the bucket's files."""
-        return Uploads(self.store, SERVICE, "attachments")
+    def collection(self) -> Any:
+        """The driver's collection of file descriptions."""
+        return self.bucket.descriptions
 
     async def ensure(self) -> None:
         """Create the indexes where they are missing."""
-        await self.uploads.ensure()
+        await self.bucket.ensure()
         await self.store.ensure(
             self.collection,
             [
@@ -146,7 +146,7 @@ class Attachments:
         attachment_id = token_hex(16)
         name = safe_name(file.filename or "", media_type)
         described = {"id": attachment_id, "media_type": media_type, "loose_since": now, **waiting}
-        async with self.uploads.new(name, described) as upload:
+        async with self.bucket.new(name, described) as upload:
             while chunk := await file.read(_CHUNK):
                 digest.update(chunk)
                 await upload.write(chunk)
@@ -204,16 +204,7 @@ class Attachments:
             await self.collection.bulk_write(writes, ordered=False)
             left = self.collection.find({"metadata.id": {"$in": files}}, {"metadata.letters": 1})
             gone = [d["_id"] async for d in left if not d["metadata"].get("letters")]
-        await self._remove(gone)
-
-    async def _remove(self, files: Sequence[Any]) -> None:
-        """Remove files, content first: after a crash the description is still there to find the rest by."""
-        if files:
-            with translated():
-                await self.store.collection(SERVICE, "attachments.chunks").delete_many(
-                    {"files_id": {"$in": list(files)}}
-                )
-                await self.collection.delete_many({"_id": {"$in": list(files)}})
+        await self.bucket.remove(gone)
 
     async def held(self, ids: Sequence[str]) -> dict[str, str]:
         """Return why files cannot be opened: attachment id → `waiting` (for the scanner) or `malware`; those that can are left out."""
@@ -236,19 +227,16 @@ class Attachments:
         """
         with translated():
             described = await self.collection.find_one({"metadata.id": attachment_id})
-            if described is None:
-                raise NotFound("R2.2", "没有这个附件 / There is no such attachment")
-            if described["metadata"].get("malware"):
-                raise RuleBroken("R2.2", LOCKED_AWAY)
-            if "unscanned_since" in described["metadata"] and self.gate.policy == "hold":
-                raise RuleBroken("R2.2", HELD)
-            stream = await self.files.open_download_stream(described["_id"])
-
-        async def pieces() -> AsyncIterator[bytes]:
-            while chunk := await stream.readchunk():
-                yield bytes(chunk)
-
-        return pieces()
+        if described is None:
+            raise _missing()
+        if described["metadata"].get("malware"):
+            raise RuleBroken("R2.2", LOCKED_AWAY)
+        if "unscanned_since" in described["metadata"] and self.gate.policy == "hold":
+            raise RuleBroken("R2.2", HELD)
+        content = await self.bucket.open(described["_id"])
+        if content is None:
+            raise _missing()
+        return content
 
     async def scan_waiting(self) -> None:
         """Look into the files that no scanner has seen yet, the oldest first, until the scanner stops answering.
@@ -294,4 +282,8 @@ class Attachments:
             loose = {"$gt": BEGINNING, "$lt": datetime.now(UTC) - ORPHANED_AFTER}
             found = self.collection.find({"metadata.loose_since": loose}, {"_id": 1}).limit(100)
             orphans = [described["_id"] async for described in found]
-        await self._remove(orphans)
+        await self.bucket.remove(orphans)
+
+
+def _missing() -> NotFound:
+    return NotFound("R2.2", "没有这个附件 / There is no such attachment")

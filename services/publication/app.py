@@ -74,7 +74,7 @@ def build(kit: Kit) -> Service:
     service.letters = letters
     service.prepare += [aggregates.ensure, files.ensure]
     service.counts.append(count)
-    service.measures += [files.sweep, files.uploads.sweep]
+    service.measures += [files.sweep, files.bucket.sweep]
     service.body_limits["/publication/cases/*/attachments"] = kit.settings.attachment_max_bytes + 10_000
     service.sweeps |= {
         "search": search.look,

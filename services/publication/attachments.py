@@ -30,7 +30,7 @@ from services.publication.repository import SERVICE
 from shared.contracts.errors import BadInput, NotFound
 from shared.contracts.types import Moment, PublishedFile, Value
 from shared.security.scanner import Away, Gate
-from shared.storage import Aggregates, Index, Store, Uploads, translated
+from shared.storage import Aggregates, Bucket, Index, Store, translated
 
 KEPT_LOOSE: Final = timedelta(days=2)
 DECIDED_WITHIN: Final = timedelta(minutes=1)
@@ -74,23 +74,18 @@ class Files:
     """One at a time: each may take much memory."""
 
     @property
+    def bucket(self) -> Bucket:
+        """Where they lie."""
+        return Bucket(self.store, SERVICE, "attachments")
+
+    @property
     def collection(self) -> Any:
         """The driver's collection of file descriptions."""
-        return self.store.collection(SERVICE, "attachments.files")
-
-    @property
-    def chunks(self) -> Any:
-        """The driver's collection of the pieces of files."""
-        return self.store.collection(SERVICE, "attachments.chunks")
-
-    @property
-    def uploads(self) -> Uploads:
-        """What writes the bucket's files."""
-        return Uploads(self.store, SERVICE, "attachments")
+        return self.bucket.descriptions
 
     async def ensure(self) -> None:
         """Create the indexes where they are missing."""
-        await self.uploads.ensure()
+        await self.bucket.ensure()
         await self.store.ensure(
             self.collection,
             [
@@ -141,7 +136,7 @@ class Files:
             uploaded_at=datetime.now(UTC),
         )
         kept = {**copy.model_dump(), "letter_id": letter_id, "look_at": copy.uploaded_at + KEPT_LOOSE, "loose": True}
-        async with self.uploads.new(f"{copy.id}.{ENDINGS[copy.media_type]}", kept) as upload:
+        async with self.bucket.new(f"{copy.id}.{ENDINGS[copy.media_type]}", kept) as upload:
             await upload.write(clean.content)
         return copy
 
@@ -177,30 +172,11 @@ class Files:
         return tuple(files)
 
     async def open(self, letter_id: str, file_id: str) -> AsyncIterator[bytes] | None:
-        """Return a letter's file in pieces, or none if it is gone.
-
-        The first piece is read here, so that an answer only begins where there is one; each other when it is asked for. One that is removed
-        meanwhile breaks off. The driver's own stream would read up to 16 MB ahead.
-        """
+        """Return a letter's file in pieces, or none if it is gone; see `Bucket.open`."""
         with translated():
             query = {"metadata.letter_id": letter_id, "metadata.id": file_id}
             described = await self.collection.find_one(query, {"_id": 1})
-        if described is None:
-            return None
-        first = await self._piece(described["_id"], 0)
-        return None if first is None else self._pieces(described["_id"], first)
-
-    async def _pieces(self, file: Any, piece: bytes | None) -> AsyncIterator[bytes]:
-        place = 0
-        while piece is not None:
-            yield piece
-            place += 1
-            piece = await self._piece(file, place)
-
-    async def _piece(self, file: Any, place: int) -> bytes | None:
-        with translated():
-            found = await self.chunks.find_one({"files_id": file, "n": place}, {"data": 1})
-        return None if found is None else bytes(found["data"])
+        return None if described is None else await self.bucket.open(described["_id"])
 
     async def remove(self, letter_id: str, id: str) -> None:
         """Remove a file.
@@ -212,7 +188,7 @@ class Files:
             described = await self.collection.find_one({"metadata.letter_id": letter_id, "metadata.id": id}, {"_id": 1})
         if described is None:
             raise missing()
-        await self._remove([described["_id"]])
+        await self.bucket.remove([described["_id"]])
 
     async def look_again(self, letter_id: str, ids: Collection[str], *, loose: bool = False) -> None:
         """Say that these files may soon be named, or be named no more; `loose`: one that no text names then may go at once."""
@@ -227,7 +203,7 @@ class Files:
         with translated():
             found = self.collection.find({"metadata.letter_id": {"$in": sorted(letter_ids)}}, {"_id": 1})
             gone = [described["_id"] async for described in found]
-        await self._remove(gone)
+        await self.bucket.remove(gone)
 
     async def sweep(self) -> None:
         """Look at the files whose time has come: keep what a text names, remove what none has named for two days."""
@@ -248,14 +224,7 @@ class Files:
             same = {"_id": described["_id"], "metadata.look_at": described["metadata"]["look_at"]}
             with translated():
                 await self.collection.update_one(same, change)
-        await self._remove(gone)
-
-    async def _remove(self, files: Sequence[Any]) -> None:
-        """Remove files, content first: after a crash the description is still there to find the rest by."""
-        if files:
-            with translated():
-                await self.chunks.delete_many({"files_id": {"$in": list(files)}})
-                await self.collection.delete_many({"_id": {"$in": list(files)}})
+        await self.bucket.remove(gone)
 
 
 def missing() -> NotFound:

@@ -3,6 +3,7 @@
 from pymongo import DeleteOne, ReplaceOne, UpdateOne
 
 from shared.storage.aggregates import Aggregates, Change, NewerDocument, Stored
+from shared.storage.bucket import Bucket
 from shared.storage.places import place, places_after
 from shared.storage.store import (
     Collection,
@@ -16,10 +17,10 @@ from shared.storage.store import (
     is_address,
     translated,
 )
-from shared.storage.uploads import Uploads
 
 __all__ = [
     "Aggregates",
+    "Bucket",
     "Change",
     "Collection",
     "Database",
@@ -32,7 +33,6 @@ __all__ = [
     "StoreUnavailable",
     "Stored",
     "UpdateOne",
-    "Uploads",
     "find_many",
     "insert_missing",
     "is_address",
