@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from services.settings import Settings
 
 LONGEST_PASSWORD = 1_000
+_STORE_FILES = frozenset({"tlscafile", "tlscertificatekeyfile"})
 
 
 def kafka_of(settings: "Settings") -> Connection:
@@ -127,11 +128,10 @@ def _store(settings: "Settings") -> Iterator[str]:
         named = parse_qs(urlsplit(settings.mongo_url).query)
     except ValueError:
         named = {}
-    for name, values in named.items():
-        if name.lower() in {"tlscafile", "tlscertificatekeyfile"} and not Path(values[-1]).is_file():
-            yield f"MONGO_URL names {name} {values[-1]}, and there is no such file"
-            return
-    if not is_address(settings.mongo_url):
+    files = [(name, values[-1]) for name, values in named.items() if name.lower() in _STORE_FILES]
+    missing = [(name, file) for name, file in files if not Path(file).is_file()]
+    yield from (f"MONGO_URL names {name} {file}, and there is no such file" for name, file in missing)
+    if not missing and not is_address(settings.mongo_url):
         encoded = "write / : @ % in user and password as %2F %3A %40 %25"
         yield f"MONGO_URL cannot be read: {encoded}, and look at host, port, options and files"
 

@@ -18,6 +18,7 @@ from typing import Any
 from services.deadline.domain import Condition, Rules, next_at, timed
 from services.deadline.state import Clock, Clocks, Kind
 from shared.contracts.reports import NAMED, keeper, named
+from shared.contracts.types import subject_key
 from shared.directory import Directory
 from shared.storage import Aggregates, Index, Store, translated
 
@@ -253,7 +254,7 @@ async def figures_of_all(
 
 
 def _unseen(reader: str) -> dict[str, Any]:
-    return {NAMED: {"$ne": reader.strip().casefold()}} if reader else {}
+    return {NAMED: {"$ne": subject_key(reader)}} if reader else {}
 
 
 async def _counted(

@@ -19,6 +19,7 @@ from shared.messaging.letters import Letters
 from shared.security.scanner import Away
 from shared.security.tokens import Authenticated, Caller
 from shared.web.documented import also
+from shared.web.etag import is_current
 from shared.web.problems import Problem, ServiceUnavailable
 
 _FILE: Final[dict[int | str, dict[str, Any]]] = {
@@ -123,7 +124,7 @@ def public_router(site: PublicSite, files: Files) -> APIRouter:
             raise _not_public()
         letter_id, file = found
         tag = f'"{file.sha256}"'
-        if tag in (one.strip().removeprefix("W/") for one in if_none_match.split(",")):
+        if is_current(if_none_match, tag):
             return Response(status_code=304, headers={**LASTS, "ETag": tag})
         content = await files.open(letter_id, file.id)
         if content is None:

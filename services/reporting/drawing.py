@@ -10,7 +10,7 @@ from services.reporting.bulletin import Value, shown
 from services.reporting.charts import Chart, Shape, svg
 from services.reporting.statistics import StatisticsView
 from services.reporting.wording import percent
-from shared.web.languages import LANGUAGES, NAMES, TAGS, Language, link, shanghai_date
+from shared.web.languages import shanghai_date
 
 WIDTH: Final = 440
 """Of drawings on pages: words can be read on a phone too."""
@@ -34,14 +34,6 @@ def plot(
         name, title, Shape(shape), tuple(labels), tuple((head, tuple(values)) for head, values in series), unit
     )
     return "" if chart.is_empty else draw(chart)
-
-
-def in_others(address: str, language: Language) -> list[tuple[str, str, str]]:
-    """Return a page in the other languages, as (tag, name, address).
-
-    For pages that are kept: what the first one who asked added to the address is not shown to the others.
-    """
-    return [(TAGS[other], NAMES[other], link(address, other)) for other in LANGUAGES if other != language]
 
 
 def is_day(value: Value) -> bool:

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import HTMLResponse, Response
 
 from services.reporting.bulletin import file_name, sections, title
-from services.reporting.drawing import HELPERS, in_others
+from services.reporting.drawing import HELPERS
 from services.reporting.issue_view import IssueView
 from services.reporting.rendering import meanings, pdf, xlsx
 from services.reporting.wording import WORDS, days
@@ -23,7 +23,7 @@ from shared.printing.sheet import MEDIA_TYPE
 from shared.security.tokens import says_who
 from shared.web.documented import also, file_of
 from shared.web.languages import Lang, language_of
-from shared.web.templates import Pages
+from shared.web.templates import Pages, in_others
 
 
 class Line(Protocol):

@@ -6,12 +6,12 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Response
 from starlette.responses import HTMLResponse
 
-from services.reporting.drawing import HELPERS, in_others
+from services.reporting.drawing import HELPERS
 from services.reporting.statistics import Statistics, StatisticsView, table
 from shared.calendar.clock import Clock
 from shared.web.documented import file_of
 from shared.web.languages import Lang, Language, language_of
-from shared.web.templates import Pages
+from shared.web.templates import Pages, in_others
 
 Year = Annotated[
     int | None,

@@ -16,7 +16,7 @@ from typing import Any
 from services.reporting.checklist import Answer, Checklist
 from services.reporting.sampling import Standing
 from shared.contracts.errors import BadInput, RuleBroken
-from shared.contracts.types import Actor, Labelled, Moment, Nature, Value
+from shared.contracts.types import Actor, Labelled, Moment, Nature, Value, same_person
 
 RULE = "R11.1"
 
@@ -207,7 +207,7 @@ def settle(
     if _of(checked.findings, by) is None:
         return checked.model_copy(update={"settlement": said})
     proposal = checked.proposal
-    if proposal is not None and not _same(proposal.by, by) and dict(proposal.answers) == dict(answers):
+    if proposal is not None and not same_person(proposal.by, by) and dict(proposal.answers) == dict(answers):
         return checked.model_copy(update={"settlement": said.model_copy(update={"agreed": True})})
     replaced = checked.replaced if proposal is None else (*checked.replaced, proposal)
     return checked.model_copy(update={"proposal": said, "replaced": replaced})
@@ -253,16 +253,12 @@ def _check_answers(checklist: Checklist, answers: Mapping[str, Answer], wanted: 
 
 
 def _of(findings: Iterable[Finding], who: Actor) -> Finding | None:
-    return next((one for one in findings if _same(one.by, who)), None)
-
-
-def _same(one: Actor, other: Actor) -> bool:
-    return one.subject.strip().casefold() == other.subject.strip().casefold()
+    return next((one for one in findings if same_person(one.by, who)), None)
 
 
 def shown_to(checked: Checked, who: Actor) -> tuple[Finding, ...]:
     """Return the readings that somebody may see: all once all are in, else their own alone."""
-    return checked.findings if checked.complete else tuple(one for one in checked.findings if _same(one.by, who))
+    return checked.findings if checked.complete else tuple(one for one in checked.findings if same_person(one.by, who))
 
 
 # ── counted ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -181,11 +181,6 @@ def required(text: str, rule: str, field: str) -> str:
     return text
 
 
-def same_person(one: Actor, other: Actor) -> bool:
-    """Whether two actors are one person."""
-    return one.subject.strip().casefold() == other.subject.strip().casefold()
-
-
 def base(state: State, who: Who, now: datetime) -> dict[str, Any]:
     """Return the fields that every fact of routing has."""
     return {"letter_id": state.letter_id, "at": now, "by": who.actor, "caused_by": who.caused_by}

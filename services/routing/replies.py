@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta, timezone
 
-from services.routing.access import Tree, Who, base, check, find_handoff, required, same_person, visible
+from services.routing.access import Tree, Who, base, check, find_handoff, required, visible
 from services.routing.handling import check_owes_reply, received
 from services.routing.models import Handoff, Reply, Stage, State
 from shared.contracts.errors import BadInput, Forbidden, NotFound, RuleBroken
@@ -14,7 +14,7 @@ from shared.contracts.facts import (
     ReplySentBack,
     ReplySubmitted,
 )
-from shared.contracts.types import Actor, AnswerBy, Attachment, Channel, FormalDocument, Value, Way
+from shared.contracts.types import Actor, AnswerBy, Attachment, Channel, FormalDocument, Value, Way, same_person
 
 CHONGQING = timezone(timedelta(hours=8))
 """Business time; Asia/Shanghai has had no other offset since 1991."""

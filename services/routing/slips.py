@@ -14,7 +14,6 @@ from services.routing.access import (
     check,
     find_handoff,
     required,
-    same_person,
     visible,
 )
 from services.routing.models import Handoff, Letter, Slip, State
@@ -22,7 +21,7 @@ from services.routing.moves import SLIP_RULES
 from shared.contracts.errors import BadInput, NotFound, RuleBroken
 from shared.contracts.facts import Fact, HandoffSent, SlipPrepared, SlipRefused, SlipWithdrawn
 from shared.contracts.reports import hidden_from
-from shared.contracts.types import AnswerBy, Medium, Value, Way
+from shared.contracts.types import AnswerBy, Medium, Value, Way, same_person
 
 
 class SlipText(Value):

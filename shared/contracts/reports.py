@@ -10,6 +10,8 @@
 from collections.abc import Collection
 from typing import Final, Protocol
 
+from shared.contracts.types import subject_key
+
 NAMED: Final = "people"
 """The index field of a document with the people whom a report is about; see `named`."""
 
@@ -49,12 +51,12 @@ def is_about_somebody(about: About) -> bool:
 
 def named(about: About) -> list[str] | None:
     """Return the people it is about as an index field has them, in lower case; none: nobody is named."""
-    return sorted({subject.strip().casefold() for subject in about.reported_people}) or None
+    return sorted({subject_key(subject) for subject in about.reported_people}) or None
 
 
 def naming(people: Collection[str]) -> dict[str, dict[str, list[str]]]:
-    """Return the query for documents of reports about any of these people."""
-    return {NAMED: {"$in": sorted(subject.strip().casefold() for subject in people)}}
+    """Return the query for documents of reports about any of these people, who are given by their `subject_key`."""
+    return {NAMED: {"$in": sorted(people)}}
 
 
 def hidden_from(about: About, code: str, units: Units) -> bool:
@@ -69,8 +71,7 @@ def hidden_from(about: About, code: str, units: Units) -> bool:
 
 def is_named(about: About, subject: str) -> bool:
     """Whether the report is about this person."""
-    asked = subject.strip().casefold()
-    return any(asked == one.strip().casefold() for one in about.reported_people)
+    return subject_key(subject) in map(subject_key, about.reported_people)
 
 
 def kept_from(about: About, code: str, subject: str, units: Units) -> bool:

@@ -153,6 +153,16 @@ class Actor(Value):
     """The code of the mailbox for which they acted."""
 
 
+def subject_key(subject: str) -> str:
+    """Return a token subject so that spellings of one person are equal: upper and lower case are the same (R1.3)."""
+    return subject.strip().casefold()
+
+
+def same_person(one: Actor, other: Actor) -> bool:
+    """Whether two actors are one person."""
+    return subject_key(one.subject) == subject_key(other.subject)
+
+
 class Number(Value):
     """A letter's number for ever (R3.6, R3.8), e.g. `渝府信〔2026〕17号`, ASCII `YFX-2026-17`."""
 

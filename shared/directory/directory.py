@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
+from shared.contracts.types import subject_key
 from shared.directory.models import Domain, Mailbox, MailboxKind, NumberPrefix, Person, Region
 
 
@@ -52,8 +53,8 @@ def _people_of(mailbox: Mailbox) -> tuple[Person, ...]:
 
 
 def subjects_of(mailbox: Mailbox) -> frozenset[str]:
-    """Return the token subjects, in lower case, of a mailbox's staff and leader."""
-    return frozenset(person.subject.strip().casefold() for person in _people_of(mailbox))
+    """Return a mailbox's staff and leader, each by their `subject_key`."""
+    return frozenset(subject_key(person.subject) for person in _people_of(mailbox))
 
 
 class Directory:
@@ -131,7 +132,7 @@ class Directory:
 
     def works_in(self, subject: str) -> frozenset[str]:
         """Return the codes of the mailboxes where somebody is staff or leader in charge (R1.3); upper and lower case are the same."""
-        return self._content.works_in.get(subject.strip().casefold(), frozenset())
+        return self._content.works_in.get(subject_key(subject), frozenset())
 
     def people(self, name: str, mailboxes: Collection[str] | None = None) -> frozenset[str]:
         """Return the subjects of all staff and leaders of that name; with `mailboxes`, of those only."""

@@ -88,7 +88,7 @@ class LiveDirectory:
         return sorted(found, key=lambda one: one["directory_version"])
 
     def came_or_left(self, version: int) -> frozenset[str]:
-        """Return the token subjects, in lower case, of whom a change made staff or leader of its mailbox, or ceased to be (R1.3)."""
+        """Return whom a change made staff or leader of its mailbox, or who ceased to be (R1.3), each by their `subject_key`."""
         return self._came_or_left.get(version, frozenset())
 
     def _people_of(self, code: str) -> frozenset[str]:

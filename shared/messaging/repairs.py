@@ -9,7 +9,6 @@
    Kafka's own client does. The refused batch fails and is sent again by whoever keeps it (outbox, citizen).
 4. *A quiet end.* A consumer that is stopped while a fetch of its waits to be tried again lets that task's cancellation out, as if whoever
    stops it were cancelled: a service then ended with an error, or, while starting, gave up for ever. Here it stays inside.
-
 5. *Broken is away.* Where a request is written to a connection that has just been closed, uvloop raises RuntimeError; asyncio's own loop
    says nothing, and aiokafka knows OSError only: the task that fetched, sent or kept a consumer in its group ended, and nothing came, or
    went, any more, while the process was well. Here the connection is given up, as after any other error of it.

@@ -148,12 +148,11 @@ class _Static(StaticFiles):
         """
         response = await super().get_response(path, scope)
         if response.status_code < 400:
-            asked = scope.get("query_string", b"").decode("latin-1")
-            response.headers["cache-control"] = (
-                "public, max-age=60"
-                if "v=" not in asked
-                else "public, max-age=31536000, immutable"
-                if self.directory == STATIC and asked == static_url(path).partition("?")[2]
-                else "no-cache"
-            )
+            response.headers["cache-control"] = self._kept(path, scope.get("query_string", b"").decode("latin-1"))
         return response
+
+    def _kept(self, path: str, asked: str) -> str:
+        if "v=" not in asked:
+            return "public, max-age=60"
+        is_ours = self.directory == STATIC and asked == static_url(path).partition("?")[2]
+        return "public, max-age=31536000, immutable" if is_ours else "no-cache"

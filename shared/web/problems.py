@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from shared.web.languages import language_of
-from shared.web.templates import Pages, asked, front_page_in_others
+from shared.web.templates import Pages, asked, in_others
 from shared.web.validation import FieldError, field_errors, request_models
 
 MEDIA_TYPE = "application/problem+json"
@@ -172,7 +172,7 @@ def problem_page(problem: Problem) -> Response | None:
         headers={"Vary": "Accept", **(problem.headers or {})},
         problem=problem,
         both_languages=" / " in problem.detail,
-        other_languages=front_page_in_others(language),
+        other_languages=in_others("/public/", language),
     )
 
 

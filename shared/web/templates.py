@@ -95,9 +95,9 @@ class Pages:
         )
 
 
-def front_page_in_others(language: Language) -> list[tuple[str, str, str]]:
-    """The front page in the other languages, for pages that repeat nothing of what was asked for."""
-    return [(TAGS[other], NAMES[other], link("/public/", other)) for other in LANGUAGES if other != language]
+def in_others(address: str, language: Language) -> list[tuple[str, str, str]]:
+    """A page in the other languages: (tag, name, address); for pages that repeat nothing of what was asked for, such as kept ones."""
+    return [(TAGS[other], NAMES[other], link(address, other)) for other in LANGUAGES if other != language]
 
 
 def _other_languages(language: Language) -> list[tuple[str, str, str]]:

@@ -134,7 +134,8 @@ class Follower:
 
 
 @pytest.fixture
-async def follower(world: World) -> AsyncIterator[Follower]:
+async def follower(world: World, producer: Any) -> AsyncIterator[Follower]:
+    """One that has had its first message."""
     values: list[bytes] = []
 
     async def handle(records: Any) -> None:
@@ -146,8 +147,20 @@ async def follower(world: World) -> AsyncIterator[Follower]:
         subscribe(broker, handle, group=world.namespace + "follower", pattern=pattern, title="mailbox"), values
     )
     await broker.start()
+    await producer.send_and_wait(world.namespace + "mailbox.mayor", b"1")
+    await eventually(partial(made.has, b"1"))
     yield made
     await broker.stop()
+
+
+def fail_once(monkeypatch: pytest.MonkeyPatch, of: Any, name: str) -> None:
+    """Let a method fail the next time, for a reason that nobody foresaw."""
+
+    def fails(*_: Any) -> Any:
+        monkeypatch.undo()
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr(of, name, fails)
 
 
 def test_a_request_over_a_connection_that_was_just_closed_fails_as_one_to_a_broker_that_is_away() -> None:
@@ -189,8 +202,6 @@ async def test_a_consumer_goes_on_where_its_topics_change_while_its_coordinator_
 ) -> None:
     """As it happens when a broker is killed that coordinates the group, and one that was away does not know all topics yet."""
     topic = world.namespace + "mailbox.mayor"
-    await producer.send_and_wait(topic, b"1")
-    await eventually(partial(follower.has, b"1"))
     look_up = follower.coordinator._client.coordinator_lookup
 
     async def with_fewer_topics(*asked: Any) -> Any:
@@ -210,14 +221,7 @@ async def test_a_consumer_whose_place_in_its_group_is_kept_by_nobody_any_more_ta
     world: World, producer: Any, follower: Follower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topic = world.namespace + "mailbox.mayor"
-    await producer.send_and_wait(topic, b"1")
-    await eventually(partial(follower.has, b"1"))
-
-    def fails(*_: Any) -> bool:
-        monkeypatch.undo()
-        raise RuntimeError("unforeseen")
-
-    monkeypatch.setattr(follower.coordinator, "need_rejoin", fails)
+    fail_once(monkeypatch, follower.coordinator, "need_rejoin")
     follower.coordinator.request_rejoin()
     await producer.send_and_wait(topic, b"2")
     await eventually(partial(follower.has, b"2"))
@@ -227,14 +231,7 @@ async def test_a_consumer_that_ceased_to_fetch_fetches_again(
     world: World, producer: Any, follower: Follower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topic = world.namespace + "mailbox.mayor"
-    await producer.send_and_wait(topic, b"1")
-    await eventually(partial(follower.has, b"1"))
-
-    def fails(*_: Any) -> None:
-        monkeypatch.undo()
-        raise RuntimeError("unforeseen")
-
-    monkeypatch.setattr(follower.subscriber.consumer._fetcher, "_get_actions_per_node", fails)
+    fail_once(monkeypatch, follower.subscriber.consumer._fetcher, "_get_actions_per_node")
     for value in (b"2", b"3"):
         await producer.send_and_wait(topic, value)
         await eventually(partial(follower.has, value))
@@ -244,8 +241,6 @@ async def test_how_far_a_consumer_is_behind_is_known_also_where_it_cannot_fetch(
     world: World, producer: Any, follower: Follower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topic = world.namespace + "mailbox.mayor"
-    await producer.send_and_wait(topic, b"1")
-    await eventually(partial(follower.has, b"1"))
 
     async def committed() -> bool:
         return await committed_of(follower.subscriber, topic) == {0: 1}
