@@ -89,11 +89,6 @@ class Attachments:
     gate: Gate
 
     @property
-    def files(self) -> Any:
-        """The driver's bucket."""
-        return self.store.files(SERVICE, "attachments")
-
-    @property
     def bucket(self) -> Bucket:
         """Where they lie."""
         return Bucket(self.store, SERVICE, "attachments")
@@ -260,10 +255,12 @@ class Attachments:
         for file in due:
             if monotonic() - began > LONGEST_ROUND_SECONDS:
                 return
-            with translated():
-                content = await (await self.files.open_download_stream(file)).read()
+            content = await self.bucket.open(file)
+            if content is None:
+                continue  # it went meanwhile, with its letter
+            whole = b"".join([piece async for piece in content])
             try:
-                verdict = await self.gate.ask(BytesIO(content))
+                verdict = await self.gate.ask(BytesIO(whole))
             except Away:
                 return
             except Unscannable:
