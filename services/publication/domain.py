@@ -32,7 +32,7 @@ from shared.contracts.facts import (
     PublicationWithheld,
 )
 from shared.contracts.reports import is_about_somebody
-from shared.contracts.types import Actor, MarkCount, WithdrawalGround, WithholdingGround
+from shared.contracts.types import Actor, MarkCount, WithdrawalGround, WithholdingGround, same_person
 
 __all__ = [
     "ON",
@@ -145,7 +145,7 @@ def approve(
     prepared = case.waiting
     assert prepared is not None
     assert prepared.by is not None
-    if by.subject == prepared.by.subject:
+    if same_person(by, prepared.by):
         raise Forbidden(
             "R9.1",
             "拟稿人不能审批自己拟的公开稿，请由另一人审批 / Who prepared the text cannot approve it; another person must",

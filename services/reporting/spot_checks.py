@@ -160,7 +160,7 @@ def record(
     _check_open(checked)
     _check_answers(checklist, answers)
     new = Finding(by=by, at=now, answers=dict(answers), remark=remark)
-    mine = _of(checked.findings, by)
+    mine = finding_of(checked.findings, by)
     if mine is None:
         if checked.complete:
             raise RuleBroken(
@@ -204,7 +204,7 @@ def settle(
         )
     _check_answers(checklist, answers, checked.differing)
     said = Settlement(by=by, at=now, answers=dict(answers), remark=remark)
-    if _of(checked.findings, by) is None:
+    if finding_of(checked.findings, by) is None:
         return checked.model_copy(update={"settlement": said})
     proposal = checked.proposal
     if proposal is not None and not same_person(proposal.by, by) and dict(proposal.answers) == dict(answers):
@@ -252,7 +252,8 @@ def _check_answers(checklist: Checklist, answers: Mapping[str, Answer], wanted: 
             )
 
 
-def _of(findings: Iterable[Finding], who: Actor) -> Finding | None:
+def finding_of(findings: Iterable[Finding], who: Actor) -> Finding | None:
+    """Return what somebody found; none: they have not read it."""
     return next((one for one in findings if same_person(one.by, who)), None)
 
 

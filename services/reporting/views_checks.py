@@ -7,7 +7,17 @@ from typing import Annotated
 from pydantic import Field
 
 from services.reporting.checklist import Answer, Checklist
-from services.reporting.spot_checks import Check, Checked, Count, Finding, Progress, Settlement, Share, shown_to
+from services.reporting.spot_checks import (
+    Check,
+    Checked,
+    Count,
+    Finding,
+    Progress,
+    Settlement,
+    Share,
+    finding_of,
+    shown_to,
+)
 from services.reporting.spot_desk import About, Redrawn, Sample
 from services.reporting.spot_store import Versioned
 from services.reporting.views import View
@@ -282,7 +292,7 @@ def form_rows(sample: Sample, who: Actor, directory: Directory) -> Sequence[Sequ
     rows = []
     for found in sample.letters:
         one = found.checked
-        mine = next((finding for finding in shown_to(one, who) if finding.by.subject == who.subject), None)
+        mine = finding_of(one.findings, who)
         answers = one.result or (mine.answers if mine else {})
         row: list[object] = [one.place, directory.get(one.unit).short_name, one.number or one.letter_id]
         row += [one.standing.label, one.nature.label, one.progress.label]

@@ -144,6 +144,11 @@ def test_r9_1_a_prepared_text_is_not_public_until_another_person_approves_exactl
     assert (case.approved.body, case.approved.by, case.approved.prepared_by) == (TEXT.body, HEAD, CLERK)
 
 
+def test_r9_1_another_spelling_of_who_prepared_it_is_no_other_person():
+    with pytest.raises(Forbidden, match="cannot approve"):
+        approve(prepared(), TEXT.hash, CLERK.model_copy(update={"subject": "Education-Clerk"}), NOW)
+
+
 def test_r9_1_preparing_again_replaces_the_text_and_needs_a_new_approval():
     case = prepared(OTHER, state=prepared())
     with pytest.raises(RuleBroken, match="not the text"):
